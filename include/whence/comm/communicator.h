@@ -1,0 +1,56 @@
+#pragma once
+// Ranks that work together, and the few collective operations Whence needs.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mpi.h>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace whence {
+
+/// A group of ranks. Copies share the underlying MPI communicator. Every member function but rank() and
+/// size() is collective: all ranks of the group must call it, in the same order. MPI's own errors are fatal
+/// for all ranks (MPI's default handler), so no function returns after a failed operation.
+class Communicator {
+ public:
+  /// Wraps a communicator that outlives this object (MPI_COMM_WORLD).
+  explicit Communicator(MPI_Comm borrowed);
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  bool is_root() const { return rank_ == 0; }
+  MPI_Comm handle() const { return *comm_; }
+
+  /// Ranks of this group with equal `color`, ordered by their rank here.
+  Communicator split(int color) const;
+
+  void barrier() const;
+  /// Adds `tensor` (contiguous, CPU, float32, float64 or int64) over all ranks, in place. Every rank gets the
+  /// same bits.
+  void sum(at::Tensor& tensor) const;
+  std::int64_t sum(std::int64_t value) const;
+  double max(double value) const;
+  /// Rank 0's value on every rank.
+  void broadcast(at::Tensor& tensor) const;
+  std::string broadcast(const std::string& text) const;
+  std::int64_t broadcast(std::int64_t value) const;
+  /// Each rank's values on rank 0, one vector a rank; empty elsewhere. Counts may differ.
+  std::vector<std::vector<std::uint64_t>> gather(const std::vector<std::uint64_t>& values) const;
+
+  /// Runs `work` on every rank and waits for all. If it throws anywhere, every rank throws the error of the
+  /// lowest such rank (UsageError stays UsageError), so that no rank is left waiting in a later collective.
+  /// `work` itself must not communicate.
+  void together(const std::function<void()>& work) const;
+  /// The same for work that only rank 0 does.
+  void on_root(const std::function<void()>& work) const;
+
+ private:
+  std::shared_ptr<MPI_Comm> comm_;
+  int rank_ = 0, size_ = 1;
+};
+
+}  // namespace whence

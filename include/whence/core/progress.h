@@ -1,0 +1,55 @@
+#pragma once
+// What a job tells the person who started it.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <spdlog/logger.h>
+#include <string>
+
+namespace whence {
+
+/// Messages and progress of one job on standard error: of rank 0 only, nothing when quiet.
+class Log {
+ public:
+  /// `speaking`: false on ranks other than 0 and with --quiet.
+  explicit Log(bool speaking);
+
+  void say(const std::string& message) const;
+  bool speaking() const { return speaking_; }
+  /// Whether standard error is a terminal, where a progress line may be redrawn in place.
+  bool on_terminal() const { return on_terminal_; }
+
+ private:
+  std::shared_ptr<spdlog::logger> logger_;
+  bool speaking_, on_terminal_;
+};
+
+/// Progress through `total` units of work with the time left: redrawn in place on a terminal, a plain line at
+/// each tenth of the way in a log file.
+class Progress {
+ public:
+  Progress(const Log& log, std::string label, std::int64_t total, std::int64_t done = 0);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void advance_to(std::int64_t done);
+
+ private:
+  void draw(std::int64_t done);
+
+  using Clock = std::chrono::steady_clock;
+  const Log& log_;
+  std::string label_;
+  std::int64_t total_, first_, done_, last_tenth_ = 0;
+  Clock::time_point start_, drawn_;
+  bool line_open_ = false;
+};
+
+/// "1.4 GiB".
+std::string human_bytes(double bytes);
+/// "2 min 05 s".
+std::string human_seconds(double seconds);
+
+}  // namespace whence

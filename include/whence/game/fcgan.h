@@ -1,0 +1,53 @@
+#pragma once
+// The fully-connected GAN (Terashita et al., ICLR 2021, tables 2 and 3).
+
+#include <string>
+#include <vector>
+
+#include "whence/game/game.h"
+#include "whence/game/mlp.h"
+
+namespace whence {
+
+/// Everything that makes one FCGAN differ from another.
+struct FcganOptions {
+  std::int64_t data_width;
+  std::int64_t latent_size;
+  std::vector<std::int64_t> generator_hidden;
+  std::vector<std::int64_t> discriminator_hidden;
+  Activation hidden;            ///< of both networks
+  Activation generator_output;  ///< linear, or tanh for data in [-1, 1]
+  bool biases;
+  double l2;  ///< gamma: gamma/2 * sum(kernel^2) is added to the owner's loss
+  at::ScalarType dtype;
+};
+
+/// The non-saturating game (Goodfellow et al., 2014), with D's logit d and softplus s:
+///   L_G = sum_l s(-d(G(z_l))) / |Z|
+///   L_D = (sum_j w_j s(-d(x_j)) + sum_l s(d(G(z_l)))) / |Z|
+/// and L2 on each owner's kernels. A removed instance has w_j = 0; divisor and latents do not change.
+class Fcgan : public AdversarialGame {
+ public:
+  explicit Fcgan(FcganOptions options);
+
+  std::string name() const override { return "fcgan"; }
+  const ParameterLayout& layout() const override { return layout_; }
+  std::int64_t latent_size() const override { return options_.latent_size; }
+  at::ScalarType dtype() const override { return options_.dtype; }
+  at::Tensor initial_parameters(std::uint64_t seed) const override;
+  std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                 const at::Tensor& weights, double kink_width) const override;
+  at::Tensor generate(const std::vector<at::Tensor>& tensors, const at::Tensor& latents,
+                      double kink_width) const override;
+  at::Tensor logits(const std::vector<at::Tensor>& tensors, const at::Tensor& points,
+                    double kink_width) const override;
+
+  const FcganOptions& options() const { return options_; }
+
+ private:
+  FcganOptions options_;
+  ParameterLayout layout_;
+  Mlp generator_, discriminator_;
+};
+
+}  // namespace whence

@@ -1,0 +1,52 @@
+#pragma once
+// Finished blocks of counterfactuals on disk, each written by whichever rank computed it.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+#include "whence/io/artifact.h"
+
+namespace whence {
+
+/// Rows of float64, one a block, in NAME.part while a job works towards NAME. A row counts once its CRC-32 is
+/// in the file, which is written after the row has reached the disk: a job killed at any moment keeps its
+/// finished rows, and the same job started again computes only the others.
+class BlockStore {
+ public:
+  /// Creates `path`.part for `rows` rows of `width` numbers, or goes on with the one that is there; Error
+  /// when that one was made with other attributes. Collective.
+  BlockStore(const std::string& path, const Schema& schema, const Attributes& attributes, std::int64_t rows,
+             std::int64_t width, const Communicator& ranks);
+  ~BlockStore();
+
+  /// Whether the row was already finished when the store was opened. The same on every rank.
+  bool finished(std::int64_t row) const { return finished_[row]; }
+  std::int64_t finished_count() const;
+
+  /// Writes a row [width] float64. By one rank, in any order.
+  void write(std::int64_t row, const at::Tensor& values);
+
+  /// All rows [rows, width], once every rank has written its own. Error naming the file when one is missing
+  /// or damaged. Collective; the file is closed.
+  at::Tensor close_and_read();
+  /// Deletes the file, by rank 0, once its content has gone into the result file. Collective.
+  void remove();
+
+ private:
+  void create(const Schema& schema, const Attributes& attributes, std::int64_t rows,
+              std::int64_t width) const;
+
+  std::string part_;
+  Communicator ranks_;
+  std::unique_ptr<H5File> file_;
+  std::vector<H5Array> arrays_;  // rows, crc
+  std::vector<bool> finished_;
+  int descriptor_ = -1;
+};
+
+}  // namespace whence

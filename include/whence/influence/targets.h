@@ -1,0 +1,17 @@
+#pragma once
+// Which instances are retrained without.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "whence/data/dataset.h"
+
+namespace whence {
+
+/// Positions in the training set from `--targets`: a number n (a random choice from the stream of `seed`), or
+/// a file of instance ids, one a line. UsageError naming --targets when there are more than instances, when
+/// an id is repeated or no instance's, or when the file cannot be read.
+std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data, std::uint64_t seed);
+
+}  // namespace whence

@@ -1,0 +1,57 @@
+#pragma once
+// Influence of every training instance, estimated by carrying queries back through the recorded run.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+#include "whence/train/run.h"
+
+namespace whence {
+
+/// How ranks share a trace-back: `query_groups` groups of ranks take a part of the queries each; the ranks of
+/// a group share the mini-batch.
+struct Grid {
+  std::int64_t query_groups;
+};
+
+/// The grid with the most query groups that divide both ranks and queries evenly: groups need no traffic
+/// between them, while sharing a mini-batch costs one all-reduce of [Q, P] a step.
+Grid automatic_grid(std::int64_t ranks, std::int64_t queries);
+
+struct TraceBackOptions {
+  std::vector<std::int64_t> epochs_back;  ///< k, ascending; the sweep goes back by the largest
+  std::vector<double> kink_widths;        ///< h; see Engine::trace
+  Grid grid;
+};
+
+/// What a trace-back walks through: read access to a recorded run, by step.
+struct RecordedSteps {
+  const Game& game;
+  const Engine& engine;
+  const Dataset& data;
+  std::uint64_t seed;
+  std::int64_t steps, steps_per_epoch;
+  std::function<at::Tensor(std::int64_t)> params;  ///< theta [P] before step t
+  std::function<at::Tensor(std::int64_t)> batch;   ///< positions [|S|] of step t
+  std::function<at::Tensor(std::int64_t)> rates;   ///< [players] of step t
+};
+
+/// The recorded steps of a run folder.
+RecordedSteps recorded_steps_of(const Run& run);
+
+/// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for
+/// every k and kink width, in one sweep: [widths, queries, epochs_back, N] float64. At each step, with u the
+/// query carried back so far,
+///   influence_j += <(B u)_p, grad f(x_j)> / |S|  for j in the batch,     u -= u^T B J,
+/// one Engine::trace for all instances and all queries. `queries` [Q, P] are gradients of metrics at the end
+/// of the run. Collective; every rank gets the whole result. Error naming step and query when a number is not
+/// finite.
+at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+                      const Communicator& ranks, const std::function<void(std::int64_t)>& progress);
+
+}  // namespace whence

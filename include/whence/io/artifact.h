@@ -1,0 +1,58 @@
+#pragma once
+// A job's result file: schema and provenance inside, whole or absent under its name.
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "whence/io/hdf5.h"
+
+namespace whence {
+
+/// Which kind of file it is, and which edition of that kind.
+struct Schema {
+  std::string name;  ///< e.g. "whence.trajectory"
+  int version;
+};
+
+/// Text attributes by name, beside those that every file has.
+using Attributes = std::map<std::string, std::string>;
+
+/// Writes schema, Whence version, commit, sign convention and `attributes` into a new file.
+void describe(const H5File& file, const Schema& schema, const Attributes& attributes);
+
+/// Opens a finished result file; Error in one sentence when it is missing, not HDF5, damaged, or of another
+/// schema or version.
+H5File open_artifact(const std::string& path, const Schema& schema);
+
+/// Writes a small result file by one rank: `fill` writes the arrays into a temporary file beside `path`,
+/// which is flushed to disk and then takes the name.
+void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,
+                    const std::function<void(const H5File&)>& fill);
+
+/// fsync of the file or folder.
+void flush_to_disk(const std::string& path);
+/// Renames and flushes the folder, so that the new name survives a power cut.
+void rename_durably(const std::string& from, const std::string& to);
+/// Writes a text file the same way: temporary, flush, rename.
+void write_text(const std::string& path, const std::string& text);
+std::string read_text(const std::string& path);
+
+/// Reserves the whole size on disk of a file that HDF5 allocated sparsely, so that a full disk is an error at
+/// the start and not in the middle; Error naming the file and the need.
+void reserve_on_disk(const std::string& path);
+
+/// Holds RUN/.lock for the life of the object: a second writer to the same run folder is refused. The kernel
+/// drops the lock when the process ends, however it ends.
+class RunLock {
+ public:
+  explicit RunLock(const std::string& folder);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace whence

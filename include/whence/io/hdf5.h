@@ -1,0 +1,96 @@
+#pragma once
+// HDF5 with every call checked once: handles that close themselves, errors that name the file.
+
+#include <cstdint>
+#include <hdf5.h>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+
+namespace whence {
+
+using Shape = std::vector<std::int64_t>;
+
+/// Owns one HDF5 identifier.
+class H5Handle {
+ public:
+  H5Handle() = default;
+  H5Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  H5Handle(H5Handle&& other) noexcept;
+  H5Handle& operator=(H5Handle&& other) noexcept;
+  ~H5Handle();
+  hid_t get() const { return id_; }
+
+ private:
+  hid_t id_ = -1;
+  herr_t (*close_)(hid_t) = nullptr;
+};
+
+/// A contiguous array in a file. Element types: float32, float64, int64, and int32 for CRC-32s (their bits).
+class H5Array {
+ public:
+  H5Array(H5Handle id, std::string name, std::string path);
+
+  const Shape& shape() const { return shape_; }
+  at::ScalarType dtype() const { return dtype_; }
+
+  /// Writes `values` (contiguous CPU tensor of the array's dtype) at `offset`; the slab has the tensor's
+  /// shape. Independent of other ranks.
+  void write(const at::Tensor& values, const Shape& offset) const;
+  /// The slab of shape `count` at `offset`.
+  at::Tensor read(const Shape& offset, const Shape& count) const;
+  at::Tensor read() const;
+
+  /// CRC-32 of the whole content, kept as an attribute: written after the content, checked on reading.
+  void seal() const;
+  /// Error naming file and array when the content does not match its CRC-32.
+  void verify() const;
+
+ private:
+  H5Handle slab(const Shape& offset, const Shape& count, H5Handle& memory) const;
+  H5Handle id_;
+  std::string name_, path_;
+  Shape shape_;
+  at::ScalarType dtype_;
+};
+
+/// How a new array's bytes come into being. `sparse`: allocated but never filled, so creation is instant (and
+/// every element must be written before it counts); `zeros`: filled with zeros.
+enum class Fill { sparse, zeros };
+
+/// An HDF5 file. Opened by one rank alone, or by a group of ranks together (parallel HDF5, collective calls:
+/// create, open, create_array, attributes, closing).
+class H5File {
+ public:
+  /// Creates (truncating) `path`; `ranks`: together, through MPI-IO.
+  static H5File create(const std::string& path, const std::optional<Communicator>& ranks = std::nullopt);
+  static H5File open_to_read(const std::string& path);
+  static H5File open_to_write(const std::string& path,
+                              const std::optional<Communicator>& ranks = std::nullopt);
+
+  /// A contiguous, preallocated array.
+  H5Array create_array(const std::string& name, at::ScalarType dtype, const Shape& shape, Fill fill) const;
+  /// Creates, writes and seals a small array at once.
+  void put(const std::string& name, const at::Tensor& values) const;
+  H5Array array(const std::string& name) const;
+  bool has(const std::string& name) const;
+  std::vector<std::string> arrays() const;
+
+  /// Text attributes of the file (UTF-8, at most 60 kB, in the checksummed object header).
+  void set_attribute(const std::string& name, const std::string& value) const;
+  std::string attribute(const std::string& name) const;
+  std::vector<std::string> attributes() const;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  H5File(H5Handle id, std::string path) : id_(std::move(id)), path_(std::move(path)) {}
+  H5Handle id_;
+  std::string path_;
+};
+
+}  // namespace whence

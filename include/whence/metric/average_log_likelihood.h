@@ -1,0 +1,29 @@
+#pragma once
+// ALL: how likely held-out points are under a kernel density of generated points.
+
+#include <memory>
+#include <string>
+
+#include "whence/metric/metric.h"
+
+namespace whence {
+
+/// V = 1/N' sum_n log( 1/M sum_m N(x'_n; G(z'_m), I) ): the Gaussian kernel density of bandwidth 1 placed on
+/// the M generated points (Terashita et al., appendix C.1). Sums over kernels in float64 whatever the game's
+/// dtype, in log space, in blocks of bounded memory.
+class AverageLogLikelihood : public Metric {
+ public:
+  AverageLogLikelihood(std::shared_ptr<const AdversarialGame> game, Validation validation);
+  std::string name() const override { return "all"; }
+  at::Tensor value(const at::Tensor& params) const override;
+  at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
+
+ private:
+  std::shared_ptr<const AdversarialGame> game_;
+  at::Tensor held_out_, latents_;  // float64, the game's dtype
+};
+
+/// The Gaussian kernel log density at points [n, d] with centres [m, d]: logsumexp over centres, [n] float64.
+at::Tensor kernel_log_density(const at::Tensor& points, const at::Tensor& centres);
+
+}  // namespace whence

@@ -1,0 +1,39 @@
+#pragma once
+// Metrics V of a trained game: what influence is influence on.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+#include "whence/game/game.h"
+
+namespace whence {
+
+/// A number V(theta), with its gradient as the query u of a trace-back (eq. 10).
+class Metric {
+ public:
+  virtual ~Metric() = default;
+  virtual std::string name() const = 0;
+  /// V of each replica of params [R, P]: [R] float64, by this rank alone; a replica's value does not depend
+  /// on the others.
+  virtual at::Tensor value(const at::Tensor& params) const = 0;
+  /// grad V [P] at params [P], the same on every rank; validation points are split over `ranks`. Collective.
+  virtual at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const = 0;
+};
+
+/// What metrics judge by: held-out instances [N', d] and validation latents [N', dz], none of them trained
+/// on.
+struct Validation {
+  at::Tensor held_out;
+  at::Tensor latents;
+};
+
+/// Metrics by name: "all", "disc-loss", "gen-loss". UsageError naming --metric for any other.
+std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
+                                                        std::shared_ptr<const AdversarialGame> game,
+                                                        const Validation& validation);
+
+}  // namespace whence

@@ -1,0 +1,35 @@
+#pragma once
+// Training: the step, forwards.
+
+#include <cstdint>
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+#include "whence/data/dataset.h"
+#include "whence/game/game.h"
+#include "whence/train/schedule.h"
+
+namespace whence {
+
+/// What training needs, all of it const.
+struct Training {
+  const Game& game;
+  const Engine& engine;
+  const Dataset& data;
+  const Schedule& schedule;
+  std::uint64_t seed;
+};
+
+/// Sees step t just before it is taken: theta [P], positions [|S|], rates [players].
+using StepObserver = std::function<void(std::int64_t t, const at::Tensor& params, const at::Tensor& positions,
+                                        const at::Tensor& rates)>;
+
+/// Takes steps first .. last-1 from theta [P] and returns theta at `last`. The mini-batch is split over
+/// `ranks` (real and latent halves alike), with one all-reduce of g a step. Error naming step and player when
+/// a gradient is not finite.
+at::Tensor train(const Training& training, at::Tensor params, std::int64_t first, std::int64_t last,
+                 const Communicator& ranks, const StepObserver& observe);
+
+}  // namespace whence

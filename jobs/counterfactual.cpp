@@ -1,0 +1,142 @@
+// whence counterfactual: takes the last epochs of a run again without each target instance, many targets at
+// once as replicas, in blocks that ranks draw from a shared counter.
+
+#include "whence/influence/counterfactual.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/zeros.h>
+
+#include "whence/comm/work_queue.h"
+#include "whence/influence/block_store.h"
+#include "whence/influence/files.h"
+#include "whence/influence/targets.h"
+#include "whence/io/summary.h"
+
+#include "job.h"
+
+namespace whence {
+namespace {
+
+// A block's result as a row of the store: distance, baseline [M], change [replicas, M] (unused ends are 0).
+at::Tensor as_row(const CounterfactualResult& result, std::int64_t width) {
+  const at::Tensor filled =
+      at::cat({at::full({1}, result.distance, at::kDouble), result.baseline, result.change.reshape({-1})});
+  at::Tensor row = at::zeros({width}, at::kDouble);
+  row.narrow(0, 0, filled.numel()).copy_(filled);
+  return row;
+}
+
+// The rows of all blocks, in the order of horizons and targets.
+void assemble(CounterfactualTruth& truth, const std::vector<CounterfactualBlock>& blocks,
+              const at::Tensor& rows) {
+  const auto metrics = static_cast<std::int64_t>(truth.metrics.size());
+  const auto horizons = static_cast<std::int64_t>(truth.epochs_back.size());
+  const auto targets = static_cast<std::int64_t>(truth.target_ids.size());
+  truth.influence = at::zeros({metrics, horizons, targets}, at::kDouble);
+  truth.baseline = at::zeros({metrics, horizons, targets}, at::kDouble);
+  truth.distance = at::zeros({horizons}, at::kDouble);
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const auto& horizon = truth.epochs_back;
+    const std::int64_t k = std::find(horizon.begin(), horizon.end(), blocks[b].epochs_back) - horizon.begin();
+    const double* row = rows[b].data_ptr<double>();
+    truth.distance[k] = std::max(truth.distance[k].item<double>(), row[0]);
+    for (std::size_t i = 0; i < blocks[b].removals.size(); ++i)
+      for (std::int64_t m = 0; m < metrics; ++m) {
+        truth.influence[m][k][blocks[b].removals[i]] = row[1 + metrics + i * metrics + m];
+        truth.baseline[m][k][blocks[b].removals[i]] = row[1 + m];
+      }
+  }
+}
+
+}  // namespace
+
+OptionTable counterfactual_options() {
+  OptionTable table("counterfactual");
+  table.required("run", "run folder")
+      .add<std::string>("metric", "all", "metrics, comma between: all, disc-loss, gen-loss")
+      .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
+      .add<std::string>("targets", "200",
+                        "how many instances, chosen at random, or a file of ids, one a line")
+      .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
+      .flag("overwrite", "replace a counterfactual.h5 that was made with other options");
+  add_execution_options(table);
+  return table;
+}
+
+void run_counterfactual(const Options& options, const Communicator& world) {
+  const Log log = begin_job(options, world);
+  const Stopwatch watch;
+  CounterfactualTruth truth;
+  truth.metrics = split_list("metric", options.text("metric"));
+  truth.epochs_back = integer_list("epochs-back", options.text("epochs-back"));
+  std::int64_t replicas = 0;
+  std::unique_ptr<Run> run;
+  std::vector<std::shared_ptr<const Metric>> metrics;
+  std::vector<std::vector<std::int64_t>> removals;
+  std::string result;
+  Attributes attributes;
+  bool done = false;
+  world.together([&] {
+    replicas = options.integer("replicas", 1);
+    run = std::make_unique<Run>(options.text("run"));
+    const RunParts& parts = run->parts();
+    run->check_epochs_back("epochs-back", truth.epochs_back);
+    metrics =
+        make_metrics(truth.metrics, parts.game, {parts.data.held_out.instances, parts.validation_latents()});
+    truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
+    for (const std::int64_t position : truth.target_positions) {
+      truth.target_ids.push_back(parts.data.train.ids[position]);
+      removals.push_back({position});
+    }
+    result = run->folder() + "/counterfactual.h5";
+    attributes = result_attributes(*run, options.settings(), truth.metrics);
+    done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
+  });
+  if (done && !options.flag("dry-run")) return log.say(result + ": already there");
+
+  const RecordedSteps steps = recorded_steps_of(*run);
+  const auto blocks = plan_counterfactuals(steps, removals, truth.epochs_back, replicas);
+  const std::int64_t block_count = blocks.size(), width = 1 + (replicas + 1) * metrics.size();
+  std::int64_t replica_steps = 0;
+  for (const auto& block : blocks)
+    replica_steps += (run->steps() - block.first_step) * (block.removals.size() + 1);
+  if (options.flag("dry-run"))
+    return print(world,
+                 fmt::format("blocks {}, replica-steps {}, counterfactual.h5 {}, parameters in memory {} a "
+                             "rank\n",
+                             block_count, replica_steps, human_bytes(8.0 * block_count * width),
+                             human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
+
+  std::unique_ptr<RunLock> lock;
+  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder()); });
+  BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);
+  if (store.finished_count() > 0)
+    log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), block_count));
+  {
+    WorkQueue queue(world, block_count);
+    Progress progress(log, "blocks of counterfactuals", block_count);
+    while (const auto b = queue.next()) {
+      progress.advance_to(*b);
+      if (store.finished(*b)) continue;
+      store.write(*b,
+                  as_row(retrain(steps, blocks[*b], removals, metrics, [&] { queue.progress(); }), width));
+    }
+    progress.advance_to(block_count);
+  }
+  const at::Tensor rows = store.close_and_read();
+  assemble(truth, blocks, rows);
+  world.on_root([&] { write_counterfactual(result, truth, attributes); });
+  store.remove();
+  log.say(fmt::format("replaying without removal differs from the recorded run by at most {:.1e}",
+                      truth.distance.max().item<double>()));
+  record_cost(run->folder(),
+              {"counterfactual", watch.seconds(), replica_steps, "replica_steps", 8 * block_count * width},
+              world);
+}
+
+}  // namespace whence

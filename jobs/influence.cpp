@@ -1,0 +1,100 @@
+// whence influence: takes the gradient of each metric at the end of a run and traces it back through the
+// recorded steps, which gives every training instance's influence on it.
+
+#include <fmt/format.h>
+
+#include <ATen/ops/stack.h>
+
+#include "whence/core/error.h"
+#include "whence/influence/files.h"
+#include "whence/influence/trace_back.h"
+#include "whence/io/summary.h"
+#include "whence/metric/metric.h"
+
+#include "job.h"
+
+namespace whence {
+namespace {
+
+Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries) {
+  if (text == "auto") return automatic_grid(ranks, queries);
+  const auto list = integer_list("grid", text);
+  if (list.size() != 1 || ranks % list.front() != 0 || list.front() > queries)
+    refuse("--grid: {} query groups do not divide {} ranks, or are more than the {} queries", text, ranks,
+           queries);
+  return {list.front()};
+}
+
+}  // namespace
+
+OptionTable influence_options() {
+  OptionTable table("influence");
+  table.required("run", "run folder")
+      .add<std::string>("metric", "all", "metrics, comma between: all, disc-loss, gen-loss")
+      .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
+      .add<std::string>(
+          "kink-width", "1e-3",
+          "h, width of the density that stands for ReLU's second derivative; 0: none, as published; "
+          "several with commas between")
+      .add<std::string>("grid", "auto",
+                        "groups of ranks that share the queries; within a group ranks share the batch",
+                        Kind::execution)
+      .flag("overwrite", "replace an influence.h5 that was made with other options");
+  add_execution_options(table);
+  return table;
+}
+
+void run_influence(const Options& options, const Communicator& world) {
+  const Log log = begin_job(options, world);
+  const Stopwatch watch;
+  const auto metric_names = split_list("metric", options.text("metric"));
+  TraceBackOptions trace{integer_list("epochs-back", options.text("epochs-back")),
+                         real_list("kink-width", options.text("kink-width")),
+                         {1}};
+  std::unique_ptr<Run> run;
+  std::vector<std::shared_ptr<const Metric>> metrics;
+  std::string result;
+  Attributes attributes;
+  bool done = false;
+  world.together([&] {
+    run = std::make_unique<Run>(options.text("run"));
+    const RunParts& parts = run->parts();
+    run->check_epochs_back("epochs-back", trace.epochs_back);
+    metrics =
+        make_metrics(metric_names, parts.game, {parts.data.held_out.instances, parts.validation_latents()});
+    trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()));
+    result = run->folder() + "/influence.h5";
+    attributes = result_attributes(*run, options.settings(), metric_names);
+    done = !options.flag("overwrite") && already_there(result, influence_schema, attributes);
+  });
+  const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
+  const std::int64_t instances = run->parts().data.train.size();
+  const std::int64_t numbers =
+      trace.kink_widths.size() * metrics.size() * trace.epochs_back.size() * instances;
+  if (options.flag("dry-run"))
+    return print(world,
+                 fmt::format("steps back {}, queries {}, kink widths {}, influence.h5 {}, memory {} a rank\n",
+                             steps, metrics.size(), trace.kink_widths.size(), human_bytes(8.0 * numbers),
+                             human_bytes(16.0 * numbers)));
+  if (done) return log.say(result + ": already there");
+
+  const at::Tensor end = run->params(run->steps());
+  std::vector<at::Tensor> queries, values;
+  for (const auto& metric : metrics) {
+    queries.push_back(metric->gradient(end, world));
+    values.push_back(metric->value(end.unsqueeze(0))[0]);
+  }
+  Progress progress(log, "steps traced back", steps);
+  const at::Tensor influence = trace_back(recorded_steps_of(*run), at::stack(queries), trace, world,
+                                          [&](std::int64_t taken) { progress.advance_to(taken); });
+  world.on_root([&] {
+    const RunLock lock(run->folder());
+    write_influence(result,
+                    {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
+                     influence, at::stack(values)},
+                    attributes);
+  });
+  record_cost(run->folder(), {"influence", watch.seconds(), steps, "steps", 8 * numbers}, world);
+}
+
+}  // namespace whence

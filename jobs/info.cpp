@@ -1,0 +1,54 @@
+// whence info FILE: a file's contents in words.
+
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "whence/core/error.h"
+#include "whence/io/hdf5.h"
+
+#include "job.h"
+
+namespace whence {
+namespace {
+
+std::string indented(const std::string& text) {
+  std::string result;
+  for (const char c : text) result += c == '\n' ? "\n    " : std::string(1, c);
+  while (!result.empty() && (result.back() == ' ' || result.back() == '\n')) result.pop_back();
+  return result;
+}
+
+}  // namespace
+
+OptionTable info_options() {
+  OptionTable table("info");
+  table.required("file", "file to describe: a result of any job, also an unfinished one");
+  return table;
+}
+
+void run_info(const Options& options, const Communicator& world) {
+  world.on_root([&] {
+    const std::string path = options.text("file");
+    if (!std::filesystem::is_regular_file(path)) fail("{}: no such file", path);
+    const H5File file = H5File::open_to_read(path);
+    std::string text = fmt::format("{}: {}, {} on disk\n", path, file.attribute("schema"),
+                                   human_bytes(static_cast<double>(std::filesystem::file_size(path))));
+    for (const std::string& name : file.attributes()) {
+      const std::string value = file.attribute(name);
+      text += fmt::format("  {}: {}{}\n", name, value.find('\n') == std::string::npos ? "" : "\n    ",
+                          indented(value));
+    }
+    for (const std::string& name : file.arrays()) {
+      const H5Array array = file.array(name);
+      text += fmt::format("  array {:<16} {:<8} [{}]\n", name, at::toString(array.dtype()),
+                          fmt::join(array.shape(), ", "));
+    }
+    if (file.has("committed"))
+      text +=
+          fmt::format("  {} of {} steps are committed\n",
+                      file.array("committed").read()[0].item<std::int64_t>(), file.array("batch").shape()[0]);
+    print(world, text);
+  });
+}
+
+}  // namespace whence

@@ -1,0 +1,26 @@
+#include "job.h"
+
+#include <cstdio>
+
+#include "whence/comm/session.h"
+
+namespace whence {
+
+OptionTable& add_execution_options(OptionTable& table) {
+  return table.add<std::int64_t>("threads", 1, "threads a rank", Kind::execution)
+      .flag("quiet", "no progress on standard error")
+      .flag("dry-run", "say what the job would need, and stop");
+}
+
+Log begin_job(const Options& options, const Communicator& world) {
+  Session::use_threads(static_cast<int>(options.integer("threads", 1)));
+  return Log(world.is_root() && !options.flag("quiet"));
+}
+
+void print(const Communicator& world, const std::string& text) {
+  if (!world.is_root()) return;
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace whence

@@ -1,0 +1,61 @@
+#pragma once
+// What every job has in common.
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "whence/comm/communicator.h"
+#include "whence/core/options.h"
+#include "whence/core/progress.h"
+#include "whence/train/run.h"
+
+namespace whence {
+
+/// A job of the command line: `whence NAME [options]`.
+struct Job {
+  std::string name;
+  std::string summary;
+  OptionTable (*options)();
+  void (*run)(const Options&, const Communicator&);
+  /// For jobs that take files as plain arguments: the option they stand for.
+  std::string positional;
+};
+
+const std::vector<Job>& all_jobs();
+
+OptionTable train_job_options();
+OptionTable influence_options();
+OptionTable counterfactual_options();
+OptionTable validate_options();
+OptionTable info_options();
+OptionTable verify_options();
+
+void run_train(const Options& options, const Communicator& world);
+void run_influence(const Options& options, const Communicator& world);
+void run_counterfactual(const Options& options, const Communicator& world);
+void run_validate(const Options& options, const Communicator& world);
+void run_info(const Options& options, const Communicator& world);
+void run_verify(const Options& options, const Communicator& world);
+
+/// Adds --threads, --quiet and --dry-run.
+OptionTable& add_execution_options(OptionTable& table);
+
+/// The log of rank 0, silent with --quiet; sets the threads of this rank.
+Log begin_job(const Options& options, const Communicator& world);
+
+/// Prints to standard output, from rank 0.
+void print(const Communicator& world, const std::string& text);
+
+/// Seconds since it was made.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace whence

@@ -1,0 +1,151 @@
+// whence validate: holds the estimates of one or several runs against their ground truth and prints how well
+// the orders agree.
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fmt/format.h>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "whence/core/error.h"
+#include "whence/core/provenance.h"
+#include "whence/influence/files.h"
+#include "whence/stats/agreement.h"
+
+#include "job.h"
+
+namespace whence {
+namespace {
+
+using stats::Agreement;
+// Rows in the order of metrics, horizons and kink widths.
+using RowKey = std::tuple<std::string, std::int64_t, double>;
+struct RowRuns {
+  std::vector<Agreement> runs;
+  std::size_t targets = 0;
+};
+
+std::vector<double> values(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.contiguous();
+  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
+}
+
+void add_run(const std::string& folder, std::size_t extremes, std::map<RowKey, RowRuns>& rows) {
+  const std::string fingerprint = Trajectory(folder + "/trajectory.h5").fingerprint();
+  const auto estimates = read_influence(folder + "/influence.h5", fingerprint);
+  const auto truth = read_counterfactual(folder + "/counterfactual.h5", fingerprint);
+  const at::Tensor positions = at::tensor(truth.target_positions, at::kLong);
+  bool any = false;
+  for (std::size_t m = 0; m < truth.metrics.size(); ++m)
+    for (std::size_t k = 0; k < truth.epochs_back.size(); ++k)
+      for (std::size_t em = 0; em < estimates.metrics.size(); ++em)
+        for (std::size_t ek = 0; ek < estimates.epochs_back.size(); ++ek) {
+          if (estimates.metrics[em] != truth.metrics[m] || estimates.epochs_back[ek] != truth.epochs_back[k])
+            continue;
+          for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h) {
+            RowRuns& row = rows[{truth.metrics[m], truth.epochs_back[k], estimates.kink_widths[h]}];
+            const at::Tensor estimate = estimates.influence[h][em][ek].index_select(0, positions);
+            row.runs.push_back(stats::agreement(values(truth.influence[m][k]), values(estimate), extremes));
+            row.targets = truth.target_ids.size();
+            any = true;
+          }
+        }
+  if (!any) fail("{}: influence.h5 and counterfactual.h5 have no metric and epochs-back in common", folder);
+}
+
+nlohmann::json number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+void put(nlohmann::json& row, const std::string& name, const stats::Summary& summary, bool several) {
+  row[name] = number(summary.mean);
+  if (!several) return;
+  row[name + "_std"] = number(summary.std);
+  row[name + "_ttest_p"] = number(summary.p);
+}
+
+nlohmann::json as_json(const std::map<RowKey, RowRuns>& rows) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [key, row] : rows) {
+    const auto summary = stats::summarise(row.runs);
+    const bool several = row.runs.size() > 1;
+    nlohmann::json entry{{"metric", std::get<0>(key)},
+                         {"epochs_back", std::get<1>(key)},
+                         {"kink_width", std::get<2>(key)},
+                         {"runs", row.runs.size()},
+                         {"targets", row.targets},
+                         {"kendall_p", number(summary.kendall_p)},
+                         {"jaccard_chance", number(summary.jaccard_chance)}};
+    put(entry, "kendall_tau", summary.kendall_tau, several);
+    put(entry, "jaccard", summary.jaccard, several);
+    put(entry, "spearman", summary.spearman, several);
+    put(entry, "pearson", summary.pearson, several);
+    list.push_back(entry);
+  }
+  return list;
+}
+
+std::string cell(const nlohmann::json& row, const std::string& name) {
+  const auto mean = row[name];
+  if (mean.is_null()) return "-";
+  if (!row.contains(name + "_std") || row[name + "_std"].is_null())
+    return fmt::format("{:.3f}", mean.get<double>());
+  return fmt::format("{:.3f} +- {:.3f}", mean.get<double>(), row[name + "_std"].get<double>());
+}
+
+std::string table(const nlohmann::json& rows) {
+  std::string text = fmt::format(
+      "{:<10} {:>5} {:>8} {:>5} {:>8}  {:<16} {:>9}  {:<16} {:>7}  {:<16} {:<16}\n", "metric", "k", "kink",
+      "runs", "targets", "Kendall's tau", "p", "Jaccard", "chance", "Spearman", "Pearson");
+  for (const auto& row : rows) {
+    const auto& p = row.contains("kendall_tau_ttest_p") ? row["kendall_tau_ttest_p"] : row["kendall_p"];
+    text += fmt::format("{:<10} {:>5} {:>8} {:>5} {:>8}  {:<16} {:>9}  {:<16} {:>7.3f}  {:<16} {:<16}\n",
+                        row["metric"].get<std::string>(), row["epochs_back"].get<int>(),
+                        fmt::format("{:g}", row["kink_width"].get<double>()), row["runs"].get<int>(),
+                        row["targets"].get<int>(), cell(row, "kendall_tau"),
+                        p.is_null() ? "-" : fmt::format("{:.1e}", p.get<double>()), cell(row, "jaccard"),
+                        row["jaccard_chance"].get<double>(), cell(row, "spearman"), cell(row, "pearson"));
+  }
+  return text + fmt::format("{}; p: of Kendall's tau, over several runs of a t-test of its mean against 0\n",
+                            sign_convention);
+}
+
+}  // namespace
+
+OptionTable validate_options() {
+  OptionTable table("validate");
+  table.repeated("run", "run folder; several times for several runs (seeds)")
+      .add<std::int64_t>("critical", 10,
+                         "how many largest and smallest values are critical for the Jaccard index")
+      .add<std::string>("out", "",
+                        "JSON file; default: validation.json in the run folder, or in the parent folder of "
+                        "several",
+                        Kind::execution);
+  return table;
+}
+
+void run_validate(const Options& options, const Communicator& world) {
+  world.on_root([&] {
+    const auto folders = options.texts("run");
+    if (folders.empty()) refuse("the option '--run' is required");
+    const auto critical = static_cast<std::size_t>(options.integer("critical", 1));
+    std::map<RowKey, RowRuns> rows;
+    for (const std::string& folder : folders) add_run(folder, critical, rows);
+    const nlohmann::json json{{"rows", as_json(rows)},
+                              {"runs", folders},
+                              {"sign_convention", sign_convention},
+                              {"critical", critical},
+                              {"whence_version", version()},
+                              {"git_sha", git_sha()}};
+    const std::filesystem::path first = std::filesystem::absolute(folders.front() + "/.").parent_path();
+    const auto place = folders.size() == 1 ? first : first.parent_path();
+    const std::string out =
+        options.text("out").empty() ? (place / "validation.json").string() : options.text("out");
+    write_text(out, json.dump(2) + "\n");
+    print(world, table(json["rows"]));
+  });
+}
+
+}  // namespace whence

@@ -1,0 +1,37 @@
+// whence verify RUN: checks every checksum of a run folder.
+
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "whence/influence/files.h"
+
+#include "job.h"
+
+namespace whence {
+
+OptionTable verify_options() {
+  OptionTable table("verify");
+  table.required("run", "run folder");
+  return table;
+}
+
+void run_verify(const Options& options, const Communicator& world) {
+  world.on_root([&] {
+    const std::string folder = options.text("run");
+    const Run run(folder);
+    run.trajectory().verify();
+    std::string text = fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
+    const std::string fingerprint = run.trajectory().fingerprint();
+    if (const std::string path = folder + "/influence.h5"; std::filesystem::exists(path)) {
+      read_influence(path, fingerprint);
+      text += path + ": whole\n";
+    }
+    if (const std::string path = folder + "/counterfactual.h5"; std::filesystem::exists(path)) {
+      read_counterfactual(path, fingerprint);
+      text += path + ": whole\n";
+    }
+    print(world, text);
+  });
+}
+
+}  // namespace whence

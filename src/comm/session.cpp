@@ -1,0 +1,59 @@
+#include "whence/comm/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <malloc.h>
+#include <thread>
+
+#include <ATen/Parallel.h>
+
+#include "whence/core/error.h"
+
+extern "C" void openblas_set_num_threads(int threads);
+
+namespace whence {
+namespace {
+
+// LibTorch allocates and frees every intermediate tensor. Left to itself glibc gives large blocks back to the
+// kernel each time, and faulting their pages in again costs more than the arithmetic on them.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+}  // namespace
+
+Session::Session(int threads) {
+  keep_freed_memory();
+  int provided = 0;
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  use_threads(threads);
+}
+
+Session::~Session() { MPI_Finalize(); }
+
+void Session::use_threads(int threads) {
+  at::set_num_threads(threads);
+  openblas_set_num_threads(threads);
+}
+
+int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work) {
+  try {
+    work();
+    return 0;
+  } catch (const UsageError& error) {
+    // Options are the same on every rank, so every rank is here: one of them speaks.
+    if (world.is_root()) std::fprintf(stderr, "whence %s: %s\n", job.c_str(), error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    // When several ranks fail at once (a full disk), the lowest speaks and its abort silences the others.
+    std::this_thread::sleep_for(std::chrono::milliseconds(200 * std::min(world.rank(), 10)));
+    std::fprintf(stderr, "whence %s: rank %d: %s\n", job.c_str(), world.rank(), error.what());
+    std::fflush(stderr);
+    if (world.size() > 1) MPI_Abort(world.handle(), 1);
+    return 1;
+  }
+}
+
+}  // namespace whence

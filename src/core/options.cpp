@@ -1,0 +1,185 @@
+#include "whence/core/options.h"
+
+#include <algorithm>
+#include <boost/any.hpp>
+#include <boost/program_options/errors.hpp>
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/value_semantic.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "whence/core/error.h"
+
+namespace po = boost::program_options;
+
+namespace whence {
+namespace {
+
+// Shortest text that reads back as the same double, so that run.cfg replays exactly.
+std::string canonical(double value) { return fmt::format("{}", value); }
+
+std::string canonical(const boost::any& value) {
+  if (const auto* text = boost::any_cast<std::string>(&value)) return *text;
+  if (const auto* integer = boost::any_cast<std::int64_t>(&value)) return std::to_string(*integer);
+  if (const auto* seed = boost::any_cast<std::uint64_t>(&value)) return std::to_string(*seed);
+  return canonical(boost::any_cast<double>(value));
+}
+
+template <typename T>
+std::string shown(const T& value) {
+  return fmt::format("{}", value);
+}
+
+template <typename T>
+T number(const std::string& option, const std::string& text, T (*parse)(const char*, char**)) {
+  char* end = nullptr;
+  const T value = parse(text.c_str(), &end);
+  if (text.empty() || *end != '\0') refuse("--{}: '{}' is not a number", option, text);
+  return value;
+}
+
+}  // namespace
+
+OptionTable::OptionTable(std::string job) : job_(std::move(job)), description_("Options", 110, 60) {
+  flag("help", "show this text and exit");
+  add<std::string>("config", "", "read options from this file too (name = value, one a line)",
+                   Kind::execution);
+}
+
+template <typename T>
+OptionTable& OptionTable::add(const std::string& name, T fallback, const std::string& help, Kind kind) {
+  const std::string text = shown(fallback);
+  description_.add_options()(name.c_str(), po::value<T>()->default_value(std::move(fallback), text),
+                             help.c_str());
+  kinds_[name] = kind;
+  return *this;
+}
+
+template OptionTable& OptionTable::add(const std::string&, std::string, const std::string&, Kind);
+template OptionTable& OptionTable::add(const std::string&, std::int64_t, const std::string&, Kind);
+template OptionTable& OptionTable::add(const std::string&, std::uint64_t, const std::string&, Kind);
+template OptionTable& OptionTable::add(const std::string&, double, const std::string&, Kind);
+
+OptionTable& OptionTable::required(const std::string& name, const std::string& help, Kind kind) {
+  description_.add_options()(name.c_str(), po::value<std::string>(), (help + " (required)").c_str());
+  kinds_[name] = kind;
+  required_.push_back(name);
+  return *this;
+}
+
+OptionTable& OptionTable::repeated(const std::string& name, const std::string& help) {
+  description_.add_options()(name.c_str(), po::value<std::vector<std::string>>()->composing(), help.c_str());
+  kinds_[name] = Kind::execution;
+  return *this;
+}
+
+OptionTable& OptionTable::flag(const std::string& name, const std::string& help) {
+  description_.add_options()(name.c_str(), po::bool_switch(), help.c_str());
+  kinds_[name] = Kind::execution;
+  return *this;
+}
+
+std::string OptionTable::help() const {
+  std::ostringstream out;
+  out << description_;
+  return out.str();
+}
+
+Options::Options(const OptionTable& table, const std::vector<std::string>& arguments)
+    : job_(table.job()), kinds_(table.kinds_) {
+  const std::string where = "whence " + job_ + ": ";
+  // Whole names only: a guessed abbreviation in a batch script would change meaning when options are added.
+  constexpr int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  try {
+    po::store(po::command_line_parser(arguments)
+                  .options(table.description_)
+                  .positional(po::positional_options_description())
+                  .style(style)
+                  .run(),
+              values_);
+    if (const std::string path = text("config"); !path.empty()) {
+      std::ifstream file(path);
+      if (!file) refuse("--config: cannot read {}", path);
+      po::store(po::parse_config_file(file, table.description_), values_);
+    }
+  } catch (const po::error& error) {
+    throw UsageError(where + error.what());
+  }
+  if (flag("help")) return;
+  for (const std::string& name : table.required_)
+    if (values_.count(name) == 0) throw UsageError(where + "the option '--" + name + "' is required");
+}
+
+std::string Options::text(const std::string& name) const { return values_.at(name).as<std::string>(); }
+std::int64_t Options::integer(const std::string& name) const { return values_.at(name).as<std::int64_t>(); }
+std::uint64_t Options::seed(const std::string& name) const { return values_.at(name).as<std::uint64_t>(); }
+double Options::real(const std::string& name) const { return values_.at(name).as<double>(); }
+bool Options::flag(const std::string& name) const { return values_.at(name).as<bool>(); }
+
+std::int64_t Options::integer(const std::string& name, std::int64_t least) const {
+  const std::int64_t value = integer(name);
+  if (value < least) refuse("--{} is {}, but must be at least {}", name, value, least);
+  return value;
+}
+
+double Options::real(const std::string& name, double least, bool open) const {
+  const double value = real(name);
+  if (!std::isfinite(value) || value < least || (open && value == least))
+    refuse("--{} is {}, but must be finite and {} {}", name, value, open ? "greater than" : "at least",
+           least);
+  return value;
+}
+
+std::vector<std::string> Options::texts(const std::string& name) const {
+  return values_.count(name) != 0 ? values_.at(name).as<std::vector<std::string>>()
+                                  : std::vector<std::string>{};
+}
+
+bool Options::given(const std::string& name) const {
+  return values_.count(name) != 0 && !values_.at(name).defaulted();
+}
+
+std::string Options::settings() const {
+  std::string text;
+  for (const auto& [name, kind] : kinds_)
+    if (kind == Kind::setting) text += name + " = " + canonical(values_.at(name).value()) + "\n";
+  return text;
+}
+
+std::vector<std::string> split_list(const std::string& option, const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream in(text + ",");
+  for (std::string part; std::getline(in, part, ',');) {
+    if (part.empty()) refuse("--{}: '{}' has an empty element", option, text);
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text) {
+  std::vector<std::int64_t> list;
+  for (const std::string& part : split_list(option, text)) {
+    const auto value = number<long long>(
+        option, part, +[](const char* begin, char** end) { return std::strtoll(begin, end, 10); });
+    if (value < 1) refuse("--{}: {} is not a positive whole number", option, part);
+    list.push_back(value);
+  }
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  return list;
+}
+
+std::vector<double> real_list(const std::string& option, const std::string& text) {
+  std::vector<double> list;
+  for (const std::string& part : split_list(option, text)) {
+    const double value = number<double>(option, part, &std::strtod);
+    if (!std::isfinite(value) || value < 0)
+      refuse("--{}: {} is not a finite number of at least 0", option, part);
+    list.push_back(value);
+  }
+  return list;
+}
+
+}  // namespace whence

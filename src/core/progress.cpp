@@ -1,0 +1,78 @@
+#include "whence/core/progress.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
+
+namespace whence {
+
+Log::Log(bool speaking)
+    : logger_(std::make_shared<spdlog::logger>("whence", std::make_shared<spdlog::sinks::stderr_sink_mt>())),
+      speaking_(speaking),
+      on_terminal_(isatty(STDERR_FILENO) == 1) {
+  logger_->set_pattern(on_terminal_ ? "%v" : "[%Y-%m-%d %H:%M:%S] %v");
+}
+
+void Log::say(const std::string& message) const {
+  if (speaking_) logger_->info(message);
+}
+
+Progress::Progress(const Log& log, std::string label, std::int64_t total, std::int64_t done)
+    : log_(log), label_(std::move(label)), total_(total), first_(done), done_(done), start_(Clock::now()) {
+  if (total_ > 0) last_tenth_ = 10 * done / total_;
+}
+
+Progress::~Progress() {
+  if (line_open_) std::fputc('\n', stderr);
+}
+
+void Progress::advance_to(std::int64_t done) {
+  done_ = done;
+  if (!log_.speaking() || total_ <= 0) return;
+  if (log_.on_terminal()) {
+    const auto now = Clock::now();
+    if (done_ == total_ || now - drawn_ > std::chrono::milliseconds(200)) {
+      drawn_ = now;
+      draw(done_);
+    }
+  } else if (const std::int64_t tenth = 10 * done_ / total_; tenth > last_tenth_) {
+    last_tenth_ = tenth;
+    draw(done_);
+  }
+}
+
+void Progress::draw(std::int64_t done) {
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
+  const double left = elapsed * static_cast<double>(total_ - done) / std::max<std::int64_t>(1, done - first_);
+  const std::string line =
+      done == total_ ? fmt::format("{}: {} of {}, done in {}", label_, done, total_, human_seconds(elapsed))
+                     : fmt::format("{}: {} of {} ({}%), {} left", label_, done, total_, 100 * done / total_,
+                                   human_seconds(left));
+  if (log_.on_terminal()) {
+    std::fprintf(stderr, "\r\033[K%s", line.c_str());
+    std::fflush(stderr);
+    line_open_ = true;
+  } else {
+    log_.say(line);
+  }
+}
+
+std::string human_bytes(double bytes) {
+  constexpr std::array units{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  std::size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < units.size(); ++unit) bytes /= 1024;
+  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
+}
+
+std::string human_seconds(double seconds) {
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 60) return fmt::format("{:.0f} s", seconds);
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{} min {:02d} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02d} min", whole / 3600, whole / 60 % 60);
+}
+
+}  // namespace whence

@@ -1,0 +1,67 @@
+#include "whence/data/dataset.h"
+
+#include <zlib.h>
+
+#include "whence/core/error.h"
+#include "whence/data/sources.h"
+
+namespace whence {
+namespace {
+
+// A source as --data names it: KIND or KIND:PLACE.
+struct SourceName {
+  std::string kind, place;
+};
+
+SourceName parse(const std::string& source) {
+  const std::size_t colon = source.find(':');
+  if (colon == std::string::npos) return {source, ""};
+  return {source.substr(0, colon), source.substr(colon + 1)};
+}
+
+[[noreturn]] void refuse_source(const std::string& source) {
+  refuse("--data: '{}' is not a source; there are normal2d, mnist:DIR and idx:IMAGES[,LABELS]", source);
+}
+
+DataSplit load_idx_place(const std::string& place, const DataOptions& options) {
+  const std::size_t comma = place.find(',');
+  const std::string images = place.substr(0, comma);
+  if (comma == std::string::npos) return load_idx(images, std::nullopt, options);
+  const std::string labels = place.substr(comma + 1);
+  if (images.empty() || labels.empty() || labels.find(',') != std::string::npos)
+    refuse_source(options.source);
+  return load_idx(images, labels, options);
+}
+
+uLong crc_of(const at::Tensor& tensor, uLong crc) {
+  const at::Tensor whole = tensor.contiguous();
+  if (whole.nbytes() == 0) return crc;  // zlib would take the null pointer as a wish to start afresh
+  return crc32_z(crc, static_cast<const Bytef*>(whole.data_ptr()), whole.nbytes());
+}
+
+}  // namespace
+
+DataSplit load_data(const DataOptions& options) {
+  if (options.instances < 1) refuse("--instances is {}, but must be at least 1", options.instances);
+  if (options.held_out < 1) refuse("--held-out is {}, but must be at least 1", options.held_out);
+  if (options.dtype != at::kFloat && options.dtype != at::kDouble)
+    refuse("--dtype is {}, but data is float32 or float64", c10::toString(options.dtype));
+
+  const auto [kind, place] = parse(options.source);
+  if (options.source == "normal2d") return draw_normal2d(options);
+  if (kind == "mnist" && !place.empty()) return load_mnist(place, options);
+  if (kind == "idx" && !place.empty()) return load_idx_place(place, options);
+  refuse_source(options.source);
+}
+
+std::string fingerprint(const DataOptions& options, const DataSplit& data) {
+  const std::vector<std::int64_t>& ids = data.train.ids;
+  uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(ids.data()), ids.size() * sizeof(std::int64_t));
+  crc = crc_of(data.train.instances, crc);
+  crc = crc_of(data.held_out.instances, crc);
+  return fmt::format("{} N={} N'={} dtype={} crc32={:08x}", parse(options.source).kind, data.train.size(),
+                     data.held_out.size(),
+                     data.train.instances.scalar_type() == at::kFloat ? "float32" : "float64", crc);
+}
+
+}  // namespace whence

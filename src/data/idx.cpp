@@ -1,0 +1,127 @@
+#include "whence/data/idx.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <zlib.h>
+
+#include "whence/core/error.h"
+
+namespace whence {
+namespace {
+
+constexpr std::size_t max_rank = 4;
+constexpr std::uint64_t max_bytes = std::uint64_t{1} << 40;
+
+// A file read through zlib, which unpacks gzip and passes everything else on as it is.
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose) {
+    if (!file_) fail("{}: cannot be opened ({})", path, std::strerror(errno));
+    gzbuffer(file_.get(), 1 << 18);
+  }
+
+  // The next `count` bytes, or as many as are left; returns how many.
+  std::size_t read(std::uint8_t* out, std::size_t count) {
+    std::size_t done = 0;
+    while (done < count) {
+      const auto want = static_cast<unsigned>(std::min<std::size_t>(count - done, 1 << 30));
+      const int got = gzread(file_.get(), out + done, want);
+      if (got > 0) done += static_cast<std::size_t>(got);
+      // A gzip stream cut short counts as data, then an end: only the error state tells it from a whole one.
+      if (got < static_cast<int>(want)) {
+        check();
+        break;
+      }
+    }
+    return done;
+  }
+
+ private:
+  void check() const {
+    int code = Z_OK;
+    std::string cause = gzerror(file_.get(), &code);
+    if (code == Z_OK) return;
+    // zlib puts the path before its messages; ours has it already.
+    if (cause.rfind(path_ + ": ", 0) == 0) cause.erase(0, path_.size() + 2);
+    fail("{}: cannot be read ({})", path_, cause);
+  }
+
+  const std::string& path_;
+  std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
+};
+
+std::uint32_t big_endian(const std::uint8_t* byte) {
+  return std::uint32_t{byte[0]} << 24 | std::uint32_t{byte[1]} << 16 | std::uint32_t{byte[2]} << 8 | byte[3];
+}
+
+void read_header(Reader& reader, const std::string& path, std::uint8_t* out, std::size_t count) {
+  const std::size_t got = reader.read(out, count);
+  if (got < count) fail("{}: ends inside its IDX header, {} bytes early", path, count - got);
+}
+
+std::vector<std::int64_t> read_shape(Reader& reader, const std::string& path) {
+  std::array<std::uint8_t, 4 * max_rank> header;
+  read_header(reader, path, header.data(), 4);
+  const std::uint32_t magic = big_endian(header.data());
+  if (magic >> 8 != 0x000008) fail("{}: not an IDX file of unsigned bytes (magic 0x{:08x})", path, magic);
+  const std::size_t rank = magic & 0xff;
+  if (rank < 1 || rank > max_rank)
+    fail("{}: an IDX file of rank {}, but only ranks 1 to {} can be read", path, rank, max_rank);
+
+  read_header(reader, path, header.data(), 4 * rank);
+  std::vector<std::int64_t> shape;
+  std::uint64_t total = 1;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const std::uint64_t size = big_endian(header.data() + 4 * i);
+    if (size == 0) fail("{}: size {} of {} in its IDX header is 0", path, i + 1, rank);
+    if (size > max_bytes / total) fail("{}: its IDX header promises more than {} bytes", path, max_bytes);
+    total *= size;
+    shape.push_back(static_cast<std::int64_t>(size));
+  }
+  return shape;
+}
+
+std::vector<std::uint8_t> read_elements(Reader& reader, const std::string& path, std::size_t total) {
+  std::vector<std::uint8_t> bytes;
+  while (bytes.size() < total) {
+    // At most as much again as the file has already given, so that a lying header costs little.
+    const std::size_t have = bytes.size();
+    const std::size_t want = std::min(total - have, std::max<std::size_t>(have, 1 << 20));
+    bytes.reserve(have + want);
+    bytes.resize(have + want);
+    const std::size_t got = reader.read(bytes.data() + have, want);
+    if (got < want) fail("{}: ends after {} of {} bytes of data", path, have + got, total);
+  }
+  return bytes;
+}
+
+// Also makes zlib compare the checksum at the end of a gzip stream, which it does only on reading past the
+// data.
+void expect_end(Reader& reader, const std::string& path) {
+  std::array<std::uint8_t, 4096> rest;
+  std::size_t extra = 0;
+  for (std::size_t got; (got = reader.read(rest.data(), rest.size())) > 0;) extra += got;
+  if (extra > 0) fail("{}: {} bytes too many after the data", path, extra);
+}
+
+}  // namespace
+
+std::int64_t IdxFile::width() const {
+  return std::accumulate(shape.begin() + 1, shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+IdxFile read_idx(const std::string& path) {
+  Reader reader(path);
+  IdxFile file;
+  file.shape = read_shape(reader, path);
+  file.bytes = read_elements(reader, path, static_cast<std::size_t>(file.rows() * file.width()));
+  expect_end(reader, path);
+  return file;
+}
+
+}  // namespace whence

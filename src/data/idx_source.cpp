@@ -1,0 +1,89 @@
+#include <filesystem>
+#include <vector>
+
+#include <ATen/ops/empty.h>
+
+#include "whence/core/error.h"
+#include "whence/core/random.h"
+#include "whence/data/idx.h"
+#include "whence/data/sources.h"
+
+namespace whence {
+namespace {
+
+template <typename T>
+at::Tensor scaled_rows(const IdxFile& images, const std::vector<std::int64_t>& rows) {
+  const std::int64_t width = images.width();
+  const at::Tensor out =
+      at::empty({static_cast<std::int64_t>(rows.size()), width}, c10::CppTypeToScalarType<T>::value);
+  T* value = out.template data_ptr<T>();
+  for (const std::int64_t row : rows) {
+    const std::uint8_t* pixel = images.bytes.data() + row * width;
+    for (std::int64_t i = 0; i < width; ++i) *value++ = static_cast<T>(pixel[i] / 127.5 - 1.0);
+  }
+  return out;
+}
+
+Dataset take(const IdxFile& images, const std::optional<IdxFile>& labels, std::vector<std::int64_t> rows,
+             at::ScalarType dtype) {
+  Dataset data;
+  data.instances = dtype == at::kFloat ? scaled_rows<float>(images, rows) : scaled_rows<double>(images, rows);
+  data.shape.assign(images.shape.begin() + 1, images.shape.end());
+  if (labels) {
+    data.labels = at::empty({static_cast<std::int64_t>(rows.size())}, at::kLong);
+    std::int64_t* label = data.labels.data_ptr<std::int64_t>();
+    for (const std::int64_t row : rows) *label++ = labels->bytes[row];
+  }
+  data.ids = std::move(rows);
+  return data;
+}
+
+IdxFile read_images(const std::string& path) {
+  IdxFile images = read_idx(path);
+  if (images.shape.size() < 2) fail("{}: an IDX file of rank 1, but instances need rank 2 or more", path);
+  return images;
+}
+
+IdxFile read_labels(const std::string& path, const std::string& images_path, std::int64_t rows) {
+  IdxFile labels = read_idx(path);
+  if (labels.shape.size() != 1)
+    fail("{}: an IDX file of rank {}, but labels have rank 1", path, labels.shape.size());
+  if (labels.rows() != rows)
+    fail("{} has {} labels for the {} rows of {}", path, labels.rows(), rows, images_path);
+  return labels;
+}
+
+// The file called `name` in `folder`, unpacked if it lies there so, else packed.
+std::string find_plain_or_gzip(const std::string& folder, const std::string& name) {
+  const std::filesystem::path plain = std::filesystem::path(folder) / name;
+  std::error_code ignored;  // A folder that cannot be looked into has no such file either.
+  for (const std::string& path : {plain.string(), plain.string() + ".gz"})
+    if (std::filesystem::exists(path, ignored)) return path;
+  fail("{}: there is neither {} nor {}.gz in this folder", folder, name, name);
+}
+
+}  // namespace
+
+DataSplit load_idx(const std::string& images_path, const std::optional<std::string>& labels_path,
+                   const DataOptions& options) {
+  const IdxFile images = read_images(images_path);
+  std::optional<IdxFile> labels;
+  if (labels_path) labels = read_labels(*labels_path, images_path, images.rows());
+  // Not as a sum, which could overflow.
+  if (options.instances > images.rows() || options.held_out > images.rows() - options.instances)
+    refuse("--instances {} and --held-out {} together ask for more than the {} rows of {}", options.instances,
+           options.held_out, images.rows(), images_path);
+
+  const std::vector<std::int64_t> order =
+      RandomStream(options.seed, Purpose::split).permutation(images.rows());
+  const auto middle = order.begin() + options.instances;
+  return {take(images, labels, {order.begin(), middle}, options.dtype),
+          take(images, labels, {middle, middle + options.held_out}, options.dtype)};
+}
+
+DataSplit load_mnist(const std::string& folder, const DataOptions& options) {
+  const std::string images = find_plain_or_gzip(folder, "train-images-idx3-ubyte");
+  return load_idx(images, find_plain_or_gzip(folder, "train-labels-idx1-ubyte"), options);
+}
+
+}  // namespace whence

@@ -1,0 +1,84 @@
+#include "whence/game/autograd_engine.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
+
+namespace whence {
+namespace {
+
+using torch::autograd::grad;
+
+// The game's tensors as leaves of an autograd graph, and the positions of each player's.
+struct Leaves {
+  std::vector<at::Tensor> tensors;
+  std::vector<std::vector<at::Tensor>> by_player;
+
+  Leaves(const ParameterLayout& layout, const at::Tensor& params) : by_player(layout.player_count()) {
+    for (at::Tensor& view : layout.views(params)) tensors.push_back(view.detach().requires_grad_());
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      by_player[layout.specs()[i].player].push_back(tensors[i]);
+  }
+};
+
+// g as one tensor per layout entry, in layout order (players' blocks follow each other).
+std::vector<at::Tensor> joint_gradient(const std::vector<at::Tensor>& losses, const Leaves& leaves,
+                                       bool differentiable) {
+  std::vector<at::Tensor> joint;
+  for (std::size_t player = 0; player < losses.size(); ++player) {
+    if (leaves.by_player[player].empty()) continue;
+    const bool keep = differentiable || player + 1 < losses.size();
+    for (at::Tensor& part : grad({losses[player].sum()}, leaves.by_player[player], {}, keep, differentiable,
+                                 /*allow_unused=*/true))
+      joint.push_back(std::move(part));
+  }
+  for (std::size_t i = 0; i < joint.size(); ++i)
+    if (!joint[i].defined()) joint[i] = at::zeros_like(leaves.tensors[i]);
+  return joint;
+}
+
+at::Tensor flattened(const std::vector<at::Tensor>& tensors, std::int64_t replicas) {
+  std::vector<at::Tensor> rows;
+  for (const at::Tensor& tensor : tensors) rows.push_back(tensor.reshape({replicas, -1}));
+  return at::cat(rows, 1);
+}
+
+}  // namespace
+
+at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch,
+                                    const at::Tensor& weights) const {
+  const Leaves leaves(game_->layout(), params);
+  const auto losses = game_->losses(leaves.tensors, batch, weights, 0.0);
+  return flattened(joint_gradient(losses, leaves, false), params.size(0));
+}
+
+TracedStep AutogradEngine::trace(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
+                                 double kink_width) const {
+  const std::int64_t query_count = queries.size(0);
+  const Leaves leaves(game_->layout(), params.expand({query_count, -1}));
+  const at::Tensor weights =
+      at::ones({query_count, batch.instances.size(0)}, params.options()).requires_grad_();
+
+  const auto losses = game_->losses(leaves.tensors, batch, weights, kink_width);
+  const auto gradient = joint_gradient(losses, leaves, true);
+  const auto directions = game_->layout().views(queries);
+  at::Tensor along_u;
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const at::Tensor term = (directions[i] * gradient[i]).sum();
+    along_u = along_u.defined() ? along_u + term : term;
+  }
+
+  std::vector<at::Tensor> inputs = leaves.tensors;
+  inputs.push_back(weights);
+  auto derivatives = grad({along_u}, inputs, {}, false, false, /*allow_unused=*/true);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (!derivatives[i].defined()) derivatives[i] = at::zeros_like(inputs[i]);
+  TracedStep traced;
+  traced.u_instance = derivatives.back();
+  derivatives.pop_back();
+  traced.u_jacobian = flattened(derivatives, query_count);
+  return traced;
+}
+
+}  // namespace whence

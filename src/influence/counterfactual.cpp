@@ -1,0 +1,113 @@
+#include "whence/influence/counterfactual.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <unordered_map>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
+
+#include "whence/core/error.h"
+#include "whence/train/step.h"
+
+namespace whence {
+namespace {
+
+using Removals = std::vector<std::vector<std::int64_t>>;
+
+// Replica r > 0 of a block removes these instances: position -> replicas that lack it.
+std::unordered_map<std::int64_t, std::vector<std::int64_t>> absentees(const CounterfactualBlock& block,
+                                                                      const Removals& removals) {
+  std::unordered_map<std::int64_t, std::vector<std::int64_t>> replicas;
+  for (std::size_t i = 0; i < block.removals.size(); ++i)
+    for (const std::int64_t position : removals[block.removals[i]])
+      replicas[position].push_back(static_cast<std::int64_t>(i) + 1);
+  return replicas;
+}
+
+// For each position in the training set, the first step from `begin` on that uses it; `run.steps` if none
+// does.
+std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin) {
+  std::vector<std::int64_t> first(run.data.size(), run.steps);
+  for (std::int64_t t = run.steps - 1; t >= begin; --t) {
+    const at::Tensor positions = run.batch(t);
+    const std::int64_t* position = positions.data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < positions.numel(); ++i) first[position[i]] = t;
+  }
+  return first;
+}
+
+std::string name_of(const CounterfactualBlock& block, const Removals& removals, const Dataset& data,
+                    std::int64_t replica) {
+  if (replica == 0) return "the replica without removal";
+  const auto& set = removals[block.removals[replica - 1]];
+  if (set.size() == 1) return fmt::format("the counterfactual without instance {}", data.ids[set.front()]);
+  return fmt::format("the counterfactual without removal set {}", block.removals[replica - 1]);
+}
+
+}  // namespace
+
+std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, const Removals& removals,
+                                                      const std::vector<std::int64_t>& epochs_back,
+                                                      std::int64_t replicas) {
+  std::vector<CounterfactualBlock> blocks;
+  for (const std::int64_t epochs : epochs_back) {
+    const auto first_use = first_uses(run, run.steps - epochs * run.steps_per_epoch);
+    std::vector<std::int64_t> first(removals.size(), run.steps);
+    for (std::size_t i = 0; i < removals.size(); ++i)
+      for (const std::int64_t position : removals[i]) first[i] = std::min(first[i], first_use[position]);
+    std::vector<std::int64_t> order(removals.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&first](std::int64_t a, std::int64_t b) { return first[a] < first[b]; });
+    for (std::size_t begin = 0; begin < order.size(); begin += replicas) {
+      const std::size_t end = std::min(order.size(), begin + replicas);
+      blocks.push_back({epochs, first[order[begin]], {order.begin() + begin, order.begin() + end}});
+    }
+  }
+  std::stable_sort(blocks.begin(), blocks.end(),
+                   [](const auto& a, const auto& b) { return a.first_step < b.first_step; });
+  return blocks;
+}
+
+CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,
+                             const Removals& removals,
+                             const std::vector<std::shared_ptr<const Metric>>& metrics,
+                             const std::function<void()>& between_steps) {
+  const auto replicas = static_cast<std::int64_t>(block.removals.size()) + 1;
+  const auto absent = absentees(block, removals);
+  const auto name = [&](std::int64_t replica) { return name_of(block, removals, run.data, replica); };
+  at::Tensor params = run.params(block.first_step).repeat({replicas, 1});
+
+  for (std::int64_t t = block.first_step; t < run.steps; ++t) {
+    const at::Tensor positions = run.batch(t);
+    at::Tensor weights = at::ones({replicas, positions.size(0)}, params.options());
+    const std::int64_t* position = positions.data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < positions.size(0); ++i)
+      if (const auto found = absent.find(position[i]); found != absent.end())
+        for (const std::int64_t replica : found->second) weights[replica][i] = 0;
+
+    const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+    const at::Tensor gradient = run.engine.gradient(params, batch, weights);
+    check_gradient(gradient, run.game.layout(), t, name);
+    move(params, gradient, run.game.layout().spread(run.rates(t), params.scalar_type()));
+    between_steps();
+  }
+
+  CounterfactualResult result;
+  result.distance = (params[0] - run.params(run.steps)).abs().max().item<double>();
+  result.change = at::empty({replicas - 1, static_cast<std::int64_t>(metrics.size())}, at::kDouble);
+  result.baseline = at::empty({static_cast<std::int64_t>(metrics.size())}, at::kDouble);
+  for (std::size_t m = 0; m < metrics.size(); ++m) {
+    const at::Tensor value = metrics[m]->value(params);
+    for (std::int64_t r = 0; r < replicas; ++r)
+      if (!std::isfinite(value[r].item<double>()))
+        fail("the metric {} is not a finite number in {}", metrics[m]->name(), name(r));
+    result.baseline[m].copy_(value[0]);
+    result.change.select(1, m).copy_(value.narrow(0, 1, replicas - 1) - value[0]);
+  }
+  return result;
+}
+
+}  // namespace whence

@@ -1,0 +1,56 @@
+#include "whence/influence/targets.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <unordered_map>
+
+#include "whence/core/error.h"
+#include "whence/core/options.h"
+#include "whence/core/random.h"
+
+namespace whence {
+namespace {
+
+std::vector<std::int64_t> from_file(const std::string& path, const Dataset& data) {
+  std::ifstream file(path);
+  if (!file) refuse("--targets: '{}' is neither a number nor a file that can be read", path);
+  std::unordered_map<std::int64_t, std::int64_t> position;
+  for (std::int64_t i = 0; i < data.size(); ++i) position[data.ids[i]] = i;
+  std::vector<std::int64_t> targets;
+  std::set<std::int64_t> seen;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    std::size_t used = 0;
+    std::int64_t id = 0;
+    try {
+      id = std::stoll(line, &used);
+    } catch (const std::exception&) {
+    }
+    if (used == 0 || line.find_first_not_of(" \t\r", used) != std::string::npos)
+      refuse("--targets: {}: '{}' is not an instance id", path, line);
+    if (position.count(id) == 0) refuse("--targets: {}: no training instance has the id {}", path, id);
+    if (!seen.insert(id).second) refuse("--targets: {}: the id {} is there twice", path, id);
+    targets.push_back(position[id]);
+  }
+  if (targets.empty()) refuse("--targets: {} holds no ids", path);
+  return targets;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data,
+                                         std::uint64_t seed) {
+  const bool number = !targets.empty() && targets.find_first_not_of("0123456789-") == std::string::npos &&
+                      targets.size() < 19;
+  if (!number) return from_file(targets, data);
+  const auto list = integer_list("targets", targets);
+  const std::int64_t count = list.front();
+  if (list.size() != 1 || count > data.size())
+    refuse("--targets: {} is more than the {} training instances", targets, data.size());
+  auto order = RandomStream(seed, Purpose::targets).permutation(data.size());
+  order.resize(count);
+  return order;
+}
+
+}  // namespace whence

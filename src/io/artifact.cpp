@@ -1,0 +1,125 @@
+#include "whence/io/artifact.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "whence/core/error.h"
+#include "whence/core/provenance.h"
+
+namespace fs = std::filesystem;
+
+namespace whence {
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+// A file descriptor that closes itself.
+struct Descriptor {
+  Descriptor(const std::string& path, int flags) : value(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+    if (value < 0) fail("{}: cannot open it ({})", path, reason());
+  }
+  ~Descriptor() { ::close(value); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int value;
+};
+
+std::string folder_of(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+}  // namespace
+
+void describe(const H5File& file, const Schema& schema, const Attributes& attributes) {
+  file.set_attribute("schema", schema.name);
+  file.set_attribute("schema_version", std::to_string(schema.version));
+  file.set_attribute("whence_version", version());
+  file.set_attribute("git_sha", git_sha());
+  file.set_attribute("sign_convention", sign_convention);
+  for (const auto& [name, value] : attributes) file.set_attribute(name, value);
+}
+
+H5File open_artifact(const std::string& path, const Schema& schema) {
+  if (!fs::exists(path)) fail("{}: no such file", path);
+  H5File file = H5File::open_to_read(path);
+  if (file.attribute("schema") != schema.name)
+    fail("{}: holds '{}', not '{}'", path, file.attribute("schema"), schema.name);
+  if (file.attribute("schema_version") != std::to_string(schema.version))
+    fail("{}: has version {} of the schema {}, but this Whence reads version {}", path,
+         file.attribute("schema_version"), schema.name, schema.version);
+  return file;
+}
+
+void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,
+                    const std::function<void(const H5File&)>& fill) {
+  const std::string temporary = path + ".new";
+  {
+    const H5File file = H5File::create(temporary);
+    describe(file, schema, attributes);
+    fill(file);
+  }
+  flush_to_disk(temporary);
+  rename_durably(temporary, path);
+}
+
+void flush_to_disk(const std::string& path) {
+  const Descriptor file(path, O_RDONLY);
+  if (::fsync(file.value) != 0) fail("{}: cannot flush it to disk ({})", path, reason());
+}
+
+void rename_durably(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) fail("{}: cannot rename it to {} ({})", from, to, reason());
+  flush_to_disk(folder_of(to));
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new";
+  {
+    std::ofstream out(temporary, std::ios::binary);
+    out << text;
+    if (!out.flush()) fail("{}: cannot write it ({})", temporary, reason());
+  }
+  flush_to_disk(temporary);
+  rename_durably(temporary, path);
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail("{}: cannot read it ({})", path, reason());
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void reserve_on_disk(const std::string& path) {
+  const Descriptor file(path, O_RDWR);
+  struct stat status {};
+  ::fstat(file.value, &status);
+  // Some network file systems cannot reserve; then a full disk is found when it is met.
+  const int code = ::posix_fallocate(file.value, 0, status.st_size);
+  if (code == ENOSPC || code == EFBIG || code == EDQUOT)
+    fail("{}: the disk has no room for its {} bytes ({})", path, status.st_size, std::strerror(code));
+}
+
+RunLock::RunLock(const std::string& folder) {
+  const std::string path = folder + "/.lock";
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("{}: cannot open it ({})", path, reason());
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(descriptor_);
+    fail("{}: another job is writing into this run folder", folder);
+  }
+}
+
+RunLock::~RunLock() { ::close(descriptor_); }
+
+}  // namespace whence

@@ -1,0 +1,55 @@
+#include "whence/metric/loss.h"
+
+#include <algorithm>
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "whence/comm/partition.h"
+
+namespace whence {
+namespace {
+
+constexpr std::int64_t chunk = 2048;
+
+}  // namespace
+
+LossMetric::LossMetric(std::string name, std::int64_t player, std::shared_ptr<const Game> game,
+                       Validation validation)
+    : name_(std::move(name)), player_(player), game_(std::move(game)), validation_(std::move(validation)) {}
+
+// The part [R] of the loss that rows begin .. end-1 contribute.
+at::Tensor LossMetric::chunk_loss(const at::Tensor& params, std::int64_t begin, std::int64_t end) const {
+  const Batch batch{validation_.held_out.narrow(0, begin, end - begin),
+                    validation_.latents.narrow(0, begin, end - begin), validation_.held_out.size(0),
+                    /*carries_penalty=*/false};
+  const at::Tensor present = at::ones({params.size(0), end - begin}, params.options().requires_grad(false));
+  return game_->losses(game_->layout().views(params), batch, present, 0.0)[player_];
+}
+
+at::Tensor LossMetric::value(const at::Tensor& params) const {
+  at::Tensor values = at::zeros({params.size(0)}, at::kDouble);
+  const std::int64_t total = validation_.held_out.size(0);
+  for (std::int64_t r = 0; r < params.size(0); ++r)
+    for (std::int64_t begin = 0; begin < total; begin += chunk)
+      values[r] +=
+          chunk_loss(params.narrow(0, r, 1), begin, std::min(total, begin + chunk))[0].to(at::kDouble);
+  return values;
+}
+
+at::Tensor LossMetric::gradient(const at::Tensor& params, const Communicator& ranks) const {
+  at::Tensor gradient = at::zeros_like(params);
+  const Range own = part_of(validation_.held_out.size(0), ranks.size(), ranks.rank());
+  for (std::int64_t begin = own.begin; begin < own.end; begin += chunk) {
+    const at::Tensor theta = params.detach().clone().requires_grad_();
+    const at::Tensor loss = chunk_loss(theta.unsqueeze(0), begin, std::min(own.end, begin + chunk));
+    const at::Tensor part = torch::autograd::grad({loss.sum()}, {theta}, {}, {}, false, true)[0];
+    if (part.defined()) gradient += part;
+  }
+  ranks.sum(gradient);
+  return gradient;
+}
+
+}  // namespace whence

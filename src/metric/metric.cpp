@@ -1,0 +1,26 @@
+#include "whence/metric/metric.h"
+
+#include "whence/core/error.h"
+#include "whence/metric/average_log_likelihood.h"
+#include "whence/metric/loss.h"
+
+namespace whence {
+
+std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
+                                                        std::shared_ptr<const AdversarialGame> game,
+                                                        const Validation& validation) {
+  std::vector<std::shared_ptr<const Metric>> metrics;
+  for (const std::string& name : names) {
+    if (name == "all")
+      metrics.push_back(std::make_shared<AverageLogLikelihood>(game, validation));
+    else if (name == "gen-loss")
+      metrics.push_back(std::make_shared<LossMetric>(name, 0, game, validation));
+    else if (name == "disc-loss")
+      metrics.push_back(std::make_shared<LossMetric>(name, 1, game, validation));
+    else
+      refuse("--metric: '{}' is not all, disc-loss or gen-loss", name);
+  }
+  return metrics;
+}
+
+}  // namespace whence

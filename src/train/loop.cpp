@@ -1,0 +1,30 @@
+#include "whence/train/loop.h"
+
+#include <ATen/ops/ones.h>
+
+#include "whence/comm/partition.h"
+#include "whence/train/step.h"
+
+namespace whence {
+
+at::Tensor train(const Training& training, at::Tensor params, std::int64_t first, std::int64_t last,
+                 const Communicator& ranks, const StepObserver& observe) {
+  const ParameterLayout& layout = training.game.layout();
+  const Range rows = part_of(training.schedule.options().batch, ranks.size(), ranks.rank());
+  const at::Tensor everyone_present = at::ones({1, rows.size()}, params.options());
+  at::Tensor theta = params.clone().unsqueeze(0);
+
+  for (std::int64_t t = first; t < last; ++t) {
+    const at::Tensor positions = training.schedule.batch(t), rates = training.schedule.rates(t);
+    observe(t, theta[0], positions, rates);
+
+    const Batch batch = make_batch(training.data, positions, training.seed, t, rows, training.game);
+    at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
+    ranks.sum(gradient);
+    check_gradient(gradient, layout, t, [](std::int64_t) { return "the training run"; });
+    move(theta, gradient, layout.spread(rates, theta.scalar_type()));
+  }
+  return theta[0];
+}
+
+}  // namespace whence

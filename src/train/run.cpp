@@ -1,0 +1,94 @@
+#include "whence/train/run.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "whence/core/error.h"
+#include "whence/game/autograd_engine.h"
+#include "whence/train/recording.h"
+#include "whence/train/step.h"
+
+namespace fs = std::filesystem;
+
+namespace whence {
+namespace {
+
+RunSettings settings_in(const std::string& folder) {
+  if (!fs::is_directory(folder)) fail("{}: no such run folder", folder);
+  const std::string path = folder + "/run.cfg";
+  if (!fs::exists(path)) fail("{}: not a run folder (it has no run.cfg)", folder);
+  return read_settings(Options(train_options(), {"--config", path, "--out", folder}));
+}
+
+}  // namespace
+
+RunParts::RunParts(const RunSettings& chosen)
+    : settings(chosen),
+      data(load_data(chosen.data)),
+      data_fingerprint(fingerprint(chosen.data, data)),
+      game(chosen.make_game(data.train.width())),
+      engine(std::make_shared<AutogradEngine>(game)),
+      schedule(chosen.schedule) {}
+
+TrajectoryPlan RunParts::plan() const {
+  return {{{"settings", settings.text},
+           {"seed", std::to_string(settings.seed)},
+           {"data", data_fingerprint},
+           {"layout", game->layout().json()}},
+          schedule.steps(),
+          game->layout().size(),
+          settings.schedule.batch,
+          game->layout().player_count(),
+          settings.data.dtype,
+          recorded_steps(settings.record, schedule.steps(), schedule.steps_per_epoch()),
+          data.train.ids};
+}
+
+at::Tensor RunParts::validation_latents() const {
+  return whence::validation_latents(settings.seed, settings.data.held_out, game->latent_size(),
+                                    game->dtype());
+}
+
+Run::Run(const std::string& folder)
+    : folder_(folder), parts_(settings_in(folder)), trajectory_(folder + "/trajectory.h5") {
+  const TrajectoryPlan plan = parts_.plan();
+  const auto must_equal = [&](const std::string& name, const std::string& what) {
+    if (trajectory_.attribute(name) != plan.attributes.at(name))
+      fail("{}: was recorded with other {} than {}", trajectory_.path(), what, folder + "/run.cfg says");
+  };
+  must_equal("settings", "settings");
+  must_equal("data", "data");
+  must_equal("layout", "networks");
+  if (trajectory_.steps() != plan.steps || trajectory_.parameters() != plan.parameters ||
+      trajectory_.recorded() != plan.recorded)
+    fail("{}: its sizes are not those of its settings; the file is damaged", trajectory_.path());
+}
+
+at::Tensor Run::params(std::int64_t t) const {
+  const std::int64_t from = trajectory_.recorded_before(t);
+  if (from == t) return trajectory_.params(t);
+  if (from != replayed_from_ || t - from >= static_cast<std::int64_t>(replayed_.size())) {
+    replayed_.clear();
+    replayed_from_ = from;
+    const auto& recorded = trajectory_.recorded();
+    const std::int64_t next = *std::upper_bound(recorded.begin(), recorded.end(), from);
+    train(parts_.training(), trajectory_.params(from), from, next, Communicator(MPI_COMM_SELF),
+          [this](std::int64_t, const at::Tensor& theta, const at::Tensor&, const at::Tensor&) {
+            replayed_.push_back(theta.clone());
+          });
+  }
+  return replayed_[t - from];
+}
+
+void Run::check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const {
+  const std::int64_t per_epoch = parts_.schedule.steps_per_epoch();
+  for (const std::int64_t epochs : epochs_back) {
+    if (epochs > parts_.settings.schedule.epochs)
+      refuse("--{}: {} is more than the run's {} epochs", option, epochs, parts_.settings.schedule.epochs);
+    if (steps() - epochs * per_epoch < trajectory_.recorded().front())
+      refuse("--{}: {} goes back before the first recorded step (the run was trained with --record {})",
+             option, epochs, parts_.settings.record);
+  }
+}
+
+}  // namespace whence

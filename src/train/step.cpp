@@ -1,0 +1,76 @@
+#include "whence/train/step.h"
+
+#include <cstring>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+
+#include "whence/core/error.h"
+#include "whence/core/random.h"
+
+namespace whence {
+namespace {
+
+at::Tensor normals(const RandomStream& stream, Range rows, std::int64_t width, at::ScalarType dtype) {
+  at::Tensor values = at::empty({rows.size(), width}, at::kDouble);
+  stream.normal(static_cast<std::uint64_t>(rows.begin * width), values.data_ptr<double>(), values.numel());
+  return values.to(dtype);
+}
+
+// A number is not finite when all bits of its exponent are set. Unlike isfinite on each element, this is a
+// loop that compilers turn into vector code.
+template <typename Float, typename Bits>
+bool finite(const Float* values, std::int64_t count, Bits exponent) {
+  bool bad = false;
+  for (std::int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= (bits & exponent) == exponent;
+  }
+  return !bad;
+}
+
+}  // namespace
+
+at::Tensor training_latents(std::uint64_t seed, std::int64_t t, Range rows, std::int64_t width,
+                            at::ScalarType dtype) {
+  return normals(RandomStream(seed, Purpose::training_latents, static_cast<std::uint32_t>(t)), rows, width,
+                 dtype);
+}
+
+at::Tensor validation_latents(std::uint64_t seed, std::int64_t count, std::int64_t width,
+                              at::ScalarType dtype) {
+  return normals(RandomStream(seed, Purpose::validation_latents), {0, count}, width, dtype);
+}
+
+Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t seed, std::int64_t t,
+                 Range rows, const Game& game) {
+  return {at::index_select(data.instances, 0, positions.narrow(0, rows.begin, rows.size())),
+          training_latents(seed, t, rows, game.latent_size(), game.dtype()), positions.size(0),
+          rows.begin == 0};
+}
+
+void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rates) {
+  params.sub_(gradient * rates);
+}
+
+bool all_finite(const at::Tensor& values) {
+  TORCH_CHECK(values.is_contiguous(), "all_finite needs a contiguous tensor");
+  if (values.scalar_type() == at::kFloat)
+    return finite<float, std::uint32_t>(values.data_ptr<float>(), values.numel(), 0x7f800000u);
+  return finite<double, std::uint64_t>(values.data_ptr<double>(), values.numel(), 0x7ff0000000000000ull);
+}
+
+void check_gradient(const at::Tensor& gradient, const ParameterLayout& layout, std::int64_t t,
+                    const std::function<std::string(std::int64_t)>& name_of) {
+  if (all_finite(gradient)) return;
+  for (std::int64_t replica = 0; replica < gradient.size(0); ++replica)
+    for (std::int64_t player = 0; player < layout.player_count(); ++player) {
+      const auto [begin, end] = layout.block(player);
+      if (!all_finite(gradient[replica].narrow(0, begin, end - begin)))
+        fail("step {}: the gradient of the {} is not finite in {}; a smaller learning rate may help", t,
+             layout.players()[player], name_of(replica));
+    }
+}
+
+}  // namespace whence
