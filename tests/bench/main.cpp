@@ -1,0 +1,49 @@
+// whence_bench [--benchmark_...]: benchmarks of single steps, after a check that what is compared gives the
+// same numbers. [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS: what recording costs.
+
+#include <benchmark/benchmark.h>
+
+#include <torch/version.h>
+
+#include "whence/comm/session.h"
+#include "whence/core/error.h"
+#include "whence/core/provenance.h"
+
+#include "steps.h"
+#include "training_cost.h"
+
+namespace whence::bench {
+namespace {
+
+#ifdef __clang__
+constexpr const char* compiler = __VERSION__;
+#else
+constexpr const char* compiler = "GCC " __VERSION__;
+#endif
+
+void run(std::vector<char*> arguments, const Communicator& world) {
+  if (arguments.size() > 1 && std::string(arguments[1]) == "--training-cost") {
+    if (arguments.size() != 5) refuse("--training-cost: needs FOLDER EPOCHS PAIRS");
+    return print_training_cost(arguments[2], std::stoll(arguments[3]), std::stoll(arguments[4]), world);
+  }
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) refuse("unknown arguments");
+  const TrainedEpoch epoch;
+  benchmark::AddCustomContext("largest difference", fmt::format("{:.1e}", check_same_numbers(epoch)));
+  benchmark::AddCustomContext("compiler", compiler);
+  benchmark::AddCustomContext("libtorch", TORCH_VERSION);
+  benchmark::AddCustomContext("whence", version() + " " + git_sha());
+  register_steps(epoch);
+  benchmark::RunSpecifiedBenchmarks();
+}
+
+}  // namespace
+}  // namespace whence::bench
+
+int main(int argc, char** argv) {
+  whence::Session session(1);
+  const whence::Communicator world = session.world();
+  return whence::run_guarded(world, "bench",
+                             [&] { whence::bench::run(std::vector<char*>(argv, argv + argc), world); });
+}

@@ -1,0 +1,24 @@
+// A job that fails as its argument says, while other ranks wait; abort_test.py looks at how it ends.
+#include <string>
+
+#include "whence/comm/session.h"
+#include "whence/comm/work_queue.h"
+#include "whence/core/error.h"
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  whence::Session session(1);
+  const whence::Communicator world = session.world();
+  return whence::run_guarded(world, "rehearsal", [&] {
+    if (mode == "one" && world.rank() == 1) throw whence::Error("on purpose");
+    if (mode == "all") throw whence::Error("on purpose");
+    if (mode == "together") world.on_root([] { throw whence::Error("on purpose"); });
+    if (mode == "usage") world.on_root([] { throw whence::UsageError("on purpose"); });
+    if (mode == "queue") {
+      whence::WorkQueue queue(world, 1);
+      if (world.rank() == 1) throw whence::Error("on purpose");
+      world.barrier();
+    }
+    world.barrier();
+  });
+}

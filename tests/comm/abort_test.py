@@ -1,0 +1,49 @@
+"""An error on any rank ends all ranks within seconds, with one sentence and an exit code that is not 0."""
+import os
+import subprocess
+import sys
+import unittest
+
+PROGRAM = sys.argv.pop(1)
+MPIRUN = os.environ.get("MPIRUN", "mpirun")
+
+
+def run(mode, ranks=3):
+    """Exit code and the lines of standard error that are Whence's; mpirun adds some of its own."""
+    command = [MPIRUN, "--oversubscribe", "--allow-run-as-root", "-n", str(ranks), PROGRAM, mode]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    return done.returncode, [line for line in done.stderr.splitlines() if line.startswith("whence ")]
+
+
+class Abort(unittest.TestCase):
+    def test_without_errors_it_ends_in_order(self):
+        self.assertEqual(run("none"), (0, []))
+
+    def test_one_failing_rank_ends_those_that_wait_for_it(self):
+        code, lines = run("one")
+        self.assertNotEqual(code, 0)
+        self.assertEqual(lines, ["whence rehearsal: rank 1: on purpose"])
+
+    def test_also_when_it_holds_a_work_queue(self):
+        code, lines = run("queue")
+        self.assertNotEqual(code, 0)
+        self.assertEqual(lines, ["whence rehearsal: rank 1: on purpose"])
+
+    def test_an_error_of_all_ranks_is_told_once(self):
+        for mode in ("all", "together"):
+            with self.subTest(mode):
+                code, lines = run(mode)
+                self.assertNotEqual(code, 0)
+                self.assertEqual(lines, ["whence rehearsal: rank 0: on purpose"])
+
+    def test_a_usage_error_is_told_once_with_exit_code_2(self):
+        for ranks in (1, 3):
+            with self.subTest(ranks=ranks):
+                self.assertEqual(run("usage", ranks), (2, ["whence rehearsal: on purpose"]))
+
+    def test_one_rank_alone_ends_the_same_way(self):
+        self.assertEqual(run("all", 1), (1, ["whence rehearsal: rank 0: on purpose"]))
+
+
+if __name__ == "__main__":
+    unittest.main()

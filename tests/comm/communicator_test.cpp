@@ -1,0 +1,107 @@
+// Collective operations against what any rank can compute alone. Runs on any number of ranks.
+#include "whence/comm/communicator.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+
+#include "whence/core/error.h"
+
+namespace whence {
+namespace {
+
+const Communicator& world() {
+  static const Communicator communicator(MPI_COMM_WORLD);
+  return communicator;
+}
+
+std::int64_t triangle(std::int64_t n) { return n * (n + 1) / 2; }
+
+TEST(Sum, AddsOverAllRanks) {
+  EXPECT_EQ(world().sum(std::int64_t{world().rank() + 1}), triangle(world().size()));
+  // Beyond double's 53 bits.
+  EXPECT_EQ(world().sum((std::int64_t{1} << 60) + 1), world().size() * ((std::int64_t{1} << 60) + 1));
+}
+
+TEST(Sum, AddsTensorsInPlace) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kLong}) {
+    const at::Tensor base = at::arange(6, dtype).view({2, 3});
+    at::Tensor values = base + world().rank();
+    world().sum(values);
+    EXPECT_EQ(values.scalar_type(), dtype);
+    EXPECT_TRUE(at::equal(values, base * world().size() + triangle(world().size() - 1)));
+  }
+  at::Tensor nothing = at::empty({0, 3}, at::kDouble);
+  world().sum(nothing);
+  EXPECT_EQ(nothing.numel(), 0);
+}
+
+// Replicas of one computation on all ranks must not drift apart.
+TEST(Sum, GivesEveryRankTheSameBits) {
+  at::Tensor values = at::arange(1001, at::kDouble).add(1.0 / 3).mul(world().rank() + 0.1).sin();
+  world().sum(values);
+  at::Tensor of_root = values.clone();
+  world().broadcast(of_root);
+  EXPECT_TRUE(at::equal(values, of_root));
+}
+
+TEST(Max, IsTheLargestOnEveryRank) {
+  EXPECT_EQ(world().max(-1.0 - world().rank()), -1.0);
+  EXPECT_EQ(world().max(world().rank() * 0.5), (world().size() - 1) * 0.5);
+}
+
+TEST(Broadcast, GivesEveryRankTheRootsValue) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kLong}) {
+    at::Tensor values = at::arange(5, dtype) + 10 * world().rank();
+    world().broadcast(values);
+    EXPECT_TRUE(at::equal(values, at::arange(5, dtype)));
+  }
+  EXPECT_EQ(world().broadcast(std::int64_t{7} + world().rank()), 7);
+}
+
+TEST(Broadcast, CarriesTextsOfAnyLength) {
+  for (const std::string text :
+       {std::string(), std::string("two\nlines"), std::string("a\0b", 3), std::string(100000, 'x')})
+    EXPECT_EQ(world().broadcast(world().is_root() ? text : "other " + std::to_string(world().rank())), text);
+}
+
+TEST(Gather, BringsValuesOfDifferentCountsToTheRoot) {
+  const auto values_of = [](int rank) {
+    std::vector<std::uint64_t> values;
+    for (int i = 0; i < 2 * rank; ++i) values.push_back(~std::uint64_t{0} - 100 * rank - i);
+    return values;
+  };
+  const auto gathered = world().gather(values_of(world().rank()));
+  ASSERT_EQ(static_cast<int>(gathered.size()), world().is_root() ? world().size() : 0);
+  for (std::size_t r = 0; r < gathered.size(); ++r) EXPECT_EQ(gathered[r], values_of(static_cast<int>(r)));
+}
+
+TEST(Split, MakesGroupsOfEqualColourInOrder) {
+  const int color = world().rank() % 2;
+  const Communicator part = world().split(color);
+  EXPECT_EQ(part.rank(), world().rank() / 2);
+  EXPECT_EQ(part.size(), (world().size() + 1 - color) / 2);
+  std::int64_t expected = 0;
+  for (int r = color; r < world().size(); r += 2) expected += r;
+  EXPECT_EQ(part.sum(std::int64_t{world().rank()}), expected);
+  EXPECT_EQ(part.broadcast(std::int64_t{world().rank()}), color) << "the lowest rank is the group's root";
+}
+
+TEST(Split, OutlivesTheObjectItCameFrom) {
+  Communicator part = world();
+  for (int i = 0; i < 3; ++i) part = part.split(0);
+  const Communicator copy = part;
+  part = world();
+  EXPECT_EQ(copy.sum(std::int64_t{1}), world().size());
+}
+
+TEST(Tensors, OfOtherKindsAreRefused) {
+  at::Tensor bytes = at::zeros({3}, at::kByte), strided = at::zeros({3, 3}, at::kDouble).t();
+  EXPECT_THROW(world().broadcast(bytes), Error);
+  EXPECT_THROW(world().broadcast(strided), std::exception);
+}
+
+}  // namespace
+}  // namespace whence

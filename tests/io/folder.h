@@ -1,0 +1,75 @@
+#pragma once
+// A temporary folder, of each rank alone or shared by all.
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <stdexcept>
+#include <stdlib.h>  // mkdtemp is POSIX, not C++
+#include <string>
+
+#include "whence/comm/communicator.h"
+#include "whence/core/error.h"
+
+namespace whence::testing {
+
+inline std::string new_folder() {
+  std::string name = (std::filesystem::temp_directory_path() / "whence_io_XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
+  return name;
+}
+
+inline std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_bytes(const std::string& path, const std::string& bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!file.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+/// Inverts one bit of the only place in the file where `content` stands.
+inline void flip_bit_in(const std::string& path, const std::string& content) {
+  std::string bytes = bytes_of(path);
+  const std::size_t at = bytes.find(content);
+  if (at == std::string::npos || bytes.find(content, at + 1) != std::string::npos)
+    throw std::runtime_error(path + ": the content to damage does not stand there once");
+  bytes[at + content.size() / 2] ^= 1;
+  write_bytes(path, bytes);
+}
+
+/// The message of the Error that `action` throws; "no error" where it throws none.
+template <typename Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// A test with a folder of this rank's own.
+class OwnFolder : public ::testing::Test {
+ protected:
+  ~OwnFolder() override { std::filesystem::remove_all(folder_); }
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string folder_ = new_folder();
+};
+
+/// A test with a folder that all ranks share.
+class SharedFolder : public ::testing::Test {
+ protected:
+  ~SharedFolder() override {
+    world_.barrier();
+    if (world_.is_root()) std::filesystem::remove_all(folder_);
+  }
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  const Communicator world_{MPI_COMM_WORLD};
+  std::string folder_ = world_.broadcast(world_.is_root() ? new_folder() : std::string());
+};
+
+}  // namespace whence::testing

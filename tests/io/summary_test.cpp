@@ -1,0 +1,66 @@
+// summary.json: each job's cost, whoever came before. Runs on any number of ranks.
+#include "whence/io/summary.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "whence/io/artifact.h"
+
+#include "io/folder.h"
+
+namespace whence {
+namespace {
+
+class Summary : public testing::SharedFolder {
+ protected:
+  nlohmann::json recorded(const JobCost& cost) const {
+    record_cost(folder_, cost, world_);
+    world_.barrier();
+    const auto all = nlohmann::json::parse(read_text(path("summary.json")));
+    world_.barrier();
+    return all;
+  }
+};
+
+TEST_F(Summary, HoldsTheJobsCost) {
+  const double seconds = world_.rank() == world_.size() - 1 ? 4.0 : 1.0;
+  const auto all = recorded({"train", seconds, 100, "steps", 12345});
+  const auto& train = all.at("train");
+  EXPECT_EQ(train.at("ranks"), world_.size());
+  EXPECT_EQ(train.at("nodes"), 1);
+  EXPECT_EQ(train.at("seconds"), 4.0) << "the slowest rank's";
+  EXPECT_EQ(train.at("steps"), 100);
+  EXPECT_EQ(train.at("steps_per_second"), 25.0);
+  EXPECT_EQ(train.at("bytes_written"), 12345);
+  EXPECT_GT(train.at("peak_bytes_a_rank"), 1 << 20);
+}
+
+TEST_F(Summary, KeepsOtherJobsEntriesAndReplacesItsOwn) {
+  const auto first = recorded({"train", 1.0, 100, "steps", 1});
+  recorded({"influence", 2.0, 10, "queries", 2});
+  const auto all = recorded({"influence", 3.0, 30, "steps", 3});
+  EXPECT_EQ(all.size(), 2u);
+  EXPECT_EQ(all.at("train"), first.at("train"));
+  EXPECT_EQ(all.at("influence").at("steps"), 30);
+  EXPECT_EQ(all.at("influence").count("queries"), 0u) << "nothing of the earlier entry is left";
+}
+
+TEST_F(Summary, StaysValidWithoutTimeOrAfterDamage) {
+  for (const std::string& damaged : {std::string(), std::string("{\"train\": {"), std::string("[1, 2]")}) {
+    world_.on_root([&] { write_text(path("summary.json"), damaged); });
+    const auto all = recorded({"train", 0.0, 100, "steps", 1});
+    EXPECT_EQ(all.size(), 1u);
+    EXPECT_EQ(all.at("train").at("steps_per_second"), 0.0);
+  }
+}
+
+TEST_F(Summary, ThatCannotBeWrittenIsAnErrorOnEveryRank) {
+  EXPECT_EQ(testing::message_of([&] {
+              record_cost(path("missing"), {"train", 1.0, 1, "steps", 1}, world_);
+            }).find(path("missing/summary.json")),
+            0u);
+}
+
+}  // namespace
+}  // namespace whence

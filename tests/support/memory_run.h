@@ -1,0 +1,45 @@
+#pragma once
+// A training run recorded in memory, for tests of what follows from it.
+
+#include <memory>
+#include <vector>
+
+#include "whence/influence/trace_back.h"
+#include "whence/train/loop.h"
+
+namespace whence::test {
+
+struct MemoryRun {
+  std::shared_ptr<const Game> game;
+  std::shared_ptr<const Engine> engine;
+  Dataset data;
+  Schedule schedule;
+  std::uint64_t seed = 3;
+  std::vector<at::Tensor> params;  // theta before each step, and at the end
+
+  MemoryRun(std::shared_ptr<const Game> a_game, std::shared_ptr<const Engine> an_engine, at::Tensor instances,
+            const ScheduleOptions& options)
+      : game(std::move(a_game)), engine(std::move(an_engine)), schedule(options) {
+    data.instances = std::move(instances);
+    for (std::int64_t i = 0; i < data.instances.size(0); ++i) data.ids.push_back(i);
+    const at::Tensor end = train({*game, *engine, data, schedule, seed}, game->initial_parameters(seed), 0,
+                                 schedule.steps(), Communicator(MPI_COMM_SELF),
+                                 [this](std::int64_t, const at::Tensor& theta, const at::Tensor&,
+                                        const at::Tensor&) { params.push_back(theta.clone()); });
+    params.push_back(end);
+  }
+
+  RecordedSteps steps() const {
+    return {*game,
+            *engine,
+            data,
+            seed,
+            schedule.steps(),
+            schedule.steps_per_epoch(),
+            [this](std::int64_t t) { return params[t]; },
+            [this](std::int64_t t) { return schedule.batch(t); },
+            [this](std::int64_t t) { return schedule.rates(t); }};
+  }
+};
+
+}  // namespace whence::test
