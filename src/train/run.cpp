@@ -60,8 +60,8 @@ Run::Run(const std::string& folder)
   must_equal("data", "data");
   must_equal("layout", "networks");
   if (trajectory_.steps() != plan.steps || trajectory_.parameters() != plan.parameters ||
-      trajectory_.recorded() != plan.recorded)
-    fail("{}: its sizes are not those of its settings; the file is damaged", trajectory_.path());
+      trajectory_.recorded() != plan.recorded || trajectory_.instance_ids() != plan.instance_ids)
+    fail("{}: its steps or instances are not those of its settings; the file is damaged", trajectory_.path());
 }
 
 at::Tensor Run::params(std::int64_t t) const {

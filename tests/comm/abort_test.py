@@ -47,14 +47,12 @@ class Abort(unittest.TestCase):
             with self.subTest(ranks=ranks):
                 self.assertEqual(run("usage", ranks), (2, ["whence rehearsal: on purpose"]))
 
-    @unittest.skip("known: the other ranks wait for ever")
     def test_a_usage_error_of_one_rank_ends_all(self):
         code, lines = run("usage-of-one")
         self.assertNotEqual(code, 0)
         self.assertEqual(len(lines), 1)
         self.assertIn("on purpose", lines[0])
 
-    @unittest.skip("known: LibTorch's backtrace follows")
     def test_an_error_of_libtorch_is_one_line(self):
         done = subprocess.run([PROGRAM, "libtorch"], capture_output=True, text=True, timeout=20)
         self.assertEqual(len(done.stderr.splitlines()), 1)

@@ -76,7 +76,7 @@ TEST_F(Artifact, RefusesWhatIsNotHdf5) {
   }
 }
 
-TEST_F(Artifact, DISABLED_RefusesAFolderInOneSentence) { expect_sentence_about(folder_, refusal(folder_)); }
+TEST_F(Artifact, RefusesAFolderInOneSentence) { expect_sentence_about(folder_, refusal(folder_)); }
 
 TEST_F(Artifact, RefusesATruncatedFile) {
   const std::string file = bake(), bytes = bytes_of(file);
