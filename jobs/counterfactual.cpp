@@ -3,16 +3,11 @@
 
 #include "whence/influence/counterfactual.h"
 
-#include <algorithm>
 #include <fmt/format.h>
-
-#include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/max.h>
-#include <ATen/ops/zeros.h>
 
 #include "whence/comm/work_queue.h"
 #include "whence/influence/block_store.h"
+#include "whence/influence/counterfactual_rows.h"
 #include "whence/influence/files.h"
 #include "whence/influence/targets.h"
 #include "whence/io/summary.h"
@@ -20,41 +15,6 @@
 #include "job.h"
 
 namespace whence {
-namespace {
-
-// A block's result as a row of the store: distance, baseline [M], change [replicas, M] (unused ends are 0).
-at::Tensor as_row(const CounterfactualResult& result, std::int64_t width) {
-  const at::Tensor filled =
-      at::cat({at::full({1}, result.distance, at::kDouble), result.baseline, result.change.reshape({-1})});
-  at::Tensor row = at::zeros({width}, at::kDouble);
-  row.narrow(0, 0, filled.numel()).copy_(filled);
-  return row;
-}
-
-// The rows of all blocks, in the order of horizons and targets.
-void assemble(CounterfactualTruth& truth, const std::vector<CounterfactualBlock>& blocks,
-              const at::Tensor& rows) {
-  const auto metrics = static_cast<std::int64_t>(truth.metrics.size());
-  const auto horizons = static_cast<std::int64_t>(truth.epochs_back.size());
-  const auto targets = static_cast<std::int64_t>(truth.target_ids.size());
-  truth.influence = at::zeros({metrics, horizons, targets}, at::kDouble);
-  truth.baseline = at::zeros({metrics, horizons, targets}, at::kDouble);
-  truth.distance = at::zeros({horizons}, at::kDouble);
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const auto& horizon = truth.epochs_back;
-    const std::int64_t k = std::find(horizon.begin(), horizon.end(), blocks[b].epochs_back) - horizon.begin();
-    const double* row = rows[b].data_ptr<double>();
-    truth.distance[k] = std::max(truth.distance[k].item<double>(), row[0]);
-    for (std::size_t i = 0; i < blocks[b].removals.size(); ++i)
-      for (std::int64_t m = 0; m < metrics; ++m) {
-        truth.influence[m][k][blocks[b].removals[i]] = row[1 + metrics + i * metrics + m];
-        truth.baseline[m][k][blocks[b].removals[i]] = row[1 + m];
-      }
-  }
-}
-
-}  // namespace
-
 OptionTable counterfactual_options() {
   OptionTable table("counterfactual");
   table.required("run", "run folder")
@@ -95,13 +55,14 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     }
     result = run->folder() + "/counterfactual.h5";
     attributes = result_attributes(*run, options.settings(), truth.metrics);
+    attributes["targets"] = targets_fingerprint(truth.target_ids);
     done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
   });
   if (done && !options.flag("dry-run")) return log.say(result + ": already there");
 
   const RecordedSteps steps = recorded_steps_of(*run);
   const auto blocks = plan_counterfactuals(steps, removals, truth.epochs_back, replicas);
-  const std::int64_t block_count = blocks.size(), width = 1 + (replicas + 1) * metrics.size();
+  const std::int64_t block_count = blocks.size(), width = row_width(replicas, truth.metrics.size());
   std::int64_t replica_steps = 0;
   for (const auto& block : blocks)
     replica_steps += (run->steps() - block.first_step) * (block.removals.size() + 1);

@@ -27,32 +27,17 @@ struct RowRuns {
   std::size_t targets = 0;
 };
 
-std::vector<double> values(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.contiguous();
-  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
-}
-
 void add_run(const std::string& folder, std::size_t extremes, std::map<RowKey, RowRuns>& rows) {
   const std::string fingerprint = Trajectory(folder + "/trajectory.h5").fingerprint();
-  const auto estimates = read_influence(folder + "/influence.h5", fingerprint);
-  const auto truth = read_counterfactual(folder + "/counterfactual.h5", fingerprint);
-  const at::Tensor positions = at::tensor(truth.target_positions, at::kLong);
-  bool any = false;
-  for (std::size_t m = 0; m < truth.metrics.size(); ++m)
-    for (std::size_t k = 0; k < truth.epochs_back.size(); ++k)
-      for (std::size_t em = 0; em < estimates.metrics.size(); ++em)
-        for (std::size_t ek = 0; ek < estimates.epochs_back.size(); ++ek) {
-          if (estimates.metrics[em] != truth.metrics[m] || estimates.epochs_back[ek] != truth.epochs_back[k])
-            continue;
-          for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h) {
-            RowRuns& row = rows[{truth.metrics[m], truth.epochs_back[k], estimates.kink_widths[h]}];
-            const at::Tensor estimate = estimates.influence[h][em][ek].index_select(0, positions);
-            row.runs.push_back(stats::agreement(values(truth.influence[m][k]), values(estimate), extremes));
-            row.targets = truth.target_ids.size();
-            any = true;
-          }
-        }
-  if (!any) fail("{}: influence.h5 and counterfactual.h5 have no metric and epochs-back in common", folder);
+  const auto pairs = paired(read_influence(folder + "/influence.h5", fingerprint),
+                            read_counterfactual(folder + "/counterfactual.h5", fingerprint));
+  if (pairs.empty())
+    fail("{}: influence.h5 and counterfactual.h5 have no metric and epochs-back in common", folder);
+  for (const Pair& pair : pairs) {
+    RowRuns& row = rows[{pair.metric, pair.epochs_back, pair.kink_width}];
+    row.runs.push_back(stats::agreement(pair.truth, pair.estimate, extremes));
+    row.targets = pair.truth.size();
+  }
 }
 
 nlohmann::json number(double value) {

@@ -59,7 +59,9 @@ def run_steps(program, quick):
                              f"--benchmark_repetitions={3 if quick else 9}",
                              "--benchmark_enable_random_interleaving=true",
                              "--benchmark_report_aggregates_only=true"]))
-    times = {b["run_name"]: b["cpu_time"] * 1e-6 / b["units"] for b in result["benchmarks"]
+    # The random order shows in the output too.
+    in_order = sorted(result["benchmarks"], key=lambda b: b["family_index"])
+    times = {b["run_name"]: b["cpu_time"] * 1e-6 / b["units"] for b in in_order
              if b["aggregate_name"] == "median"}
     return result["context"], times
 

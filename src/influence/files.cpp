@@ -1,6 +1,8 @@
 #include "whence/influence/files.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include <ATen/ops/tensor.h>
 
@@ -16,6 +18,18 @@ at::Tensor sound(const H5File& file, const std::string& name) {
   const H5Array array = file.array(name);
   array.verify();
   return array.read();
+}
+
+std::vector<double> reals(const at::Tensor& values) {
+  const at::Tensor flat = values.contiguous();
+  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
+}
+
+template <typename T>
+std::optional<std::int64_t> place(const std::vector<T>& list, const T& value) {
+  const auto found = std::find(list.begin(), list.end(), value);
+  if (found == list.end()) return std::nullopt;
+  return found - list.begin();
 }
 
 std::vector<std::int64_t> integers(const H5File& file, const std::string& name) {
@@ -62,9 +76,8 @@ void write_influence(const std::string& path, const InfluenceEstimates& estimate
 
 InfluenceEstimates read_influence(const std::string& path, const std::string& run_fingerprint) {
   const H5File file = open_result(path, influence_schema, run_fingerprint);
-  const at::Tensor widths = sound(file, "kink_width");
   return {split_list("metric", file.attribute("metrics")),
-          {widths.data_ptr<double>(), widths.data_ptr<double>() + widths.numel()},
+          reals(sound(file, "kink_width")),
           integers(file, "epochs_back"),
           integers(file, "instance_id"),
           sound(file, "influence"),
@@ -92,6 +105,22 @@ CounterfactualTruth read_counterfactual(const std::string& path, const std::stri
           sound(file, "influence"),
           sound(file, "baseline"),
           sound(file, "distance")};
+}
+
+std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth) {
+  const at::Tensor positions = as_tensor(truth.target_positions);
+  std::vector<Pair> pairs;
+  for (std::size_t m = 0; m < truth.metrics.size(); ++m)
+    for (std::size_t k = 0; k < truth.epochs_back.size(); ++k) {
+      const auto em = place(estimates.metrics, truth.metrics[m]);
+      const auto ek = place(estimates.epochs_back, truth.epochs_back[k]);
+      if (!em || !ek) continue;
+      for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h)
+        pairs.push_back({truth.metrics[m], truth.epochs_back[k], estimates.kink_widths[h],
+                         reals(truth.influence[m][k]),
+                         reals(estimates.influence[h][*em][*ek].index_select(0, positions))});
+    }
+  return pairs;
 }
 
 bool already_there(const std::string& path, const Schema& schema, const Attributes& attributes) {

@@ -8,6 +8,7 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/random.h"
+#include "whence/io/checksum.h"
 
 namespace whence {
 namespace {
@@ -51,6 +52,11 @@ std::vector<std::int64_t> choose_targets(const std::string& targets, const Datas
   auto order = RandomStream(seed, Purpose::targets).permutation(data.size());
   order.resize(count);
   return order;
+}
+
+std::string targets_fingerprint(const std::vector<std::int64_t>& ids) {
+  return fmt::format("{} ids, crc32 {:08x}", ids.size(),
+                     crc32_of(ids.data(), ids.size() * sizeof ids.front()));
 }
 
 }  // namespace whence

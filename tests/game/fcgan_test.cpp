@@ -1,18 +1,19 @@
 // The engine's gradient and trace against finite differences and against double backward written separately.
 #include "whence/game/fcgan.h"
 
+#include <cmath>
+#include <gtest/gtest.h>
+
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
-#include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <cmath>
+#include "whence/game/autograd_engine.h"
 
 #include "game/reference_gan.h"
 #include "support/numbers.h"
-#include "whence/game/autograd_engine.h"
 
 namespace whence {
 namespace {
@@ -29,8 +30,8 @@ struct Case {
 };
 
 std::shared_ptr<Fcgan> make_gan(const Case& c, at::ScalarType dtype = at::kDouble) {
-  return std::make_shared<Fcgan>(
-      FcganOptions{2, 3, c.generator_hidden, c.discriminator_hidden, c.hidden, c.output, c.biases, c.l2, dtype});
+  return std::make_shared<Fcgan>(FcganOptions{2, 3, c.generator_hidden, c.discriminator_hidden, c.hidden,
+                                              c.output, c.biases, c.l2, dtype});
 }
 
 Batch make_batch(std::int64_t size, at::ScalarType dtype = at::kDouble) {
@@ -122,9 +123,9 @@ TEST_P(EveryFcgan, TraceIsDoubleBackwardOfAGanWrittenSeparately) {
   for (const double kink : {0.0, 0.3, 1e-3}) {
     const TracedStep traced = engine->trace(theta, batch, queries, kink);
     for (std::int64_t q = 0; q < 4; ++q) {
-      const auto expected = test::reference_trace({c.generator_hidden, c.discriminator_hidden, c.hidden, c.output,
-                                                   c.biases, c.l2, 3, 2},
-                                                  theta, batch, queries[q], kink);
+      const auto expected = test::reference_trace(
+          {c.generator_hidden, c.discriminator_hidden, c.hidden, c.output, c.biases, c.l2, 3, 2}, theta,
+          batch, queries[q], kink);
       EXPECT_LT(relative_difference(traced.u_jacobian[q], expected.u_jacobian), 1e-10) << "kink " << kink;
       EXPECT_LT(relative_difference(traced.u_instance[q], expected.u_instance), 1e-10) << "kink " << kink;
     }
@@ -158,9 +159,9 @@ TEST_P(EveryFcgan, ReplicasTogetherAreReplicasOneAtATimeBitForBit) {
       const at::Tensor weights = normals({replicas, 7}, 37).to(dtype).abs();
       const at::Tensor together = typed_engine.gradient(params, typed_batch, weights);
       for (std::int64_t r = 0; r < replicas; ++r)
-        EXPECT_TRUE(same_bits(
-            together.narrow(0, r, 1),
-            typed_engine.gradient(params.narrow(0, r, 1), typed_batch, weights.narrow(0, r, 1))))
+        EXPECT_TRUE(
+            same_bits(together.narrow(0, r, 1),
+                      typed_engine.gradient(params.narrow(0, r, 1), typed_batch, weights.narrow(0, r, 1))))
             << "replica " << r << " of " << replicas;
     }
   }
@@ -169,12 +170,13 @@ TEST_P(EveryFcgan, ReplicasTogetherAreReplicasOneAtATimeBitForBit) {
 INSTANTIATE_TEST_SUITE_P(DepthsActivationsBiases, EveryFcgan, ::testing::Range(0, 5));
 
 TEST(PublishedFcgan, ReplicasAreIndependentBitForBitAtItsRealSize) {
-  const auto gan = std::make_shared<Fcgan>(FcganOptions{
-      2, 10, {32, 32}, {64, 64}, Activation::relu, Activation::linear, false, 0, at::kDouble});
+  const auto gan = std::make_shared<Fcgan>(
+      FcganOptions{2, 10, {32, 32}, {64, 64}, Activation::relu, Activation::linear, false, 0, at::kDouble});
   EXPECT_EQ(gan->layout().size(), 10 * 32 + 32 * 32 + 32 * 2 + 2 * 64 + 64 * 64 + 64);
   const AutogradEngine engine(gan);
   const Batch batch{normals({100, 2}, 1), normals({100, 10}, 2), 100, true};
-  const at::Tensor params = gan->initial_parameters(4).repeat({33, 1}), weights = at::ones({33, 100}, at::kDouble);
+  const at::Tensor params = gan->initial_parameters(4).repeat({33, 1}),
+                   weights = at::ones({33, 100}, at::kDouble);
   const at::Tensor one = engine.gradient(params.narrow(0, 0, 1), batch, weights.narrow(0, 0, 1));
   EXPECT_TRUE(same_bits(engine.gradient(params, batch, weights), one.expand({33, -1}).contiguous()));
 }

@@ -1,6 +1,9 @@
 #pragma once
 // The GAN's game once more, as plainly as PyTorch users write it: one replica, one query, double backward.
 
+#include <cmath>
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
@@ -13,9 +16,6 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <cmath>
-#include <vector>
 
 #include "whence/game/activation.h"
 #include "whence/game/game.h"
@@ -126,7 +126,8 @@ inline TracedStep reference_trace(const ReferenceGan& gan, const at::Tensor& the
   traced.u_instance = derivatives.back();
   derivatives.pop_back();
   for (std::size_t i = 0; i < leaves.size(); ++i)
-    derivatives[i] = derivatives[i].defined() ? derivatives[i].flatten() : at::zeros_like(leaves[i]).flatten();
+    derivatives[i] =
+        derivatives[i].defined() ? derivatives[i].flatten() : at::zeros_like(leaves[i]).flatten();
   traced.u_jacobian = at::cat(derivatives);
   return traced;
 }

@@ -1,17 +1,18 @@
 // Estimate against truth where both are known: games with quadratic losses and a linear V.
-#include <ATen/ops/stack.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
+#include <gtest/gtest.h>
 #include <limits>
 #include <tuple>
+
+#include <ATen/ops/stack.h>
+
+#include "whence/comm/session.h"
+#include "whence/game/autograd_engine.h"
+#include "whence/influence/counterfactual.h"
 
 #include "support/memory_run.h"
 #include "support/numbers.h"
 #include "support/quadratic_game.h"
-#include "whence/comm/session.h"
-#include "whence/game/autograd_engine.h"
-#include "whence/influence/counterfactual.h"
 
 namespace whence {
 namespace {
@@ -89,7 +90,8 @@ TEST(QuadraticInstances, EstimateIsExactForOneEpoch) {
   }
 }
 
-// Influence is of order rate; what a first-order estimate misses is of order rate^2, a quarter at half the rate.
+// Influence is of order rate; what a first-order estimate misses is of order rate^2, a quarter at half the
+// rate.
 TEST(QuadraticInstances, EstimateIsFirstOrderBeyondOneEpoch) {
   const double coarse = compare(make_run(true, 0, Update::simultaneous, 2e-3), epochs).error();
   const double fine = compare(make_run(true, 0, Update::simultaneous, 1e-3), epochs).error();
@@ -102,7 +104,8 @@ TEST(TraceBack, GivesTheSameForAnyListOfHorizonsAndAnyGrid) {
   const MemoryRun run = make_run(true, 0.1, Update::simultaneous, 0.05);
   const at::Tensor queries = normals({6, 2 * width}, 4);
   const auto traced = [&](std::vector<std::int64_t> horizons, std::int64_t groups) {
-    return trace_back(run.steps(), queries, {std::move(horizons), {0.0}, {groups}}, world, [](std::int64_t) {});
+    return trace_back(run.steps(), queries, {std::move(horizons), {0.0}, {groups}}, world,
+                      [](std::int64_t) {});
   };
   const at::Tensor together = traced({1, 2, 4}, 1);
   EXPECT_LT(test::relative_difference(traced({2}, 1).select(2, 0), together.select(2, 1)), 1e-14);
@@ -139,7 +142,8 @@ TEST(Counterfactual, AReplicaDoesNotDependOnItsBlock) {
     at::Tensor change = at::empty({instances}, at::kDouble);
     for (const auto& block : plan_counterfactuals(run.steps(), removals, {2}, replicas)) {
       const auto found = retrain(run.steps(), block, removals, metrics, [] {});
-      for (std::size_t i = 0; i < block.removals.size(); ++i) change[block.removals[i]].copy_(found.change[i][0]);
+      for (std::size_t i = 0; i < block.removals.size(); ++i)
+        change[block.removals[i]].copy_(found.change[i][0]);
     }
     by_size.push_back(change);
   }

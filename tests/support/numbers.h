@@ -1,10 +1,10 @@
 #pragma once
 // Reproducible numbers for tests.
 
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-
-#include <vector>
 
 #include "whence/core/random.h"
 
@@ -23,6 +23,8 @@ inline double relative_difference(const at::Tensor& actual, const at::Tensor& ex
 }
 
 /// Whether two tensors hold the same bits (and so the same numbers).
-inline bool same_bits(const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes() && a.equal(b); }
+inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  return a.sizes() == b.sizes() && a.equal(b);
+}
 
 }  // namespace whence::test

@@ -1,13 +1,14 @@
 #pragma once
-// A two-player game with quadratic losses, whose counterfactuals are known exactly. Also the shortest example of
-// how a game is written.
-
-#include <ATen/ops/matmul.h>
+// A two-player game with quadratic losses, whose counterfactuals are known exactly. Also the shortest example
+// of how a game is written.
 
 #include <memory>
 
-#include "support/numbers.h"
+#include <ATen/ops/matmul.h>
+
 #include "whence/game/game.h"
+
+#include "support/numbers.h"
 
 namespace whence::test {
 

@@ -55,6 +55,17 @@ void write_counterfactual(const std::string& path, const CounterfactualTruth& tr
 InfluenceEstimates read_influence(const std::string& path, const std::string& run_fingerprint);
 CounterfactualTruth read_counterfactual(const std::string& path, const std::string& run_fingerprint);
 
+/// One estimate beside its truth.
+struct Pair {
+  std::string metric;
+  std::int64_t epochs_back;
+  double kink_width;
+  std::vector<double> truth, estimate;  ///< by target
+};
+
+/// All (metric, horizon, kink width) that both files hold, over the truth's targets.
+std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth);
+
 /// Whether `path` already holds the result these attributes ask for; Error when it holds another one.
 bool already_there(const std::string& path, const Schema& schema, const Attributes& attributes);
 

@@ -14,4 +14,7 @@ namespace whence {
 /// an id is repeated or no instance's, or when the file cannot be read.
 std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data, std::uint64_t seed);
 
+/// One line that changes with any of the ids: a file of targets may change under the same name.
+std::string targets_fingerprint(const std::vector<std::int64_t>& ids);
+
 }  // namespace whence
