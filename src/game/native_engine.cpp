@@ -7,10 +7,11 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include "native/adversarial_step.h"
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
+
+#include "native/adversarial_step.h"
 
 namespace whence {
 namespace {
@@ -24,7 +25,8 @@ using native::Samples;
 using native::TangentStep;
 
 // The layers of a player's network, found by its tensors in the layout: weight [out, in], then bias [out].
-Perceptron perceptron_of(const ParameterLayout& layout, std::int64_t player, Activation hidden, Activation output) {
+Perceptron perceptron_of(const ParameterLayout& layout, std::int64_t player, Activation hidden,
+                         Activation output) {
   Perceptron net;
   for (const ParameterSpec& spec : layout.specs()) {
     if (spec.player != player) continue;
@@ -65,7 +67,8 @@ class Pool {
   std::unique_ptr<Workspace> take(const Fits& fits, const Make& make) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const auto& item) { return fits(*item); });
+      const auto found =
+          std::find_if(idle_.begin(), idle_.end(), [&](const auto& item) { return fits(*item); });
       if (found != idle_.end()) {
         std::unique_ptr<Workspace> taken = std::move(*found);
         idle_.erase(found);
@@ -93,8 +96,8 @@ struct TraceWorkspace {
   double kink_width;
   Pool<TangentStep<T>> tangents;
 
-  TraceWorkspace(const AdversarialNets<T>& nets, std::size_t real, std::size_t fake, const Kernels<T>& kernels,
-                 double a_kink_width)
+  TraceWorkspace(const AdversarialNets<T>& nets, std::size_t real, std::size_t fake,
+                 const Kernels<T>& kernels, double a_kink_width)
       : step(nets, real, fake, kernels, a_kink_width), kink_width(a_kink_width) {}
 };
 
@@ -130,8 +133,9 @@ class TypedEngine : public Engine {
 
 template <typename T>
 at::Tensor TypedEngine<T>::checked(const char* what, const at::Tensor& tensor, std::int64_t width) const {
-  TORCH_CHECK(tensor.dim() == 2 && tensor.size(1) == width && tensor.scalar_type() == dtype_, "native engine: ",
-              what, " must be [", tensor.size(0), ", ", width, "] of the game's type, not ", tensor.sizes());
+  TORCH_CHECK(tensor.dim() == 2 && tensor.size(1) == width && tensor.scalar_type() == dtype_,
+              "native engine: ", what, " must be [", tensor.size(0), ", ", width,
+              "] of the game's type, not ", tensor.sizes());
   return tensor.contiguous();
 }
 
@@ -150,7 +154,8 @@ typename TypedEngine<T>::Held TypedEngine<T>::hold(const Batch& batch) const {
 }
 
 template <typename T>
-at::Tensor TypedEngine<T>::gradient(const at::Tensor& params, const Batch& batch, const at::Tensor& weights) const {
+at::Tensor TypedEngine<T>::gradient(const at::Tensor& params, const Batch& batch,
+                                    const at::Tensor& weights) const {
   const Held held = hold(batch);
   const std::size_t real = held.samples.real, fake = held.samples.fake;
   const at::Tensor theta = checked("params", params, parameters_);
@@ -161,8 +166,9 @@ at::Tensor TypedEngine<T>::gradient(const at::Tensor& params, const Batch& batch
   const T *theta_data = theta.data_ptr<T>(), *present_data = present.data_ptr<T>();
   T* result_data = result.data_ptr<T>();
   at::parallel_for(0, theta.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    auto step = steps_.take([&](const auto& idle) { return idle.real() == real && idle.fake() == fake; },
-                            [&] { return std::make_unique<AdversarialStep<T>>(nets_, real, fake, kernels_, -1); });
+    auto step =
+        steps_.take([&](const auto& idle) { return idle.real() == real && idle.fake() == fake; },
+                    [&] { return std::make_unique<AdversarialStep<T>>(nets_, real, fake, kernels_, -1); });
     step->load(held.samples);
     for (std::int64_t r = begin; r < end; ++r)
       step->gradient(theta_data + r * parameters_, present_data + r * static_cast<std::int64_t>(real),
@@ -180,7 +186,8 @@ TracedStep TypedEngine<T>::trace(const at::Tensor& params, const Batch& batch, c
   const double width = std::max(kink_width, 0.0);
   const at::Tensor theta = checked("params", params.unsqueeze(0), parameters_);
   const at::Tensor u = checked("queries", queries, parameters_);
-  TracedStep traced{at::empty(u.sizes(), u.options()), at::empty({u.size(0), batch.instances.size(0)}, u.options())};
+  TracedStep traced{at::empty(u.sizes(), u.options()),
+                    at::empty({u.size(0), batch.instances.size(0)}, u.options())};
 
   auto workspace = traces_.take(
       [&](const auto& idle) {
@@ -190,10 +197,11 @@ TracedStep TypedEngine<T>::trace(const at::Tensor& params, const Batch& batch, c
   workspace->step.load(held.samples);
   workspace->step.prepare(theta.data_ptr<T>());
   const T* u_data = u.data_ptr<T>();
-  T *jacobian = traced.u_jacobian.template data_ptr<T>(), *instance = traced.u_instance.template data_ptr<T>();
+  T *jacobian = traced.u_jacobian.template data_ptr<T>(),
+    *instance = traced.u_instance.template data_ptr<T>();
   at::parallel_for(0, u.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    auto tangent = workspace->tangents.take([](const auto&) { return true; },
-                                            [&] { return std::make_unique<TangentStep<T>>(workspace->step); });
+    auto tangent = workspace->tangents.take(
+        [](const auto&) { return true; }, [&] { return std::make_unique<TangentStep<T>>(workspace->step); });
     for (std::int64_t q = begin; q < end; ++q)
       tangent->trace(u_data + q * parameters_, jacobian + q * parameters_,
                      instance + q * static_cast<std::int64_t>(real));
@@ -209,7 +217,8 @@ bool NativeEngine::applies_to(const Game& game) { return dynamic_cast<const Fcga
 
 std::vector<std::string> NativeEngine::variants() {
   std::vector<std::string> names;
-  for (const Kernels<double>* kernels : native::available_kernels<double>()) names.emplace_back(kernels->name);
+  for (const Kernels<double>* kernels : native::available_kernels<double>())
+    names.emplace_back(kernels->name);
   return names;
 }
 
@@ -224,7 +233,8 @@ NativeEngine::NativeEngine(std::shared_ptr<const Game> game, const std::string& 
 
 NativeEngine::~NativeEngine() = default;
 
-at::Tensor NativeEngine::gradient(const at::Tensor& params, const Batch& batch, const at::Tensor& weights) const {
+at::Tensor NativeEngine::gradient(const at::Tensor& params, const Batch& batch,
+                                  const at::Tensor& weights) const {
   return typed_->gradient(params, batch, weights);
 }
 

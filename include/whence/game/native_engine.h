@@ -10,17 +10,17 @@
 namespace whence {
 
 /// gradient: replica after replica, each within a processor's own caches; replicas are shared out over
-/// at::get_num_threads() threads. trace: one tangent pass forward and backward a query; values and adjoints are
-/// computed once for all queries, which are shared out over the threads.
+/// at::get_num_threads() threads. trace: one tangent pass forward and backward a query; values and adjoints
+/// are computed once for all queries, which are shared out over the threads.
 ///
-/// Works for fcgan of any depth and widths, in float32 and float64. Uses the widest vectors that the processor
-/// has (AVX-512, AVX2, or what every processor of the architecture has). Results are the same bits on any number
-/// of threads and for any number of replicas or queries; between kinds of processors they differ by rounding.
-/// Agrees with AutogradEngine to 1e-12 relative (float64; float32: 1e-5).
+/// Works for fcgan of any depth and widths, in float32 and float64. Uses the widest vectors that the
+/// processor has (AVX-512, AVX2, or what every processor of the architecture has). Results are the same bits
+/// on any number of threads and for any number of replicas or queries; between kinds of processors they
+/// differ by rounding. Agrees with AutogradEngine to 1e-12 relative (float64; float32: 1e-5).
 class NativeEngine : public Engine {
  public:
-  /// `variant`: one of variants(), or "" for the fastest. UsageError when !applies_to(*game), or for a variant
-  /// that this processor has not got.
+  /// `variant`: one of variants(), or "" for the fastest. UsageError when !applies_to(*game), or for a
+  /// variant that this processor has not got.
   explicit NativeEngine(std::shared_ptr<const Game> game, const std::string& variant = "");
   ~NativeEngine() override;
 

@@ -7,8 +7,8 @@ namespace {
 
 // to[feature][first + sample] = from[sample][feature].
 template <typename T>
-void copy_samples(const T* from, std::size_t samples, std::size_t width, std::size_t first, std::ptrdiff_t stride,
-                  T* to) {
+void copy_samples(const T* from, std::size_t samples, std::size_t width, std::size_t first,
+                  std::ptrdiff_t stride, T* to) {
   for (std::size_t feature = 0; feature < width; ++feature)
     for (std::size_t sample = 0; sample < samples; ++sample)
       to[static_cast<std::ptrdiff_t>(feature) * stride + static_cast<std::ptrdiff_t>(first + sample)] =
@@ -27,8 +27,8 @@ void fill_padding(const Arrays<T>& arrays, std::size_t width, T* input) {
 
 // to[row][b] = from[row][b] * scale[b] for the first `samples` columns; the padding of `to` stays 0.
 template <typename T>
-void copy_scaled(std::size_t rows, std::size_t samples, const T* from, std::ptrdiff_t from_stride, const T* scale,
-                 T* to, std::ptrdiff_t to_stride) {
+void copy_scaled(std::size_t rows, std::size_t samples, const T* from, std::ptrdiff_t from_stride,
+                 const T* scale, T* to, std::ptrdiff_t to_stride) {
   for (std::size_t row = 0; row < rows; ++row, from += from_stride, to += to_stride)
     for (std::size_t b = 0; b < samples; ++b) to[b] = scale == nullptr ? from[b] : from[b] * scale[b];
 }
@@ -63,8 +63,8 @@ void AdversarialStep<T>::load(const Samples<T>& samples) {
   const std::size_t latent = nets_.generator.front().in;
   copy_samples(samples.latents, fake_, latent, 0, generator_.arrays.stride(), generator_.h[0]);
   fill_padding(generator_.arrays, latent, generator_.h[0]);
-  copy_samples(samples.instances, real_, nets_.discriminator.front().in, fake_, discriminator_.arrays.stride(),
-               discriminator_.h[0]);
+  copy_samples(samples.instances, real_, nets_.discriminator.front().in, fake_,
+               discriminator_.arrays.stride(), discriminator_.h[0]);
 }
 
 // Values, and the first derivatives of the loss terms.
@@ -88,8 +88,8 @@ void AdversarialStep<T>::forward_both(const T* theta) {
 template <typename T>
 void AdversarialStep<T>::backward_both(const T* theta) {
   backward(discriminator_, theta, discriminator_.present, by_input_, generator_.arrays.columns());
-  copy_scaled<T>(nets_.discriminator.front().in, fake_, by_input_, discriminator_.arrays.stride(), first_generator_,
-                 generator_seed_, generator_.arrays.stride());
+  copy_scaled<T>(nets_.discriminator.front().in, fake_, by_input_, discriminator_.arrays.stride(),
+                 first_generator_, generator_seed_, generator_.arrays.stride());
   backward<T>(generator_, theta, generator_seed_, nullptr, 0);
 }
 
@@ -154,13 +154,14 @@ void TangentStep<T>::trace(const T* u, T* u_jacobian, T* u_instance) {
 
   for (std::size_t j = 0; j < real; ++j)
     u_instance[j] = step.first_discriminator_[fake + j] * along_discriminator_[fake + j];
-  for (std::size_t b = 0; b < fake + real; ++b) seed_[b] = step.second_discriminator_[b] * along_discriminator_[b];
+  for (std::size_t b = 0; b < fake + real; ++b)
+    seed_[b] = step.second_discriminator_[b] * along_discriminator_[b];
   for (std::size_t b = 0; b < fake; ++b) seed_[b] += step.second_generator_[b] * along_generator_[b];
 
   tangent_backward<T>(step.discriminator_, discriminator_, step.theta_, u, step.first_discriminator_, seed_,
                       by_input_, fake_columns);
-  copy_scaled<T>(step.nets_.discriminator.front().in, fake, by_input_, discriminator_.arrays.stride(), nullptr,
-                 generator_seed_, generator_.arrays.stride());
+  copy_scaled<T>(step.nets_.discriminator.front().in, fake, by_input_, discriminator_.arrays.stride(),
+                 nullptr, generator_seed_, generator_.arrays.stride());
   tangent_backward<T>(step.generator_, generator_, step.theta_, u, nullptr, generator_seed_, nullptr, 0);
   tangent_parameter_gradient(step.discriminator_, discriminator_, fake_columns, u_jacobian);
   tangent_parameter_gradient(step.generator_, generator_, 0, u_jacobian);

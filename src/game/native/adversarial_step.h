@@ -37,8 +37,8 @@ template <typename T>
 class AdversarialStep {
  public:
   /// For so many samples; `kink_width` < 0: for gradient() alone.
-  AdversarialStep(const AdversarialNets<T>& nets, std::size_t real, std::size_t fake, const Kernels<T>& kernels,
-                  double kink_width);
+  AdversarialStep(const AdversarialNets<T>& nets, std::size_t real, std::size_t fake,
+                  const Kernels<T>& kernels, double kink_width);
 
   /// Copies the mini-batch in.
   void load(const Samples<T>& samples);
@@ -73,9 +73,9 @@ class AdversarialStep {
 /// The tangent of a step's gradient along one query: one pass forward and one backward.
 ///
 /// u^T J is the gradient of F = <u_G, grad L_G> + <u_D, grad L_D>, and both terms are tangents of the logit:
-/// F = sum_l f_G'(d_l) d-dot^G_l + sum_l f_F'(d_l) d-dot^D_l + sum_j f_R'(d_j) d-dot^D_j, d-dot^G along u_G (which
-/// moves the fake samples), d-dot^D along u_D. D's tangent pass carries both at once, weighted by f_G' and f_D':
-/// tangents are linear. What is left of dF is the seed f_G'' d-dot^G + f_D'' d-dot^D at the logit.
+/// F = sum_l f_G'(d_l) d-dot^G_l + sum_l f_F'(d_l) d-dot^D_l + sum_j f_R'(d_j) d-dot^D_j, d-dot^G along u_G
+/// (which moves the fake samples), d-dot^D along u_D. D's tangent pass carries both at once, weighted by f_G'
+/// and f_D': tangents are linear. What is left of dF is the seed f_G'' d-dot^G + f_D'' d-dot^D at the logit.
 template <typename T>
 class TangentStep {
  public:

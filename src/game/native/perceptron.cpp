@@ -57,7 +57,8 @@ void row_sums(const Pass<T>& pass, const DenseLayer& layer, const T* rows, const
 }  // namespace
 
 template <typename T>
-Pass<T>::Pass(const Perceptron& a_net, std::size_t samples, const Kernels<T>& some_kernels, double a_kink_width)
+Pass<T>::Pass(const Perceptron& a_net, std::size_t samples, const Kernels<T>& some_kernels,
+              double a_kink_width)
     : net(a_net),
       kernels(some_kernels),
       arrays(samples, some_kernels.lanes),
@@ -109,7 +110,8 @@ void backward(Pass<T>& pass, const T* theta, const T* seed, T* input, std::size_
                            pass.kink_width, pass.curvature[l]);
   };
   const std::size_t count = elements(pass, pass.net[last].out);
-  pass.kernels.slope(pass.net[last].activation, count, pass.h[last + 1], seed, nullptr, nullptr, pass.adjoint[last]);
+  pass.kernels.slope(pass.net[last].activation, count, pass.h[last + 1], seed, nullptr, nullptr,
+                     pass.adjoint[last]);
   if (pass.curvature[last] != nullptr) std::memcpy(pass.curvature[last], seed, count * sizeof(T));
   finish_curvature(last);
 
@@ -169,8 +171,8 @@ void tangent_forward(const Pass<T>& pass, TangentPass<T>& tangent, const T* thet
 }
 
 template <typename T>
-void tangent_backward(const Pass<T>& pass, TangentPass<T>& tangent, const T* theta, const T* u, const T* scale,
-                      const T* seed, T* input, std::size_t input_columns) {
+void tangent_backward(const Pass<T>& pass, TangentPass<T>& tangent, const T* theta, const T* u,
+                      const T* scale, const T* seed, T* input, std::size_t input_columns) {
   const std::size_t last = pass.net.size() - 1;
   pass.kernels.slope(pass.net[last].activation, elements(pass, pass.net[last].out), pass.h[last + 1], seed,
                      pass.curvature[last], tangent.a[last], tangent.adjoint[last]);
@@ -199,8 +201,8 @@ void tangent_backward(const Pass<T>& pass, TangentPass<T>& tangent, const T* the
 }
 
 template <typename T>
-void tangent_parameter_gradient(const Pass<T>& pass, const TangentPass<T>& tangent, std::size_t moving_columns,
-                                T* gradient) {
+void tangent_parameter_gradient(const Pass<T>& pass, const TangentPass<T>& tangent,
+                                std::size_t moving_columns, T* gradient) {
   for (std::size_t l = 0; l < pass.net.size(); ++l) {
     const DenseLayer& layer = pass.net[l];
     Outer<T> outer = outer_of(pass, layer);
@@ -222,16 +224,16 @@ void add_penalty(const Pass<T>& pass, T gamma, const T* theta, T* gradient) {
     pass.kernels.add(layer.in * layer.out, gamma, theta + layer.weight, gradient + layer.weight);
 }
 
-#define WHENCE_INSTANTIATE(T)                                                                                    \
-  template struct Pass<T>;                                                                                       \
-  template struct TangentPass<T>;                                                                                \
-  template void forward(Pass<T>&, const T*);                                                                     \
-  template void backward(Pass<T>&, const T*, const T*, T*, std::size_t);                                         \
-  template void parameter_gradient(const Pass<T>&, const T*, T*);                                                \
-  template void tangent_forward(const Pass<T>&, TangentPass<T>&, const T*, const T*, bool, const T*, T*);        \
-  template void tangent_backward(const Pass<T>&, TangentPass<T>&, const T*, const T*, const T*, const T*, T*,    \
-                                 std::size_t);                                                                   \
-  template void tangent_parameter_gradient(const Pass<T>&, const TangentPass<T>&, std::size_t, T*);              \
+#define WHENCE_INSTANTIATE(T)                                                                             \
+  template struct Pass<T>;                                                                                \
+  template struct TangentPass<T>;                                                                         \
+  template void forward(Pass<T>&, const T*);                                                              \
+  template void backward(Pass<T>&, const T*, const T*, T*, std::size_t);                                  \
+  template void parameter_gradient(const Pass<T>&, const T*, T*);                                         \
+  template void tangent_forward(const Pass<T>&, TangentPass<T>&, const T*, const T*, bool, const T*, T*); \
+  template void tangent_backward(const Pass<T>&, TangentPass<T>&, const T*, const T*, const T*, const T*, \
+                                 T*, std::size_t);                                                        \
+  template void tangent_parameter_gradient(const Pass<T>&, const TangentPass<T>&, std::size_t, T*);       \
   template void add_penalty(const Pass<T>&, T, const T*, T*);
 
 WHENCE_INSTANTIATE(double)

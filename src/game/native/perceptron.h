@@ -77,16 +77,17 @@ void tangent_forward(const Pass<T>& pass, TangentPass<T>& tangent, const T* thet
 ///   D-dot_l = act'(a_l) e_{l+1} + act''(a_l) dF/dh_{l+1} a-dot_l,  e_l = scale U_l^T D_l + W_l^T D-dot_l
 /// with e_L = seed, and e_0 into `input` for the first `input_columns` columns, unless null.
 template <typename T>
-void tangent_backward(const Pass<T>& pass, TangentPass<T>& tangent, const T* theta, const T* u, const T* scale,
-                      const T* seed, T* input, std::size_t input_columns);
+void tangent_backward(const Pass<T>& pass, TangentPass<T>& tangent, const T* theta, const T* u,
+                      const T* scale, const T* seed, T* input, std::size_t input_columns);
 
 /// The tangent of the parameters' gradient, D-dot_l h_l^T + D_l h-dot_l^T and D-dot_l, into `gradient`. Only
 /// the first `moving_columns` columns of h-dot_0 are not 0.
 template <typename T>
-void tangent_parameter_gradient(const Pass<T>& pass, const TangentPass<T>& tangent, std::size_t moving_columns,
-                                T* gradient);
+void tangent_parameter_gradient(const Pass<T>& pass, const TangentPass<T>& tangent,
+                                std::size_t moving_columns, T* gradient);
 
-/// gradient += gamma W for every kernel W: the derivative of gamma/2 sum(W^2), and with u for theta its tangent.
+/// gradient += gamma W for every kernel W: the derivative of gamma/2 sum(W^2), and with u for theta its
+/// tangent.
 template <typename T>
 void add_penalty(const Pass<T>& pass, T gamma, const T* theta, T* gradient);
 

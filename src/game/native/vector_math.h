@@ -99,13 +99,14 @@ WHENCE_INLINE Vector<T> exp_of(Vector<T> x) {
   return (e.p + 1) * e.scale * e.other_scale;
 }
 
-// log(1 + y) = n ln 2 + log(1 + f) + c, with 1 + y rounded to u = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), and
-// c = (1 + y - u) / u what rounding lost. log(1 + f) = 2 atanh(s) with s = f / (2 + f), Taylor's series.
+// log(1 + y) = n ln 2 + log(1 + f) + c, with 1 + y rounded to u = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2),
+// and c = (1 + y - u) / u what rounding lost. log(1 + f) = 2 atanh(s) with s = f / (2 + f), Taylor's series.
 template <typename T>
 WHENCE_INLINE Vector<T> log1p_of(Vector<T> y) {
   using N = Number<T>;
   constexpr typename N::Bits one = static_cast<typename N::Bits>(N::exponent_bias) << N::mantissa;
-  constexpr typename N::Bits integer = static_cast<typename N::Bits>(N::exponent_bias + N::mantissa) << N::mantissa;
+  constexpr typename N::Bits integer = static_cast<typename N::Bits>(N::exponent_bias + N::mantissa)
+                                       << N::mantissa;
   constexpr typename N::Bits fraction = (static_cast<typename N::Bits>(1) << N::mantissa) - 1;
   const Vector<T> u = y + 1;
   const Mask<T> shifted = (Mask<T>)u + (one - N::root_half);

@@ -2,10 +2,10 @@
 // The loops that native engines are made of, compiled once for each kind of processor and chosen at run time.
 //
 // Arrays are [feature][batch]: a row holds one feature of all samples, so that samples fill the vector lanes.
-// Every row of every array of a pass is `stride` elements long, and starts at a multiple of `lanes`; the columns
-// after the last sample are padding that holds finite numbers. Products have no sums over columns. Outer products
-// do; there one factor is 0 in the padding. Arrays have room for `row_block` more rows than they use: outer
-// products read (and ignore) up to that many.
+// Every row of every array of a pass is `stride` elements long, and starts at a multiple of `lanes`; the
+// columns after the last sample are padding that holds finite numbers. Products have no sums over columns.
+// Outer products do; there one factor is 0 in the padding. Arrays have room for `row_block` more rows than
+// they use: outer products read (and ignore) up to that many.
 
 #include <cstddef>
 #include <vector>
@@ -16,7 +16,8 @@ namespace whence::native {
 
 constexpr std::size_t row_block = 8;
 
-/// A X: element (i, k) of A at a[i * row_step + k * depth_step] (a weight, or its transpose), X [depth][columns].
+/// A X: element (i, k) of A at a[i * row_step + k * depth_step] (a weight, or its transpose), X
+/// [depth][columns].
 template <typename T>
 struct Term {
   const T* a = nullptr;
@@ -37,12 +38,12 @@ template <typename T>
 struct Product {
   std::size_t rows = 0, columns = 0;  ///< columns: a multiple of lanes
   std::ptrdiff_t stride = 0;
-  Term<T> first, second;        ///< depth 0: absent
-  const T* bias = nullptr;      ///< [rows], or null
-  const T* scale = nullptr;     ///< [columns], or null for 1
-  const T* adjoint = nullptr;   ///< with `along`: along[b] += sum_i adjoint[i][b] (A X + bias)[i][b]
-  T* along = nullptr;           ///< [columns], or null
-  T* sum = nullptr;             ///< s itself is also stored here, unless null
+  Term<T> first, second;       ///< depth 0: absent
+  const T* bias = nullptr;     ///< [rows], or null
+  const T* scale = nullptr;    ///< [columns], or null for 1
+  const T* adjoint = nullptr;  ///< with `along`: along[b] += sum_i adjoint[i][b] (A X + bias)[i][b]
+  T* along = nullptr;          ///< [columns], or null
+  T* sum = nullptr;            ///< s itself is also stored here, unless null
   Finish finish = Finish::none;
   Activation activation = Activation::linear;
   const T* value = nullptr;      ///< see Finish::slope
@@ -71,11 +72,12 @@ struct Kernels {
   std::size_t lanes;  ///< of one vector
   void (*product)(const Product<T>&);
   void (*outer)(const Outer<T>&);
-  /// y[i] = act'(a[i]) x[i] + curvature[i] tangent[i], from value = act(a); curvature may be null: 0. Any count.
-  void (*slope)(Activation, std::size_t count, const T* value, const T* x, const T* curvature, const T* tangent,
-                T* y);
-  /// adjoint[i] *= act''(a[i]), from value = act(a) and, for relu, the input a: N(a; 0, kink_width), which must
-  /// be positive. Any count.
+  /// y[i] = act'(a[i]) x[i] + curvature[i] tangent[i], from value = act(a); curvature may be null: 0. Any
+  /// count.
+  void (*slope)(Activation, std::size_t count, const T* value, const T* x, const T* curvature,
+                const T* tangent, T* y);
+  /// adjoint[i] *= act''(a[i]), from value = act(a) and, for relu, the input a: N(a; 0, kink_width), which
+  /// must be positive. Any count.
   void (*curvature)(Activation, std::size_t count, const T* value, const T* input, T kink_width, T* adjoint);
   /// y[i] += factor * x[i].
   void (*add)(std::size_t count, T factor, const T* x, T* y);
