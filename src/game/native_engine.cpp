@@ -4,7 +4,6 @@
 #include <cmath>
 #include <mutex>
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include "whence/core/error.h"
@@ -12,6 +11,7 @@
 #include "whence/game/fcgan.h"
 
 #include "native/adversarial_step.h"
+#include "native/threads.h"
 
 namespace whence {
 namespace {
@@ -165,7 +165,7 @@ at::Tensor TypedEngine<T>::gradient(const at::Tensor& params, const Batch& batch
 
   const T *theta_data = theta.data_ptr<T>(), *present_data = present.data_ptr<T>();
   T* result_data = result.data_ptr<T>();
-  at::parallel_for(0, theta.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+  native::share_out(theta.size(0), [&](std::int64_t begin, std::int64_t end) {
     auto step =
         steps_.take([&](const auto& idle) { return idle.real() == real && idle.fake() == fake; },
                     [&] { return std::make_unique<AdversarialStep<T>>(nets_, real, fake, kernels_, -1); });
@@ -199,7 +199,7 @@ TracedStep TypedEngine<T>::trace(const at::Tensor& params, const Batch& batch, c
   const T* u_data = u.data_ptr<T>();
   T *jacobian = traced.u_jacobian.template data_ptr<T>(),
     *instance = traced.u_instance.template data_ptr<T>();
-  at::parallel_for(0, u.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+  native::share_out(u.size(0), [&](std::int64_t begin, std::int64_t end) {
     auto tangent = workspace->tangents.take(
         [](const auto&) { return true; }, [&] { return std::make_unique<TangentStep<T>>(workspace->step); });
     for (std::int64_t q = begin; q < end; ++q)
