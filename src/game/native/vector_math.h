@@ -46,8 +46,22 @@ WHENCE_INLINE void store(T* to, Vector<T> v) {
 }
 template <typename T>
 WHENCE_INLINE Vector<T> all(T value) {
-  return Vector<T>{} + value;
+  return value - Vector<T>{};  // not +: the compiler may not drop adding 0, which changes -0
 }
+// f(0), f(1), .. f(N - 1), with arguments that are constants to the compiler: registers can only stand for
+// the elements of an array that are named by constants.
+template <int I>
+struct Index {
+  constexpr operator int() const { return I; }
+};
+template <int N, typename Function>
+WHENCE_INLINE void repeat(const Function& f) {
+  if constexpr (N > 0) {
+    repeat<N - 1>(f);
+    f(Index<N - 1>{});
+  }
+}
+
 template <typename T>
 WHENCE_INLINE Vector<T> absolute(Vector<T> x) {
   return (Vector<T>)((Mask<T>)x & Number<T>::absolute);
@@ -87,8 +101,8 @@ WHENCE_INLINE Exponential<T> exponential(Vector<T> x) {
   // Taylor's series of (e^r - 1 - r) / r^2; its remainder is below a quarter of a unit in the last place.
   constexpr ExpSeries<T> over_factorial;
   Vector<T> series = all<T>(over_factorial[N::exp_terms]);
-#pragma GCC unroll 16
-  for (int k = N::exp_terms - 1; k >= 2; --k) series = series * r + over_factorial[k];
+  repeat<N::exp_terms - 2>([&](auto i)
+                               WHENCE_LAMBDA { series = series * r + over_factorial[N::exp_terms - 1 - i]; });
   const Vector<T> half = n * T(0.5) + N::shifter, rest = (n - (half - N::shifter)) + N::shifter;
   return {r + r * r * series, power_of_two<T>(half), power_of_two<T>(rest)};
 }
@@ -117,8 +131,8 @@ WHENCE_INLINE Vector<T> log1p_of(Vector<T> y) {
   const Vector<T> lost = (y > 1 ? 1 - (u - y) : y - (u - 1)) / u;
   const Vector<T> s = f / (f + 2), z = s * s;
   Vector<T> series = all<T>(T(2) / (2 * N::log_terms + 1));
-#pragma GCC unroll 16
-  for (int k = N::log_terms - 1; k >= 1; --k) series = series * z + T(2) / (2 * k + 1);
+  repeat<N::log_terms - 1>([&](auto i)
+                               WHENCE_LAMBDA { series = series * z + T(2) / (2 * (N::log_terms - i) - 1); });
   const Vector<T> result = n * N::ln2_high + (f - (s * (f - z * series) - (n * N::ln2_low + lost)));
   const T infinity = __builtin_inf();
   const Vector<T> above = y == infinity ? y : result;
