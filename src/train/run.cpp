@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "whence/core/error.h"
-#include "whence/game/autograd_engine.h"
+#include "whence/game/native_engine.h"
 #include "whence/train/recording.h"
 #include "whence/train/step.h"
 
@@ -27,7 +27,7 @@ RunParts::RunParts(const RunSettings& chosen)
       data(load_data(chosen.data)),
       data_fingerprint(fingerprint(chosen.data, data)),
       game(chosen.make_game(data.train.width())),
-      engine(std::make_shared<AutogradEngine>(game)),
+      engine(make_engine(chosen.engine, game)),
       schedule(chosen.schedule) {}
 
 TrajectoryPlan RunParts::plan() const {

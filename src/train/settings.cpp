@@ -117,6 +117,8 @@ OptionTable train_options() {
       .add<std::string>("activation", "relu", "hidden activation: relu, tanh, sigmoid or linear")
       .add<std::string>("generator-output", "preset", "output activation of the generator: linear or tanh")
       .add<std::string>("biases", "preset", "whether layers have biases: true or false")
+      .add<std::string>("engine", "auto",
+                        "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
       .add<std::string>("record", "all", "parameters to keep: all, last:EPOCHS or every:STEPS");
   return table;
 }
@@ -131,6 +133,7 @@ RunSettings read_settings(const Options& options) {
   settings.text = options.settings();
   settings.seed = options.seed("seed");
   settings.record = options.text("record");
+  settings.engine = options.text("engine");
   settings.schedule = read_schedule(options);
   settings.data = {options.text("data"), settings.schedule.instances,
                    one_integer("held-out", chosen("held-out", preset.held_out)), settings.seed,

@@ -1,5 +1,6 @@
 // whence_bench [--benchmark_...]: benchmarks of single steps, after a check that what is compared gives the
-// same numbers. [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS: what recording costs.
+// same numbers. whence_bench --engines: the native engine against the LibTorch engine.
+// [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS: what recording costs.
 
 #include <benchmark/benchmark.h>
 
@@ -9,6 +10,7 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 
+#include "engine_ratios.h"
 #include "steps.h"
 #include "training_cost.h"
 
@@ -25,6 +27,10 @@ void run(std::vector<char*> arguments, const Communicator& world) {
   if (arguments.size() > 1 && std::string(arguments[1]) == "--training-cost") {
     if (arguments.size() != 5) refuse("--training-cost: needs FOLDER EPOCHS PAIRS");
     return print_training_cost(arguments[2], std::stoll(arguments[3]), std::stoll(arguments[4]), world);
+  }
+  if (arguments.size() > 1 && std::string(arguments[1]) == "--engines") {
+    if (arguments.size() != 2) refuse("--engines: needs nothing else");
+    return print_engine_ratios();
   }
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());

@@ -6,9 +6,9 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace whence {
+#include "whence/game/activation_kind.h"
 
-enum class Activation { linear, relu, tanh, sigmoid };
+namespace whence {
 
 /// "linear", "relu", "tanh", "sigmoid"; UsageError naming `option` otherwise.
 Activation parse_activation(const std::string& option, const std::string& name);

@@ -22,6 +22,7 @@ struct RunSettings {
   DataOptions data;
   ScheduleOptions schedule;
   std::string record;
+  std::string engine;  ///< see make_engine
 
   /// The run's game for instances of `data_width` numbers.
   std::shared_ptr<const AdversarialGame> make_game(std::int64_t data_width) const;

@@ -1,0 +1,7 @@
+#if defined(__x86_64__)
+#define WHENCE_VARIANT avx512
+#define WHENCE_VECTOR_BYTES 64
+#define WHENCE_TILE_VECTORS 5
+#define WHENCE_GROUP 8
+#include "kernels.inc"
+#endif
