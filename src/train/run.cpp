@@ -34,6 +34,7 @@ TrajectoryPlan RunParts::plan() const {
   return {{{"settings", settings.text},
            {"seed", std::to_string(settings.seed)},
            {"data", data_fingerprint},
+           {"engine", engine->name()},
            {"layout", game->layout().json()}},
           schedule.steps(),
           game->layout().size(),
