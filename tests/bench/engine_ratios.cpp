@@ -32,8 +32,9 @@ double seconds(const std::function<void()>& work) {
 #define WHENCE_PEAK(name, target_features, bytes)                                                   \
   __attribute__((target_features, optimize("fp-contract=fast"))) double name(std::int64_t rounds) { \
     typedef double Vector __attribute__((vector_size(bytes)));                                      \
-    Vector a = Vector{} + 1.0, b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a;       \
     const Vector factor = Vector{} + 0.999999, term = Vector{} + 1e-7;                              \
+    Vector a = factor, b = a + 1, c = a + 2, d = a + 3, e = a + 4, f = a + 5;                       \
+    Vector g = a + 6, h = a + 7, i = a + 8, j = a + 9;                                              \
     for (std::int64_t round = 0; round < rounds; ++round) {                                         \
       a = a * factor + term, b = b * factor + term, c = c * factor + term;                          \
       d = d * factor + term, e = e * factor + term, f = f * factor + term;                          \
