@@ -99,19 +99,22 @@ struct Times {
   double torch, native;
 };
 
-// The smallest times of one call, in microseconds.
+// The smallest times of one call, in microseconds; a turn lasts some milliseconds.
 Times compare(const std::function<void(const Engine&)>& call, const Engine& torch, const Engine& native) {
-  const auto best = [&](const Engine& engine, int calls) {
+  const auto turn = [&](const Engine& engine, int calls) {
     return 1e6 / calls * seconds([&] {
              for (int i = 0; i < calls; ++i) call(engine);
            });
   };
-  call(torch);
-  call(native);
+  const auto calls = [&](const Engine& engine) {
+    turn(engine, 3);
+    return 1 + static_cast<int>(3000 / turn(engine, 1));
+  };
+  const int torch_calls = calls(torch), native_calls = calls(native);
   Times times{1e300, 1e300};
-  for (int turn = 0; turn < 60; ++turn) {
-    times.torch = std::min(times.torch, best(torch, 1));
-    times.native = std::min(times.native, best(native, 5));
+  for (int repetition = 0; repetition < 60; ++repetition) {
+    times.torch = std::min(times.torch, turn(torch, torch_calls));
+    times.native = std::min(times.native, turn(native, native_calls));
   }
   return times;
 }

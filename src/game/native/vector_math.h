@@ -11,7 +11,6 @@ struct Number<double> {
   typedef Bits Mask __attribute__((vector_size(WHENCE_VECTOR_BYTES)));
   static constexpr int mantissa = 52, exponent_bias = 1023, exp_terms = 13, log_terms = 11;
   static constexpr double exp_above = 710, exp_below = -746;  // e^x is infinite, 0 beyond
-  static constexpr double exp_normal = -708;                  // e^x is below the normal range beyond
   static constexpr double shifter = 0x1.8p52;                 // x + shifter: x rounded to an integer
   // ln 2 in two parts; products of the first with an exponent are exact.
   static constexpr double ln2_high = 0x1.62e42fefap-1, ln2_low = 0x1.cf79abc9e3b398p-40;
@@ -25,7 +24,6 @@ struct Number<float> {
   typedef Bits Mask __attribute__((vector_size(WHENCE_VECTOR_BYTES)));
   static constexpr int mantissa = 23, exponent_bias = 127, exp_terms = 8, log_terms = 5;
   static constexpr float exp_above = 89, exp_below = -104;
-  static constexpr float exp_normal = -87;
   static constexpr float shifter = 0x1.8p23f;
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
   static constexpr Bits root_half = 0x3f3504f3, absolute = 0x7fffffff;
@@ -64,11 +62,16 @@ WHENCE_INLINE void repeat(const Function& f) {
   }
 }
 
+// Whether a comparison holds in all lanes, by folding the vector onto itself.
 template <typename T>
 WHENCE_INLINE bool all_true(Mask<T> mask) {
-  typename Number<T>::Bits all_bits = -1;
-  repeat<lanes<T>>([&](auto i) WHENCE_LAMBDA { all_bits &= mask[+i]; });
-  return all_bits != 0;
+  Mask<T> lane;
+  repeat<lanes<T>>([&](auto i) WHENCE_LAMBDA { lane[+i] = i; });
+  repeat<4>([&](auto i) WHENCE_LAMBDA {
+    constexpr int distance = lanes<T> / (2 << i);
+    if constexpr (distance > 0) mask &= __builtin_shuffle(mask, lane ^ distance);
+  });
+  return mask[0] != 0;
 }
 
 template <typename T>
