@@ -3,6 +3,7 @@
 
 #include "whence/influence/counterfactual.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "whence/comm/work_queue.h"
@@ -49,6 +50,7 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     metrics =
         make_metrics(truth.metrics, parts.game, {parts.data.held_out.instances, parts.validation_latents()});
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
+    replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
     for (const std::int64_t position : truth.target_positions) {
       truth.target_ids.push_back(parts.data.train.ids[position]);
       removals.push_back({position});

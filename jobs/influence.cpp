@@ -78,6 +78,8 @@ void run_influence(const Options& options, const Communicator& world) {
                              human_bytes(16.0 * numbers)));
   if (done) return log.say(result + ": already there");
 
+  std::unique_ptr<RunLock> lock;
+  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder()); });
   const at::Tensor end = run->params(run->steps());
   std::vector<at::Tensor> queries, values;
   for (const auto& metric : metrics) {
@@ -88,7 +90,6 @@ void run_influence(const Options& options, const Communicator& world) {
   const at::Tensor influence = trace_back(recorded_steps_of(*run), at::stack(queries), trace, world,
                                           [&](std::int64_t taken) { progress.advance_to(taken); });
   world.on_root([&] {
-    const RunLock lock(run->folder());
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
                      influence, at::stack(values)},

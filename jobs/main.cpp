@@ -36,6 +36,7 @@ std::vector<std::string> with_names(const Job& job, std::vector<std::string> arg
 }
 
 void run_job(const std::string& name, const std::vector<std::string>& arguments, const Communicator& world) {
+  world.together([&] { job_named(name); });
   const Job& job = job_named(name);
   const OptionTable table = job.options();
   std::unique_ptr<Options> options;

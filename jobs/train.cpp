@@ -14,13 +14,20 @@ namespace fs = std::filesystem;
 namespace whence {
 namespace {
 
+// What an earlier job may have left before it could write run.cfg.
+bool only_beginnings(const std::string& folder) {
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().filename() != ".lock" && entry.path().extension() != ".new") return false;
+  return true;
+}
+
 // The folder is new, or holds the same run, finished or not.
 void prepare_folder(const std::string& folder, const RunSettings& settings) {
   const std::string config = folder + "/run.cfg";
   std::error_code code;
   fs::create_directories(folder, code);
   if (code) refuse("--out: cannot create {} ({})", folder, code.message());
-  if (!fs::exists(config) && !fs::is_empty(folder))
+  if (!fs::exists(config) && !only_beginnings(folder))
     refuse("--out: {} exists and is not a run folder (it has no run.cfg)", folder);
   if (fs::exists(config) && read_text(config) != settings.text)
     refuse("--out: {} holds a run with other settings (its run.cfg says which)", folder);
@@ -55,6 +62,7 @@ void run_train(const Options& options, const Communicator& world) {
   world.on_root([&] {
     prepare_folder(folder, parts->settings);
     lock = std::make_unique<RunLock>(folder);
+    if (!fs::exists(folder + "/run.cfg")) write_text(folder + "/run.cfg", parts->settings.text);
     finished = fs::exists(trajectory);
   });
   if (world.broadcast(static_cast<std::int64_t>(finished)) != 0) {
@@ -64,7 +72,7 @@ void run_train(const Options& options, const Communicator& world) {
 
   const Stopwatch watch;
   TrajectoryWriter writer(trajectory, plan, world);
-  world.on_root([&] { write_text(folder + "/run.cfg", parts->settings.text); });
+
   const std::int64_t first = writer.first_step();
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
   Progress progress(log, "training steps", plan.steps, first);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
 #include "whence/core/error.h"
@@ -27,8 +28,10 @@ struct RowRuns {
   std::size_t targets = 0;
 };
 
-void add_run(const std::string& folder, std::size_t extremes, std::map<RowKey, RowRuns>& rows) {
+void add_run(const std::string& folder, std::size_t extremes, std::set<std::string>& runs,
+             std::map<RowKey, RowRuns>& rows) {
   const std::string fingerprint = Trajectory(folder + "/trajectory.h5").fingerprint();
+  if (!runs.insert(fingerprint).second) refuse("--run: {} is a run that was already given", folder);
   const auto pairs = paired(read_influence(folder + "/influence.h5", fingerprint),
                             read_counterfactual(folder + "/counterfactual.h5", fingerprint));
   if (pairs.empty())
@@ -117,7 +120,8 @@ void run_validate(const Options& options, const Communicator& world) {
     if (folders.empty()) refuse("the option '--run' is required");
     const auto critical = static_cast<std::size_t>(options.integer("critical", 1));
     std::map<RowKey, RowRuns> rows;
-    for (const std::string& folder : folders) add_run(folder, critical, rows);
+    std::set<std::string> runs;
+    for (const std::string& folder : folders) add_run(folder, critical, runs, rows);
     const nlohmann::json json{{"rows", as_json(rows)},
                               {"runs", folders},
                               {"sign_convention", sign_convention},

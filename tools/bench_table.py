@@ -41,6 +41,16 @@ def seconds_of(command):
     return time.monotonic() - start
 
 
+def seconds_in(folder, job):
+    """What the job itself says it took, without the start and end of its processes."""
+    with open(os.path.join(folder, "summary.json")) as file:
+        return json.load(file)[job]["seconds"]
+
+
+def speed_up(seconds):
+    return statistics.median(one / two for one, two in zip(seconds[1], seconds[2]))
+
+
 def duration(seconds):
     for unit, size in (("s", 1), ("ms", 1e-3)):
         if seconds >= size:
@@ -55,8 +65,8 @@ def row(what, seconds, ratio="", reference=""):
 
 def run_steps(program, quick):
     """Context, and CPU seconds a unit of each benchmark: the median of repetitions taken in random order."""
-    result = json.loads(run([program, "--benchmark_format=json", f"--benchmark_min_time={0.05 if quick else 0.3}",
-                             f"--benchmark_repetitions={3 if quick else 9}",
+    result = json.loads(run([program, "--benchmark_format=json", f"--benchmark_min_time={0.05 if quick else 0.2}",
+                             f"--benchmark_repetitions={3 if quick else 7}",
                              "--benchmark_enable_random_interleaving=true",
                              "--benchmark_report_aggregates_only=true"]))
     # The random order shows in the output too.
@@ -87,7 +97,7 @@ def print_steps(times):
 
 
 def print_training_cost(program, folder, quick):
-    epochs, pairs = (3, 3) if quick else (20, 7)
+    epochs, pairs = (3, 3) if quick else (20, 5)
     cost = json.loads(run(mpirun(2, [program, "--training-cost", folder, str(epochs), str(pairs)])))
     what = f"{cost['steps']} training steps at {cost['ranks']} ranks"
     bare, recorded = statistics.median(cost["bare"]), statistics.median(cost["recorded"])
@@ -97,27 +107,31 @@ def print_training_cost(program, folder, quick):
 
 
 def print_jobs(program, folder, quick):
-    epochs, pairs = (2, 1) if quick else (10, 5)
+    epochs, pairs = (2, 1) if quick else (10, 3)
     run_folder = os.path.join(folder, "run")
     train = ["--instances", "10000", "--epochs", str(epochs), "--out"]
     run([program, "train", "--quiet"] + train + [run_folder])
     for name, options in JOBS.items():
-        walls = {1: [], 2: []}
+        walls, own = {1: [], 2: []}, {1: [], 2: []}
         for pair in range(pairs):
             for ranks in walls:
-                tail = []
+                target, tail = run_folder, ["--run", run_folder]
                 if options[0] == "train":
-                    tail = train + [os.path.join(folder, f"train-{pair}-{ranks}")]
-                elif not options[0].startswith("--"):
-                    tail = ["--run", run_folder]
-                if options[0] == "influence":
+                    target = os.path.join(folder, f"train-{pair}-{ranks}")
+                    tail = train + [target]
+                elif options[0] == "--version":
+                    tail = []
+                elif options[0] == "influence":
                     tail += ["--epochs-back", str(epochs)]
                 walls[ranks].append(seconds_of(mpirun(ranks, [program] + options + tail)))
+                if options[0] != "--version":
+                    own[ranks].append(seconds_in(target, options[0]))
         size = f" ({epochs * 100} steps)" if options[0] in ("train", "influence") else ""
-        ratio = statistics.median(one / two for one, two in zip(walls[1], walls[2]))
+        reference = "speed-up over 1 rank, median of pairs"
+        if own[1]:
+            reference += f"; without start and end {speed_up(own):.3g}"
         row(f"{name}{size}, 1 rank (wall)", statistics.median(walls[1]))
-        row(f"{name}{size}, 2 ranks (wall)", statistics.median(walls[2]), ratio,
-            "speed-up over 1 rank, median of pairs")
+        row(f"{name}{size}, 2 ranks (wall)", statistics.median(walls[2]), speed_up(walls), reference)
 
 
 def cpu_model():

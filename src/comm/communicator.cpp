@@ -1,8 +1,6 @@
 #include "whence/comm/communicator.h"
 
-#include <optional>
-
-#include "whence/core/error.h"
+#include <algorithm>
 
 namespace whence {
 namespace {
@@ -19,6 +17,15 @@ MPI_Datatype mpi_type(const at::Tensor& tensor) {
     default:
       fail("MPI: tensors of {} are not supported", at::toString(tensor.scalar_type()));
   }
+}
+
+// MPI counts elements in an int; larger tensors go in several messages.
+void in_pieces(const at::Tensor& tensor, const std::function<void(void*, int)>& send) {
+  constexpr std::int64_t most = std::int64_t{1} << 30;
+  auto* bytes = static_cast<char*>(tensor.data_ptr());
+  for (std::int64_t begin = 0; begin < tensor.numel(); begin += most)
+    send(bytes + begin * static_cast<std::int64_t>(tensor.element_size()),
+         static_cast<int>(std::min(most, tensor.numel() - begin)));
 }
 
 enum class Outcome : std::int64_t { fine, error, usage_error };
@@ -44,9 +51,11 @@ Communicator Communicator::split(int color) const {
 void Communicator::barrier() const { MPI_Barrier(handle()); }
 
 void Communicator::sum(at::Tensor& tensor) const {
+  const MPI_Datatype type = mpi_type(tensor);
   if (size_ == 1) return;
-  MPI_Allreduce(MPI_IN_PLACE, tensor.data_ptr(), static_cast<int>(tensor.numel()), mpi_type(tensor), MPI_SUM,
-                handle());
+  in_pieces(tensor, [&](void* data, int count) {
+    MPI_Allreduce(MPI_IN_PLACE, data, count, type, MPI_SUM, handle());
+  });
 }
 
 std::int64_t Communicator::sum(std::int64_t value) const {
@@ -60,7 +69,8 @@ double Communicator::max(double value) const {
 }
 
 void Communicator::broadcast(at::Tensor& tensor) const {
-  MPI_Bcast(tensor.data_ptr(), static_cast<int>(tensor.numel()), mpi_type(tensor), 0, handle());
+  const MPI_Datatype type = mpi_type(tensor);
+  in_pieces(tensor, [&](void* data, int count) { MPI_Bcast(data, count, type, 0, handle()); });
 }
 
 std::int64_t Communicator::broadcast(std::int64_t value) const {
@@ -96,10 +106,10 @@ void Communicator::together(const std::function<void()>& work) const {
     work();
   } catch (const UsageError& error) {
     outcome = Outcome::usage_error;
-    message = error.what();
+    message = one_line(error);
   } catch (const std::exception& error) {
     outcome = Outcome::error;
-    message = error.what();
+    message = one_line(error);
   }
   int failing = outcome == Outcome::fine ? size_ : rank_;
   MPI_Allreduce(MPI_IN_PLACE, &failing, 1, MPI_INT, MPI_MIN, handle());
@@ -109,7 +119,7 @@ void Communicator::together(const std::function<void()>& work) const {
   MPI_Bcast(header, 2, MPI_INT64_T, failing, handle());
   message.resize(header[1]);
   MPI_Bcast(message.data(), static_cast<int>(message.size()), MPI_CHAR, failing, handle());
-  if (static_cast<Outcome>(header[0]) == Outcome::usage_error) throw UsageError(message);
+  if (static_cast<Outcome>(header[0]) == Outcome::usage_error) throw SharedUsageError(message);
   throw Error(message);
 }
 

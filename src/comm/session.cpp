@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <malloc.h>
 #include <thread>
 
@@ -39,21 +40,30 @@ void Session::use_threads(int threads) {
 }
 
 int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work) {
+  const auto tell = [&job](const std::string& sentence) {
+    std::fprintf(stderr, "whence %s: %s\n", job.c_str(), sentence.c_str());
+    std::fflush(stderr);
+  };
+  int code = 1;
+  std::string message;
   try {
     work();
     return 0;
-  } catch (const UsageError& error) {
-    // Options are the same on every rank, so every rank is here: one of them speaks.
-    if (world.is_root()) std::fprintf(stderr, "whence %s: %s\n", job.c_str(), error.what());
+  } catch (const SharedUsageError& error) {
+    if (world.is_root()) tell(one_line(error));
     return 2;
+  } catch (const UsageError& error) {
+    code = 2;
+    message = one_line(error);
   } catch (const std::exception& error) {
-    // When several ranks fail at once (a full disk), the lowest speaks and its abort silences the others.
-    std::this_thread::sleep_for(std::chrono::milliseconds(200 * std::min(world.rank(), 10)));
-    std::fprintf(stderr, "whence %s: rank %d: %s\n", job.c_str(), world.rank(), error.what());
-    std::fflush(stderr);
-    if (world.size() > 1) MPI_Abort(world.handle(), 1);
-    return 1;
+    message = one_line(error);
   }
+  // When several ranks fail at once (a full disk), the lowest speaks and its abort silences the others.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200 * std::min(world.rank(), 10)));
+  tell(fmt::format("rank {}: {}", world.rank(), message));
+  if (world.size() > 1) MPI_Abort(world.handle(), code);
+  std::fflush(nullptr);
+  std::_Exit(code);
 }
 
 }  // namespace whence

@@ -5,10 +5,13 @@
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/value_semantic.hpp>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <type_traits>
 
 #include "whence/core/error.h"
 
@@ -23,8 +26,17 @@ std::string canonical(double value) { return fmt::format("{}", value); }
 std::string canonical(const boost::any& value) {
   if (const auto* text = boost::any_cast<std::string>(&value)) return *text;
   if (const auto* integer = boost::any_cast<std::int64_t>(&value)) return std::to_string(*integer);
-  if (const auto* seed = boost::any_cast<std::uint64_t>(&value)) return std::to_string(*seed);
+
   return canonical(boost::any_cast<double>(value));
+}
+
+// A configuration file cannot give back a text with a comment sign, a line break or blanks at its ends.
+std::string replayable(const std::string& name, const std::string& text) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  const bool ends = !text.empty() && (blank(text.front()) || blank(text.back()));
+  if (ends || text.find_first_of("#\n\r") != std::string::npos)
+    refuse("--{}: '{}' has a #, a line break, or a blank at an end, which run.cfg cannot hold", name, text);
+  return text;
 }
 
 template <typename T>
@@ -35,8 +47,10 @@ std::string shown(const T& value) {
 template <typename T>
 T number(const std::string& option, const std::string& text, T (*parse)(const char*, char**)) {
   char* end = nullptr;
+  errno = 0;
   const T value = parse(text.c_str(), &end);
   if (text.empty() || *end != '\0') refuse("--{}: '{}' is not a number", option, text);
+  if (std::is_integral_v<T> && errno == ERANGE) refuse("--{}: {} is too large", option, text);
   return value;
 }
 
@@ -59,7 +73,7 @@ OptionTable& OptionTable::add(const std::string& name, T fallback, const std::st
 
 template OptionTable& OptionTable::add(const std::string&, std::string, const std::string&, Kind);
 template OptionTable& OptionTable::add(const std::string&, std::int64_t, const std::string&, Kind);
-template OptionTable& OptionTable::add(const std::string&, std::uint64_t, const std::string&, Kind);
+
 template OptionTable& OptionTable::add(const std::string&, double, const std::string&, Kind);
 
 OptionTable& OptionTable::required(const std::string& name, const std::string& help, Kind kind) {
@@ -89,7 +103,6 @@ std::string OptionTable::help() const {
 
 Options::Options(const OptionTable& table, const std::vector<std::string>& arguments)
     : job_(table.job()), kinds_(table.kinds_) {
-  const std::string where = "whence " + job_ + ": ";
   // Whole names only: a guessed abbreviation in a batch script would change meaning when options are added.
   constexpr int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
   try {
@@ -101,20 +114,23 @@ Options::Options(const OptionTable& table, const std::vector<std::string>& argum
               values_);
     if (const std::string path = text("config"); !path.empty()) {
       std::ifstream file(path);
-      if (!file) refuse("--config: cannot read {}", path);
-      po::store(po::parse_config_file(file, table.description_), values_);
+      if (!std::filesystem::is_regular_file(path) || !file) refuse("--config: cannot read {}", path);
+      const auto parsed = po::parse_config_file(file, table.description_);
+      for (const auto& option : parsed.options)
+        if (option.string_key == "config") refuse("--config: {} names another file, which is not read", path);
+      po::store(parsed, values_);
     }
   } catch (const po::error& error) {
-    throw UsageError(where + error.what());
+    throw UsageError(error.what());
   }
   if (flag("help")) return;
   for (const std::string& name : table.required_)
-    if (values_.count(name) == 0) throw UsageError(where + "the option '--" + name + "' is required");
+    if (values_.count(name) == 0) refuse("the option '--{}' is required", name);
 }
 
 std::string Options::text(const std::string& name) const { return values_.at(name).as<std::string>(); }
 std::int64_t Options::integer(const std::string& name) const { return values_.at(name).as<std::int64_t>(); }
-std::uint64_t Options::seed(const std::string& name) const { return values_.at(name).as<std::uint64_t>(); }
+
 double Options::real(const std::string& name) const { return values_.at(name).as<double>(); }
 bool Options::flag(const std::string& name) const { return values_.at(name).as<bool>(); }
 
@@ -122,6 +138,10 @@ std::int64_t Options::integer(const std::string& name, std::int64_t least) const
   const std::int64_t value = integer(name);
   if (value < least) refuse("--{} is {}, but must be at least {}", name, value, least);
   return value;
+}
+
+std::uint64_t Options::seed(const std::string& name) const {
+  return static_cast<std::uint64_t>(integer(name, 0));
 }
 
 double Options::real(const std::string& name, double least, bool open) const {
@@ -144,7 +164,8 @@ bool Options::given(const std::string& name) const {
 std::string Options::settings() const {
   std::string text;
   for (const auto& [name, kind] : kinds_)
-    if (kind == Kind::setting) text += name + " = " + canonical(values_.at(name).value()) + "\n";
+    if (kind == Kind::setting)
+      text += name + " = " + replayable(name, canonical(values_.at(name).value())) + "\n";
   return text;
 }
 
@@ -177,6 +198,8 @@ std::vector<double> real_list(const std::string& option, const std::string& text
     const double value = number<double>(option, part, &std::strtod);
     if (!std::isfinite(value) || value < 0)
       refuse("--{}: {} is not a finite number of at least 0", option, part);
+    if (std::find(list.begin(), list.end(), value) != list.end())
+      refuse("--{}: {} is there twice", option, part);
     list.push_back(value);
   }
   return list;

@@ -61,15 +61,10 @@ BlockStore::~BlockStore() {
 
 void BlockStore::create(const Schema& schema, const Attributes& attributes, std::int64_t rows,
                         std::int64_t width) const {
-  const std::string fresh = part_ + ".new";
-  {
-    const H5File file = H5File::create(fresh);
-    describe(file, schema, attributes);
+  write_artifact(part_, schema, attributes, [&](const H5File& file) {
     file.create_array("rows", at::kDouble, {rows, width}, Fill::zeros);
     file.create_array("seal", at::kLong, {rows}, Fill::zeros);
-  }
-  flush_to_disk(fresh);
-  rename_durably(fresh, part_);
+  });
 }
 
 std::int64_t BlockStore::finished_count() const {

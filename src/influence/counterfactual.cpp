@@ -90,7 +90,7 @@ CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock
 
     const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
     const at::Tensor gradient = run.engine.gradient(params, batch, weights);
-    check_gradient(gradient, run.game.layout(), t, name);
+    check_finite(gradient, "the gradient", run.game.layout(), t, name);
     move(params, gradient, run.game.layout().spread(run.rates(t), params.scalar_type()));
     between_steps();
   }

@@ -62,10 +62,14 @@ H5File open_artifact(const std::string& path, const Schema& schema) {
 void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,
                     const std::function<void(const H5File&)>& fill) {
   const std::string temporary = path + ".new";
-  {
+  try {
     const H5File file = H5File::create(temporary);
     describe(file, schema, attributes);
     fill(file);
+    file.flush();
+  } catch (...) {
+    std::remove(temporary.c_str());
+    throw;
   }
   flush_to_disk(temporary);
   rename_durably(temporary, path);
@@ -86,7 +90,10 @@ void write_text(const std::string& path, const std::string& text) {
   {
     std::ofstream out(temporary, std::ios::binary);
     out << text;
-    if (!out.flush()) fail("{}: cannot write it ({})", temporary, reason());
+    if (!out.flush()) {
+      std::remove(temporary.c_str());
+      fail("{}: cannot write it ({})", temporary, reason());
+    }
   }
   flush_to_disk(temporary);
   rename_durably(temporary, path);

@@ -22,7 +22,11 @@ std::string hdf5_cause() {
   std::string cause = "unknown HDF5 error";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_deepest, &cause);
   H5Eclear2(H5E_DEFAULT);
-  return cause;
+  // Failed reads and writes carry times and addresses; what the system said is what helps.
+  const std::string mark = "error message = '";
+  if (const auto begin = cause.find(mark); begin != std::string::npos)
+    return cause.substr(begin + mark.size(), cause.find('\'', begin + mark.size()) - begin - mark.size());
+  return cause.substr(0, cause.find(": time ="));
 }
 
 template <typename Result>
@@ -114,6 +118,10 @@ H5Handle H5Array::slab(const Shape& offset, const Shape& count, H5Handle& memory
     if (offset.size() != shape_.size() || count.size() != shape_.size() || offset[axis] < 0 ||
         offset[axis] + count[axis] > shape_[axis])
       fail("{}: a slab outside of {}", path_, name_);
+  if (shape_.empty()) {
+    memory = H5Handle(checked(H5Screate(H5S_SCALAR), path_, "describe memory"), H5Sclose);
+    return space;
+  }
   const bool empty = std::find(count.begin(), count.end(), 0) != count.end();
   checked(empty
               ? H5Sselect_none(space.get())
@@ -166,10 +174,13 @@ void H5Array::verify() const {
 
 H5File H5File::create(const std::string& path, const std::optional<Communicator>& ranks) {
   const H5Handle access = access_list(path, ranks);
-  return {
-      H5Handle(checked(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), path, "create it"),
-               H5Fclose),
-      path};
+  // Files of two equal runs are equal byte for byte: no times in them, neither here nor in the arrays.
+  const H5Handle creation(checked(H5Pcreate(H5P_FILE_CREATE), path, "make a creation list"), H5Pclose);
+  checked(H5Pset_obj_track_times(creation.get(), false), path, "leave times out");
+  return {H5Handle(checked(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), path,
+                           "create it"),
+                   H5Fclose),
+          path};
 }
 
 H5File H5File::open_to_read(const std::string& path) {
@@ -184,6 +195,8 @@ H5File H5File::open_to_write(const std::string& path, const std::optional<Commun
           path};
 }
 
+void H5File::flush() const { checked(H5Fflush(id_.get(), H5F_SCOPE_GLOBAL), path_, "write it"); }
+
 H5Array H5File::create_array(const std::string& name, at::ScalarType dtype, const Shape& shape,
                              Fill fill) const {
   const auto dims = sizes(shape);
@@ -194,7 +207,6 @@ H5Array H5File::create_array(const std::string& name, at::ScalarType dtype, cons
   checked(H5Pset_alloc_time(list.get(), H5D_ALLOC_TIME_EARLY), path_, "preallocate " + name);
   checked(H5Pset_fill_time(list.get(), fill == Fill::zeros ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER),
           path_, "preallocate " + name);
-  // Files of two equal runs are equal byte for byte: no times in them.
   checked(H5Pset_obj_track_times(list.get(), false), path_, "leave times out of " + name);
   H5Handle id(checked(H5Dcreate2(id_.get(), name.c_str(), file_type(dtype), space.get(), H5P_DEFAULT,
                                  list.get(), H5P_DEFAULT),

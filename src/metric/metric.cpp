@@ -1,5 +1,7 @@
 #include "whence/metric/metric.h"
 
+#include <algorithm>
+
 #include "whence/core/error.h"
 #include "whence/metric/average_log_likelihood.h"
 #include "whence/metric/loss.h"
@@ -11,6 +13,7 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
                                                         const Validation& validation) {
   std::vector<std::shared_ptr<const Metric>> metrics;
   for (const std::string& name : names) {
+    if (std::count(names.begin(), names.end(), name) > 1) refuse("--metric: {} is there twice", name);
     if (name == "all")
       metrics.push_back(std::make_shared<AverageLogLikelihood>(game, validation));
     else if (name == "gen-loss")

@@ -12,6 +12,7 @@ at::Tensor train(const Training& training, at::Tensor params, std::int64_t first
   const ParameterLayout& layout = training.game.layout();
   const Range rows = part_of(training.schedule.options().batch, ranks.size(), ranks.rank());
   const at::Tensor everyone_present = at::ones({1, rows.size()}, params.options());
+  const auto name = [](std::int64_t) { return "the training run"; };
   at::Tensor theta = params.clone().unsqueeze(0);
 
   for (std::int64_t t = first; t < last; ++t) {
@@ -21,9 +22,10 @@ at::Tensor train(const Training& training, at::Tensor params, std::int64_t first
     const Batch batch = make_batch(training.data, positions, training.seed, t, rows, training.game);
     at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
     ranks.sum(gradient);
-    check_gradient(gradient, layout, t, [](std::int64_t) { return "the training run"; });
+    check_finite(gradient, "the gradient", layout, t, name);
     move(theta, gradient, layout.spread(rates, theta.scalar_type()));
   }
+  check_finite(theta, "the parameter vector", layout, last, name);
   return theta[0];
 }
 

@@ -34,6 +34,7 @@ TrajectoryPlan RunParts::plan() const {
   return {{{"settings", settings.text},
            {"seed", std::to_string(settings.seed)},
            {"data", data_fingerprint},
+           {"engine", engine->name()},
            {"layout", game->layout().json()}},
           schedule.steps(),
           game->layout().size(),
@@ -60,8 +61,8 @@ Run::Run(const std::string& folder)
   must_equal("data", "data");
   must_equal("layout", "networks");
   if (trajectory_.steps() != plan.steps || trajectory_.parameters() != plan.parameters ||
-      trajectory_.recorded() != plan.recorded)
-    fail("{}: its sizes are not those of its settings; the file is damaged", trajectory_.path());
+      trajectory_.recorded() != plan.recorded || trajectory_.instance_ids() != plan.instance_ids)
+    fail("{}: its steps or instances are not those of its settings; the file is damaged", trajectory_.path());
 }
 
 at::Tensor Run::params(std::int64_t t) const {

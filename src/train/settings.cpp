@@ -1,5 +1,7 @@
 #include "whence/train/settings.h"
 
+#include <limits>
+
 #include "whence/core/error.h"
 #include "whence/game/activation.h"
 #include "whence/game/fcgan.h"
@@ -70,7 +72,11 @@ ScheduleOptions read_schedule(const Options& options) {
   schedule.batch = options.integer("batch", 1);
   schedule.epochs = options.integer("epochs", 1);
   schedule.seed = options.seed("seed");
-  schedule.rates = {options.real("rate-generator", 0, true), options.real("rate-discriminator", 0, true)};
+  for (const char* name : {"rate-generator", "rate-discriminator"}) {
+    schedule.rates.push_back(options.real(name, 0, true));
+    if (options.text("dtype") == "float32" && schedule.rates.back() > std::numeric_limits<float>::max())
+      refuse("--{}: {} is more than float32 can hold", name, schedule.rates.back());
+  }
   const std::string update = options.text("update"), decay = options.text("rate-decay");
   if (update == "alternating")
     schedule.update = Update::alternating;
@@ -98,7 +104,7 @@ OptionTable train_options() {
                         "N', held-out instances and validation latents that metrics use")
       .add<std::int64_t>("epochs", 50, "K, passes over the training instances")
       .add<std::int64_t>("batch", 100, "|S|, instances a step; an incomplete last batch is dropped")
-      .add<std::uint64_t>("seed", 0, "of data, initial weights, shuffles and latents")
+      .add<std::int64_t>("seed", 0, "of data, initial weights, shuffles and latents")
       .add<std::string>("dtype", "float64", "float64 or float32")
       .add<std::string>("update", "simultaneous", "simultaneous, or alternating (one player a step)")
       .add<double>("rate-generator", 1e-3, "learning rate of the generator")

@@ -61,14 +61,14 @@ bool all_finite(const at::Tensor& values) {
   return finite<double, std::uint64_t>(values.data_ptr<double>(), values.numel(), 0x7ff0000000000000ull);
 }
 
-void check_gradient(const at::Tensor& gradient, const ParameterLayout& layout, std::int64_t t,
-                    const std::function<std::string(std::int64_t)>& name_of) {
-  if (all_finite(gradient)) return;
-  for (std::int64_t replica = 0; replica < gradient.size(0); ++replica)
+void check_finite(const at::Tensor& values, const std::string& what, const ParameterLayout& layout,
+                  std::int64_t t, const std::function<std::string(std::int64_t)>& name_of) {
+  if (all_finite(values)) return;
+  for (std::int64_t replica = 0; replica < values.size(0); ++replica)
     for (std::int64_t player = 0; player < layout.player_count(); ++player) {
       const auto [begin, end] = layout.block(player);
-      if (!all_finite(gradient[replica].narrow(0, begin, end - begin)))
-        fail("step {}: the gradient of the {} is not finite in {}; a smaller learning rate may help", t,
+      if (!all_finite(values[replica].narrow(0, begin, end - begin)))
+        fail("step {}: {} of the {} is not finite in {}; a smaller learning rate may help", t, what,
              layout.players()[player], name_of(replica));
     }
 }

@@ -47,6 +47,11 @@ std::string Trajectory::fingerprint() const {
   return fmt::format("{:08x}", crc);
 }
 
+std::vector<std::int64_t> Trajectory::instance_ids() const {
+  const at::Tensor ids = file_.array("instance_id").read();
+  return {ids.data_ptr<std::int64_t>(), ids.data_ptr<std::int64_t>() + ids.numel()};
+}
+
 at::Tensor Trajectory::params(std::int64_t t) const {
   const auto found = std::lower_bound(recorded_.begin(), recorded_.end(), t);
   if (found == recorded_.end() || *found != t) fail("{}: step {} is not recorded", path(), t);

@@ -88,6 +88,7 @@ void TrajectoryWriter::create(const std::string& part) {
       step_numbers.write(at::tensor(plan_.recorded, at::kLong), {0});
       ids.write(at::tensor(plan_.instance_ids, at::kLong), {0});
     }
+    file.flush();
   }
   ranks_.on_root([&] {
     try {

@@ -1,6 +1,8 @@
 // A job that fails as its argument says, while other ranks wait; abort_test.py looks at how it ends.
 #include <string>
 
+#include <ATen/ATen.h>
+
 #include "whence/comm/session.h"
 #include "whence/comm/work_queue.h"
 #include "whence/core/error.h"
@@ -14,6 +16,8 @@ int main(int argc, char** argv) {
     if (mode == "all") throw whence::Error("on purpose");
     if (mode == "together") world.on_root([] { throw whence::Error("on purpose"); });
     if (mode == "usage") world.on_root([] { throw whence::UsageError("on purpose"); });
+    if (mode == "usage-of-one" && world.rank() == 1) throw whence::UsageError("on purpose");
+    if (mode == "libtorch") at::zeros({2}).add_(at::zeros({3}));
     if (mode == "queue") {
       whence::WorkQueue queue(world, 1);
       if (world.rank() == 1) throw whence::Error("on purpose");

@@ -11,8 +11,14 @@ MPIRUN = os.environ.get("MPIRUN", "mpirun")
 def run(mode, ranks=3):
     """Exit code and the lines of standard error that are Whence's; mpirun adds some of its own."""
     command = [MPIRUN, "--oversubscribe", "--allow-run-as-root", "-n", str(ranks), PROGRAM, mode]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    return done.returncode, [line for line in done.stderr.splitlines() if line.startswith("whence ")]
+    program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        stderr = program.communicate(timeout=20)[1]
+    except subprocess.TimeoutExpired:
+        program.terminate()  # not kill: mpirun takes its ranks along
+        program.communicate()
+        raise AssertionError(f"{mode} on {ranks} ranks still ran after 20 s") from None
+    return program.returncode, [line for line in stderr.splitlines() if line.startswith("whence ")]
 
 
 class Abort(unittest.TestCase):
@@ -40,6 +46,16 @@ class Abort(unittest.TestCase):
         for ranks in (1, 3):
             with self.subTest(ranks=ranks):
                 self.assertEqual(run("usage", ranks), (2, ["whence rehearsal: on purpose"]))
+
+    def test_a_usage_error_of_one_rank_ends_all(self):
+        code, lines = run("usage-of-one")
+        self.assertNotEqual(code, 0)
+        self.assertEqual(len(lines), 1)
+        self.assertIn("on purpose", lines[0])
+
+    def test_an_error_of_libtorch_is_one_line(self):
+        done = subprocess.run([PROGRAM, "libtorch"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
 
     def test_one_rank_alone_ends_the_same_way(self):
         self.assertEqual(run("all", 1), (1, ["whence rehearsal: rank 0: on purpose"]))

@@ -43,9 +43,17 @@ TEST(IntegerList, RefusesWhatIsNotAPositiveWholeNumber) {
     EXPECT_EQ(refusal(integer_list, "1," + text), "--epochs-back: '" + text + "' is not a number");
 }
 
+TEST(IntegerList, RefusesNumbersBeyond64Bits) {
+  EXPECT_NE(refusal(integer_list, "99999999999999999999"), "accepted");
+}
+
 TEST(RealList, KeepsTheOrderGiven) {
   EXPECT_EQ(real_list("k", "0"), Reals{0});
-  EXPECT_EQ(real_list("k", "1e-3,0,0.1,1e-300,0"), (Reals{1e-3, 0, 0.1, 1e-300, 0}));
+  EXPECT_EQ(real_list("k", "1e-3,0,0.1,1e-300"), (Reals{1e-3, 0, 0.1, 1e-300}));
+}
+
+TEST(RealList, RefusesRepetition) {
+  EXPECT_EQ(refusal(real_list, "1e-3,0,0.001"), "--epochs-back: 0.001 is there twice");
 }
 
 TEST(RealList, RefusesWhatIsNotAFiniteNumberOfAtLeastZero) {

@@ -87,5 +87,12 @@ TEST(HumanSeconds, PicksTheUnits) {
   EXPECT_EQ(human_seconds(100 * 3600.0), "100 h 00 min");
 }
 
+TEST(HumanUnits, RoundIntoTheNextUnit) {
+  EXPECT_EQ(human_seconds(9.96), "10 s");
+  EXPECT_EQ(human_seconds(59.7), "1 min 00 s");
+  EXPECT_EQ(human_bytes(1023.7), "1.0 KiB");
+  EXPECT_EQ(human_bytes(1048575), "1.0 MiB");
+}
+
 }  // namespace
 }  // namespace whence

@@ -90,6 +90,17 @@ TEST(RandomStream, UniformIsTheTop53Bits) {
     EXPECT_EQ(std::ldexp(stream.uniform(i), 53), static_cast<double>(stream.bits(i) >> 11));
 }
 
+TEST(RandomStream, NormalDrawsAreBoxMullerOfTheirPairsUniforms) {
+  const RandomStream stream(6, Purpose::held_out_data, 2);
+  const std::vector<double> values = normals(stream, 0, 1000);
+  for (std::size_t i = 0; i < values.size(); i += 2) {
+    const double radius = std::sqrt(-2 * std::log1p(-stream.uniform(i)));
+    const double angle = 2 * std::acos(-1.0) * stream.uniform(i + 1);
+    EXPECT_NEAR(values[i], radius * std::cos(angle), 1e-14);
+    EXPECT_NEAR(values[i + 1], radius * std::sin(angle), 1e-14);
+  }
+}
+
 TEST(RandomStream, NormalDrawsDoNotDependOnWhereARangeStarts) {
   const RandomStream stream(1, Purpose::training_latents, 9);
   const std::vector<double> all = normals(stream, 0, 20);

@@ -74,8 +74,9 @@ TEST_F(Artifact, RefusesWhatIsNotHdf5) {
     write_bytes(path("text.h5"), content);
     expect_sentence_about(path("text.h5"), refusal(path("text.h5")));
   }
-  expect_sentence_about(folder_, refusal(folder_));
 }
+
+TEST_F(Artifact, RefusesAFolderInOneSentence) { expect_sentence_about(folder_, refusal(folder_)); }
 
 TEST_F(Artifact, RefusesATruncatedFile) {
   const std::string file = bake(), bytes = bytes_of(file);

@@ -16,7 +16,7 @@ ALONE = (1, 3) if FULL else (1,)  # cheap cases; one of each kind is run on both
 BOTH = (1, 3)
 
 SMALLEST = tiny(instances=40, held_out=10, batch=10, latent=2, generator_hidden=3, discriminator_hidden=3)
-SHORT_PATH = ("--epochs-back", "2", "--metric", "all,gen-loss")
+SHORT_PATH = ("--epochs-back", "2", "--metric", "all,gen-loss", "--quiet")
 
 
 class OptionsTest(ProgramTest):
@@ -180,7 +180,7 @@ class FinishedRunTest(ProgramTest):
         self.refused("validate", names=["influence.h5"], run=copy)
 
     def test_validate_without_results_is_refused(self):
-        self.refused("validate", names=["influence.h5"], ranks=BOTH)
+        self.refused("validate", names=[("influence.h5", "counterfactual.h5")], ranks=BOTH)
 
     def test_other_schema_version_is_refused(self):
         copy = self.copy_of(self.run_folder, "newer")
@@ -210,7 +210,7 @@ class FinishedRunTest(ProgramTest):
         with open(os.path.join(copy, ".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.refused("counterfactual", "--targets", "3", names=[copy], run=copy, ranks=BOTH)
-            self.refused("influence", names=[copy], run=copy)
+            self.refused("influence", "--quiet", names=[copy], run=copy)
         self.run_fine("influence", "--run", copy)
 
 
@@ -269,8 +269,8 @@ class DamageTest(ProgramTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.whole = cls.train("whole", *SMALLEST)
-        cls.run_fine("influence", "--run", cls.whole, *SHORT_PATH)
-        cls.run_fine("counterfactual", "--run", cls.whole, *SHORT_PATH, "--targets", "10", "--replicas", "4")
+        cls.run_fine("influence", "--run", cls.whole, *SHORT_PATH[:-1])
+        cls.run_fine("counterfactual", "--run", cls.whole, *SHORT_PATH[:-1], "--targets", "10", "--replicas", "4")
         cls.run_fine("validate", "--run", cls.whole)
         cls.outcomes = {"refused": 0, "harmless": 0}
 
@@ -304,7 +304,7 @@ class DamageTest(ProgramTest):
         with self.subTest(file=name, place=place, position=position, ranks=ranks):
             copy = self.flip(name, position)
             os.remove(os.path.join(copy, result))
-            ended = whence(job, "--run", copy, *options, "--quiet", ranks=ranks, timeout=30)
+            ended = whence(job, "--run", copy, *options, ranks=ranks, timeout=30)
             if ended.code == 0:
                 if result.endswith(".json"):
                     original, found = (read_json(os.path.join(f, result))["rows"] for f in (self.whole, copy))
@@ -318,14 +318,15 @@ class DamageTest(ProgramTest):
 
     def test_flipped_parameters_batches_and_rates_are_refused(self):
         # With all epochs traced back every row is read.
-        for array in ("params", "batch", "rate"):
-            for index, (place, position) in enumerate(self.places("trajectory.h5", 0, {array: 20 if FULL else 2})[2:]):
-                ranks = 3 if index == 0 else 1
+        for array, count in (("params", 2), ("batch", 1), ("rate", 1)):
+            chosen = self.places("trajectory.h5", 0, {array: 20 if FULL else count})[2:]
+            for index, (place, position) in enumerate(chosen):
+                ranks = 3 if index == 0 and array == "params" else 1
                 self.assertTrue(self.job_after_flip("trajectory.h5", place, position, "verify", "influence.h5"),
                                 "verify missed a flip in " + array)
                 self.assertTrue(
                     self.job_after_flip("trajectory.h5", place, position, "influence", "influence.h5",
-                                        "--epochs-back", "3", "--metric", "all,gen-loss", ranks=ranks) or
+                                        "--epochs-back", "3", "--metric", "all,gen-loss", "--quiet", ranks=ranks) or
                     array == "params" and self.row_of(position) == 0, "influence read a flipped " + array)
 
     def row_of(self, position):
@@ -337,20 +338,20 @@ class DamageTest(ProgramTest):
         every = {"params": 2, "params_crc": 1, "batch": 1, "rate": 1, "batch_crc": 1, "steps": 1, "instance_id": 1,
                  "state": 1, "committed": 1}
         refused = [self.job_after_flip("trajectory.h5", place, position, "influence", "influence.h5", *SHORT_PATH)
-                   for place, position in self.places("trajectory.h5", 250 if FULL else 8, every)]
+                   for place, position in self.places("trajectory.h5", 250 if FULL else 5, every)]
         self.assertIn(True, refused, "no flip was refused")
         self.assertIn(False, refused, "no flip was harmless, so that half of this test saw nothing")
 
     def test_flips_in_influence_are_refused_or_harmless(self):
         every = {"influence": 2, "epochs_back": 1, "kink_width": 1, "value": 1, "instance_id": 1}
-        for place, position in self.places("influence.h5", 150 if FULL else 6, every):
+        for place, position in self.places("influence.h5", 150 if FULL else 3, every):
             refused = self.job_after_flip("influence.h5", place, position, "validate", "validation.json")
             if place in every:
                 self.assertTrue(refused, "a flip in %s went unnoticed" % place)
 
     def test_flips_in_counterfactuals_are_refused_or_harmless(self):
         every = {"influence": 2, "epochs_back": 1, "baseline": 1, "distance": 1, "target_id": 1, "target_position": 1}
-        for place, position in self.places("counterfactual.h5", 150 if FULL else 6, every):
+        for place, position in self.places("counterfactual.h5", 150 if FULL else 3, every):
             refused = self.job_after_flip("counterfactual.h5", place, position, "validate", "validation.json")
             if place in every:
                 self.assertTrue(refused, "a flip in %s went unnoticed" % place)
@@ -362,8 +363,8 @@ class FullDiskTest(ProgramTest):
     def test_training_that_does_not_fit_is_refused_at_the_start_and_can_go_on_later(self):
         with small_disk(self.path("disk"), 600) as disk:
             folder = os.path.join(disk, "run")
-            filler = fill_disk(disk, 200)
-            command = ["train", "--out", folder, *tiny()]
+            filler = fill_disk(disk, 100)
+            command = ["train", "--out", folder, *tiny(generator_hidden=32, discriminator_hidden=64)]
             self.assert_refused(command, "trajectory.h5", folder=folder, ranks=BOTH)
             self.assertEqual(finals(folder), {})
             os.remove(filler)
@@ -372,26 +373,32 @@ class FullDiskTest(ProgramTest):
 
     def test_result_that_does_not_fit_is_refused(self):
         run = self.train("run", *tiny())
-        jobs = [(("counterfactual", "--targets", "200", "--replicas", "8"), "counterfactual.h5", BOTH),
-                (("influence",), "influence.h5", ALONE)]
+        jobs = [(("counterfactual", "--targets", "200", "--replicas", "8"), "counterfactual.h5"),
+                (("influence",), "influence.h5")]
         with small_disk(self.path("disk"), 1000) as disk:
             folder = os.path.join(disk, "run")
-            shutil.copytree(run, folder)
-            for arguments, name, ranks in jobs:
-                for room in range(0, 24, 1 if FULL else 8):
-                    with self.subTest(job=arguments[0], room=room):
-                        filler = fill_disk(disk, room)
-                        for count in ranks if room == 0 else (1,):
-                            ended = whence(arguments[0], "--run", folder, *arguments[1:], "--quiet", ranks=count)
-                            if ended.code == 0 or name in finals(folder):
-                                # All of it went in (a message about summary.json may have followed).
-                                self.run_fine("verify", "--run", folder)
-                            if ended.code != 0:
-                                self.assert_one_sentence(ended, arguments[0], folder)
-                        os.remove(filler)
-                        for left in os.listdir(folder):
-                            if left not in ("trajectory.h5", "run.cfg"):
-                                os.remove(os.path.join(folder, left))
+            for arguments, name in jobs:
+                for room in range(0, 48, 1 if FULL else 12):
+                    for ranks in BOTH if room == 0 and name[0] == "c" else ALONE:
+                        with self.subTest(job=arguments[0], room=room, ranks=ranks):
+                            shutil.rmtree(folder, ignore_errors=True)
+                            shutil.copytree(run, folder)
+                            self.check_on_full_disk(arguments, name, disk, folder, room, ranks)
+
+    def check_on_full_disk(self, arguments, name, disk, folder, room, ranks):
+        filler = fill_disk(disk, room)
+        try:
+            ended = whence(arguments[0], "--run", folder, *arguments[1:], "--quiet", ranks=ranks)
+        finally:
+            os.remove(filler)
+        if ended.code == 0 or name in finals(folder):
+            # Then all of it went in (a message about summary.json may have followed).
+            whole = whence("verify", "--run", folder)
+            self.assertEqual(whole.code, 0, "left a damaged %s: %s\n%s" % (name, ended, whole))
+            self.assertIn(name + ": whole", whole.out, str(ended))
+        if ended.code != 0:
+            self.assert_one_sentence(ended, arguments[0], folder)
+            self.run_fine(arguments[0], "--run", folder, *arguments[1:])  # with room again
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,6 +27,7 @@ SOURCE = os.environ.get("WHENCE_SOURCE", os.path.dirname(os.path.dirname(os.path
 # WHENCE_TEST_FULL=1: every case also on 3 ranks, and many more damaged bytes (about 40 minutes).
 FULL = os.environ.get("WHENCE_TEST_FULL", "") == "1"
 
+MPIRUN_LINE = re.compile(r"\[[^\s\]]+:\d+\] ")  # "[host:pid] ...": mpirun about itself
 FINAL_NAMES = ("trajectory.h5", "influence.h5", "counterfactual.h5", "validation.json")
 
 
@@ -52,7 +54,7 @@ class Result:
         for line in self.err.splitlines():
             if line.startswith("-----"):
                 inside = not inside
-            elif line.strip() and not inside and " more process" not in line and "orte_base_help_aggregate" not in line:
+            elif line.strip() and not inside and not MPIRUN_LINE.match(line):
                 kept.append(line)
         return kept
 
@@ -197,7 +199,8 @@ class ProgramTest(unittest.TestCase):
     @classmethod
     def run_fine(cls, *arguments, ranks=1, timeout=120):
         """Runs a job that must succeed; no progress lines."""
-        result = whence(*arguments, "--quiet", ranks=ranks, timeout=timeout)
+        quiet = ["--quiet"] if arguments[0] in ("train", "influence", "counterfactual") else []
+        result = whence(*arguments, *quiet, ranks=ranks, timeout=timeout)
         if result.code != 0:
             raise AssertionError("this should have succeeded: %s" % result)
         return result
@@ -221,6 +224,8 @@ class ProgramTest(unittest.TestCase):
         lines = result.lines()
         self.assertNotEqual(result.code, 0, "should have been refused: %s" % result)
         self.assertGreater(result.code, 0, "ended by a signal: %s" % result)
+        for words in ("exited on signal", "Process received signal", "Segmentation fault"):
+            self.assertNotIn(words, result.err, "ended by a signal: %s" % result)
         self.assertEqual(len(lines), 1, "not exactly one sentence: %s" % result)
         self.assertTrue(lines[0].startswith("whence %s: " % job), str(result))
         self.assertEqual(lines[0].count("whence %s: " % job), 1, "says its name twice: %s" % result)
@@ -241,6 +246,13 @@ class ProgramTest(unittest.TestCase):
             after = finals(folder) if folder and os.path.isdir(folder) else {}
             self.assertEqual(before, after, "result files changed: %s" % result)
         return sentence
+
+    def assert_same_bytes(self, path, other):
+        a, b = (np.frombuffer(read_bytes(p), dtype=np.uint8) for p in (path, other))
+        self.assertEqual(len(a), len(b), "sizes of %s and %s" % (path, other))
+        differing = np.flatnonzero(a != b)
+        self.assertEqual(len(differing), 0, "%s and %s differ in %d bytes, the first at %s" % (
+            path, other, len(differing), differing[:24].tolist()))
 
     def assert_same_arrays(self, a, b, but=()):
         first, second = arrays(a), arrays(b)

@@ -10,7 +10,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/core/error.h"
+
 namespace whence {
+
+/// A UsageError that every rank of the job has: Communicator::together threw it on all of them.
+class SharedUsageError : public UsageError {
+ public:
+  using UsageError::UsageError;
+};
 
 /// A group of ranks. Copies share the underlying MPI communicator. Every member function but rank() and
 /// size() is collective: all ranks of the group must call it, in the same order. MPI's own errors are fatal
@@ -42,8 +50,8 @@ class Communicator {
   std::vector<std::vector<std::uint64_t>> gather(const std::vector<std::uint64_t>& values) const;
 
   /// Runs `work` on every rank and waits for all. If it throws anywhere, every rank throws the error of the
-  /// lowest such rank (UsageError stays UsageError), so that no rank is left waiting in a later collective.
-  /// `work` itself must not communicate.
+  /// lowest such rank (a UsageError as SharedUsageError), so that no rank is left waiting in a later
+  /// collective. `work` itself must not communicate.
   void together(const std::function<void()>& work) const;
   /// The same for work that only rank 0 does.
   void on_root(const std::function<void()>& work) const;

@@ -24,9 +24,9 @@ class Session {
 };
 
 /// Runs a whole job and turns its errors into an exit code: 0, 2 for a UsageError, 1 for any other error,
-/// with one sentence on standard error. An error that all ranks share (see Communicator::together) ends in
-/// order; one that only this rank has ends every rank within seconds through MPI_Abort, since the others may
-/// be waiting for it in a collective.
+/// with one sentence on standard error. A SharedUsageError ends in order on all ranks. Any other error ends
+/// the process at once, and every rank within seconds through MPI_Abort: the others may be waiting for this
+/// one in a collective, and files that cannot be written cannot be closed in order either.
 int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work);
 
 }  // namespace whence

@@ -1,6 +1,7 @@
 #pragma once
 // Errors that carry their context as one readable sentence.
 
+#include <exception>
 #include <fmt/format.h>
 #include <stdexcept>
 #include <string>
@@ -31,5 +32,8 @@ template <typename... Args>
 [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) {
   throw UsageError(fmt::format(format, std::forward<Args>(args)...));
 }
+
+/// The error's message as one line; LibTorch's without its backtrace.
+std::string one_line(const std::exception& error);
 
 }  // namespace whence

@@ -19,7 +19,7 @@ class OptionTable {
  public:
   explicit OptionTable(std::string job);
 
-  /// An option with a default. T: std::string, std::int64_t, std::uint64_t or double.
+  /// An option with a default. T: std::string, std::int64_t or double.
   template <typename T>
   OptionTable& add(const std::string& name, T fallback, const std::string& help, Kind kind = Kind::setting);
   /// An option that must be given.
@@ -53,6 +53,7 @@ class Options {
   std::int64_t integer(const std::string& name) const;
   /// An integer of at least `least`; UsageError naming the option otherwise.
   std::int64_t integer(const std::string& name, std::int64_t least) const;
+  /// A seed, 0 or more.
   std::uint64_t seed(const std::string& name) const;
   double real(const std::string& name) const;
   /// A finite number of at least `least` (greater than it if `open`); UsageError naming the option otherwise.
@@ -63,6 +64,7 @@ class Options {
   bool given(const std::string& name) const;
 
   /// All settings as `name = value` lines, sorted by name: the text of run.cfg, readable by --config.
+  /// UsageError naming the option when a text could not be read back.
   std::string settings() const;
 
  private:
@@ -75,7 +77,7 @@ class Options {
 std::vector<std::string> split_list(const std::string& option, const std::string& text);
 /// Positive integers from "1,5,10", sorted, without repetition.
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text);
-/// Finite numbers of at least 0 from "0,1e-3", in the order given.
+/// Different finite numbers of at least 0 from "0,1e-3", in the order given.
 std::vector<double> real_list(const std::string& option, const std::string& text);
 
 }  // namespace whence

@@ -20,8 +20,8 @@ enum class Purpose : std::uint32_t {
 };
 
 /// The draws of one (seed, purpose, step), addressed by index. Philox4x32-10 (Salmon et al., SC 2011) through
-/// ATen's engine: key = seed, counter = (index, purpose and step), so that no state is shared, no draw
-/// depends on the order of draws, and any rank can make any of them.
+/// ATen's engine: key = seed, counter = (index / 2, purpose and step), two draws to a counter, so that no
+/// state is shared, no draw depends on the order of draws, and any rank can make any of them.
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, Purpose purpose, std::uint32_t step = 0);

@@ -80,6 +80,10 @@ class H5File {
   bool has(const std::string& name) const;
   std::vector<std::string> arrays() const;
 
+  /// Hands everything to the operating system, with its errors (a full disk), which closing would
+  /// swallow.
+  void flush() const;
+
   /// Text attributes of the file (UTF-8, at most 60 kB, in the checksummed object header).
   void set_attribute(const std::string& name, const std::string& value) const;
   std::string attribute(const std::string& name) const;

@@ -32,9 +32,9 @@ void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rate
 /// Whether all elements of a contiguous float32 or float64 tensor are finite.
 bool all_finite(const at::Tensor& values);
 
-/// Error naming step, player and replica (through `name_of`, e.g. "the training run") when a gradient [R, P]
-/// is not finite.
-void check_gradient(const at::Tensor& gradient, const ParameterLayout& layout, std::int64_t t,
-                    const std::function<std::string(std::int64_t)>& name_of);
+/// Error naming step, player and replica (through `name_of`, e.g. "the training run") when a row of `values`
+/// [R, P], called `what` ("the gradient"), is not finite.
+void check_finite(const at::Tensor& values, const std::string& what, const ParameterLayout& layout,
+                  std::int64_t t, const std::function<std::string(std::int64_t)>& name_of);
 
 }  // namespace whence

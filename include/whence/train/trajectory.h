@@ -98,6 +98,7 @@ class Trajectory {
   /// Changes with any step, parameter or setting: ties results to the run they belong to.
   std::string fingerprint() const;
   const std::vector<std::int64_t>& recorded() const { return recorded_; }
+  std::vector<std::int64_t> instance_ids() const;
 
   /// theta [P] before step t, or at the end for t = T; Error when step t is not recorded.
   at::Tensor params(std::int64_t t) const;
