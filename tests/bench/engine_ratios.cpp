@@ -32,8 +32,9 @@ double seconds(const std::function<void()>& work) {
 #define WHENCE_PEAK(name, target_features, bytes)                                                   \
   __attribute__((target_features, optimize("fp-contract=fast"))) double name(std::int64_t rounds) { \
     typedef double Vector __attribute__((vector_size(bytes)));                                      \
-    Vector a = Vector{} + 1.0, b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a;       \
     const Vector factor = Vector{} + 0.999999, term = Vector{} + 1e-7;                              \
+    Vector a = factor, b = a + 1, c = a + 2, d = a + 3, e = a + 4, f = a + 5;                       \
+    Vector g = a + 6, h = a + 7, i = a + 8, j = a + 9;                                              \
     for (std::int64_t round = 0; round < rounds; ++round) {                                         \
       a = a * factor + term, b = b * factor + term, c = c * factor + term;                          \
       d = d * factor + term, e = e * factor + term, f = f * factor + term;                          \
@@ -98,19 +99,22 @@ struct Times {
   double torch, native;
 };
 
-// The smallest times of one call, in microseconds.
+// The smallest times of one call, in microseconds; a turn lasts some milliseconds.
 Times compare(const std::function<void(const Engine&)>& call, const Engine& torch, const Engine& native) {
-  const auto best = [&](const Engine& engine, int calls) {
+  const auto turn = [&](const Engine& engine, int calls) {
     return 1e6 / calls * seconds([&] {
              for (int i = 0; i < calls; ++i) call(engine);
            });
   };
-  call(torch);
-  call(native);
+  const auto calls = [&](const Engine& engine) {
+    turn(engine, 3);
+    return 1 + static_cast<int>(3000 / turn(engine, 1));
+  };
+  const int torch_calls = calls(torch), native_calls = calls(native);
   Times times{1e300, 1e300};
-  for (int turn = 0; turn < 60; ++turn) {
-    times.torch = std::min(times.torch, best(torch, 1));
-    times.native = std::min(times.native, best(native, 5));
+  for (int repetition = 0; repetition < 60; ++repetition) {
+    times.torch = std::min(times.torch, turn(torch, torch_calls));
+    times.native = std::min(times.native, turn(native, native_calls));
   }
   return times;
 }

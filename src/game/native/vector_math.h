@@ -62,6 +62,18 @@ WHENCE_INLINE void repeat(const Function& f) {
   }
 }
 
+// Whether a comparison holds in all lanes, by folding the vector onto itself.
+template <typename T>
+WHENCE_INLINE bool all_true(Mask<T> mask) {
+  Mask<T> lane;
+  repeat<lanes<T>>([&](auto i) WHENCE_LAMBDA { lane[+i] = i; });
+  repeat<4>([&](auto i) WHENCE_LAMBDA {
+    constexpr int distance = lanes<T> / (2 << i);
+    if constexpr (distance > 0) mask &= __builtin_shuffle(mask, lane ^ distance);
+  });
+  return mask[0] != 0;
+}
+
 template <typename T>
 WHENCE_INLINE Vector<T> absolute(Vector<T> x) {
   return (Vector<T>)((Mask<T>)x & Number<T>::absolute);

@@ -72,12 +72,12 @@ struct Kernels {
   std::size_t lanes;  ///< of one vector
   void (*product)(const Product<T>&);
   void (*outer)(const Outer<T>&);
-  /// y[i] = act'(a[i]) x[i] + curvature[i] tangent[i], from value = act(a); curvature may be null: 0. Count: a
-  /// multiple of lanes.
+  /// y[i] = act'(a[i]) x[i] + curvature[i] tangent[i], from value = act(a); curvature may be null: 0. Count:
+  /// a multiple of lanes.
   void (*slope)(Activation, std::size_t count, const T* value, const T* x, const T* curvature,
                 const T* tangent, T* y);
   /// adjoint[i] *= act''(a[i]), from value = act(a) and, for relu, the input a: N(a; 0, kink_width), which
-  /// must be positive. Any count.
+  /// must be positive. Count: a multiple of lanes.
   void (*curvature)(Activation, std::size_t count, const T* value, const T* input, T kink_width, T* adjoint);
   /// y[i] += factor * x[i].
   void (*add)(std::size_t count, T factor, const T* x, T* y);
