@@ -28,6 +28,7 @@ OptionTable train_job_options();
 OptionTable influence_options();
 OptionTable counterfactual_options();
 OptionTable validate_options();
+OptionTable density_options();
 OptionTable info_options();
 OptionTable verify_options();
 
@@ -35,6 +36,7 @@ void run_train(const Options& options, const Communicator& world);
 void run_influence(const Options& options, const Communicator& world);
 void run_counterfactual(const Options& options, const Communicator& world);
 void run_validate(const Options& options, const Communicator& world);
+void run_density(const Options& options, const Communicator& world);
 void run_info(const Options& options, const Communicator& world);
 void run_verify(const Options& options, const Communicator& world);
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 
+#include "whence/density/files.h"
 #include "whence/influence/files.h"
 
 #include "job.h"
@@ -17,10 +18,17 @@ OptionTable verify_options() {
 
 void run_verify(const Options& options, const Communicator& world) {
   world.on_root([&] {
-    const std::string folder = options.text("run");
+    const std::string folder = options.text("run"), density_path = folder + "/density.h5";
+    std::string text;
+    if (std::filesystem::exists(density_path)) {
+      density::verify_density(density_path);
+      text += density_path + ": whole\n";
+      // Densities need no training: their folder may hold nothing else.
+      if (!std::filesystem::exists(folder + "/run.cfg")) return print(world, text);
+    }
     const Run run(folder);
     run.trajectory().verify();
-    std::string text = fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
+    text += fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
     const std::string fingerprint = run.trajectory().fingerprint();
     if (const std::string path = folder + "/influence.h5"; std::filesystem::exists(path)) {
       read_influence(path, fingerprint);

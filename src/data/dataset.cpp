@@ -20,7 +20,10 @@ SourceName parse(const std::string& source) {
 }
 
 [[noreturn]] void refuse_source(const std::string& source) {
-  refuse("--data: '{}' is not a source; there are normal2d, mnist:DIR and idx:IMAGES[,LABELS]", source);
+  refuse(
+      "--data: '{}' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS] and "
+      "csv:FILE[,COLUMN]",
+      source);
 }
 
 DataSplit load_idx_place(const std::string& place, const DataOptions& options) {
@@ -33,6 +36,15 @@ DataSplit load_idx_place(const std::string& place, const DataOptions& options) {
   return load_idx(images, labels, options);
 }
 
+DataSplit load_csv_place(const std::string& place, const DataOptions& options) {
+  const std::size_t comma = place.find(',');
+  const std::string file = place.substr(0, comma);
+  if (comma == std::string::npos) return load_csv(file, std::nullopt, options);
+  const std::string column = place.substr(comma + 1);
+  if (file.empty() || column.empty() || column.find(',') != std::string::npos) refuse_source(options.source);
+  return load_csv(file, column, options);
+}
+
 uLong crc_of(const at::Tensor& tensor, uLong crc) {
   const at::Tensor whole = tensor.contiguous();
   if (whole.nbytes() == 0) return crc;  // zlib would take the null pointer as a wish to start afresh
@@ -42,15 +54,18 @@ uLong crc_of(const at::Tensor& tensor, uLong crc) {
 }  // namespace
 
 DataSplit load_data(const DataOptions& options) {
-  if (options.instances < 1) refuse("--instances is {}, but must be at least 1", options.instances);
-  if (options.held_out < 1) refuse("--held-out is {}, but must be at least 1", options.held_out);
+  if (options.instances < 1 && options.instances != every_instance)
+    refuse("--instances is {}, but must be at least 1", options.instances);
+  if (options.held_out < 0) refuse("--held-out is {}, but must be at least 0", options.held_out);
   if (options.dtype != at::kFloat && options.dtype != at::kDouble)
     refuse("--dtype is {}, but data is float32 or float64", c10::toString(options.dtype));
 
   const auto [kind, place] = parse(options.source);
   if (options.source == "normal2d") return draw_normal2d(options);
+  if (options.source == "six-clusters") return draw_six_clusters(options);
   if (kind == "mnist" && !place.empty()) return load_mnist(place, options);
   if (kind == "idx" && !place.empty()) return load_idx_place(place, options);
+  if (kind == "csv" && !place.empty()) return load_csv_place(place, options);
   refuse_source(options.source);
 }
 

@@ -4,8 +4,8 @@
 #include <ATen/ops/empty.h>
 
 #include "whence/core/error.h"
-#include "whence/core/random.h"
 #include "whence/data/idx.h"
+#include "whence/data/rows.h"
 #include "whence/data/sources.h"
 
 namespace whence {
@@ -69,16 +69,9 @@ DataSplit load_idx(const std::string& images_path, const std::optional<std::stri
   const IdxFile images = read_images(images_path);
   std::optional<IdxFile> labels;
   if (labels_path) labels = read_labels(*labels_path, images_path, images.rows());
-  // Not as a sum, which could overflow.
-  if (options.instances > images.rows() || options.held_out > images.rows() - options.instances)
-    refuse("--instances {} and --held-out {} together ask for more than the {} rows of {}", options.instances,
-           options.held_out, images.rows(), images_path);
-
-  const std::vector<std::int64_t> order =
-      RandomStream(options.seed, Purpose::split).permutation(images.rows());
-  const auto middle = order.begin() + options.instances;
-  return {take(images, labels, {order.begin(), middle}, options.dtype),
-          take(images, labels, {middle, middle + options.held_out}, options.dtype)};
+  RowChoice rows = choose_rows(images.rows(), images_path, options);
+  return {take(images, labels, std::move(rows.train), options.dtype),
+          take(images, labels, std::move(rows.held_out), options.dtype)};
 }
 
 DataSplit load_mnist(const std::string& folder, const DataOptions& options) {

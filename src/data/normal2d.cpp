@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include "whence/core/error.h"
 #include "whence/core/random.h"
 #include "whence/data/sources.h"
 
@@ -28,6 +29,8 @@ Dataset draw(const DataOptions& options, Purpose purpose, std::int64_t count) {
 }  // namespace
 
 DataSplit draw_normal2d(const DataOptions& options) {
+  if (options.instances == every_instance)
+    refuse("--instances: normal2d has as many points as are asked for, so their number has to be given");
   return {draw(options, Purpose::training_data, options.instances),
           draw(options, Purpose::held_out_data, options.held_out)};
 }

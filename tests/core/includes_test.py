@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "metric": ["core", "game", "comm"],
     "train": ["core", "comm", "io", "data", "game"],
     "influence": ["core", "comm", "io", "data", "game", "metric", "train"],
-    "density": ["core", "data"],
+    "density": ["core", "comm", "io", "data"],
     "stats": ["core"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')

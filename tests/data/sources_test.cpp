@@ -95,12 +95,14 @@ TEST(Normal2d, Float32IsTheRoundedFloat64) {
 
 TEST(LoadData, RefusesUnknownSourcesSizesAndTypes) {
   for (const std::string source :
-       {"cifar", "", "mnist", "mnist:", "idx:", "idx:a,", "idx:,b", "idx:a,b,c", "normal2d:", "normal2d:x"})
-    EXPECT_EQ(
-        refusal(options(source, 1, 1)),
-        "--data: '" + source + "' is not a source; there are normal2d, mnist:DIR and idx:IMAGES[,LABELS]");
+       {"cifar", "", "mnist", "mnist:", "idx:", "idx:a,", "idx:,b", "idx:a,b,c", "normal2d:", "normal2d:x",
+        "six-clusters:", "csv", "csv:", "csv:a,", "csv:,b", "csv:a,b,c"})
+    EXPECT_EQ(refusal(options(source, 1, 1)),
+              "--data: '" + source +
+                  "' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS] and "
+                  "csv:FILE[,COLUMN]");
   EXPECT_EQ(refusal(options("normal2d", 0, 1)), "--instances is 0, but must be at least 1");
-  EXPECT_EQ(refusal(options("normal2d", 1, -3)), "--held-out is -3, but must be at least 1");
+  EXPECT_EQ(refusal(options("normal2d", 1, -3)), "--held-out is -3, but must be at least 0");
   EXPECT_EQ(refusal(options("normal2d", 1, 1, 1, at::kHalf)),
             "--dtype is Half, but data is float32 or float64");
 }

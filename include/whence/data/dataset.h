@@ -30,19 +30,22 @@ struct DataSplit {
   Dataset held_out;
 };
 
+/// In DataOptions::instances: all that the source has and that are not held out.
+inline constexpr std::int64_t every_instance = -1;
+
 /// Which data a run uses.
 struct DataOptions {
-  std::string source;      ///< normal2d, mnist:DIR, idx:IMAGES[,LABELS]
-  std::int64_t instances;  ///< N, how many to train on
-  std::int64_t held_out;   ///< N', how many to judge by
+  std::string source;      ///< normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], csv:FILE[,COLUMN]
+  std::int64_t instances;  ///< N, how many to train on, or every_instance
+  std::int64_t held_out;   ///< N', how many to judge by; may be 0
   std::uint64_t seed;      ///< of the drawn points, or of the choice of rows
   at::ScalarType dtype;    ///< float32 or float64
 };
 
 /// Loads or draws the data (sources.h says what each source gives). Files: a seeded random permutation of the
-/// rows gives the training instances first, then the held-out ones; pixels are scaled to [-1, 1]. Throws
-/// UsageError for an unknown source, a size below 1 or more rows than it has, Error for a file that cannot be
-/// read or is not what it claims to be.
+/// rows gives the training instances first, then the held-out ones (rows.h); pixels are scaled to [-1, 1].
+/// Throws UsageError for an unknown source, no training instance, a negative number of held-out ones or more
+/// rows than it has, Error for a file that cannot be read or is not what it claims to be.
 DataSplit load_data(const DataOptions& options);
 
 /// One line that identifies the data, e.g. "normal2d N=10000 N'=1000 dtype=float64 crc32=1a2b3c4d": kind of

@@ -11,15 +11,13 @@ namespace whence {
 /// Points of the plane, [N, 2], from N(mean, C) with mean = [1, 1] and C = [[1, 0.8], [0.8, 1]]: mean + L z
 /// with the Cholesky factor L = [[1, 0], [0.8, 0.6]] of C and standard normal z. Training and held-out points
 /// come from streams of their own, both with ids 0 .. N-1; point j depends on the seed and j alone, so a
-/// smaller N gives a prefix of a larger one. No labels; options.source is not looked at.
+/// smaller N gives a prefix of a larger one. No labels; there is no every_instance (UsageError);
+/// options.source is not looked at.
 DataSplit draw_normal2d(const DataOptions& options);
 
 /// Rows of an IDX file of rank 2 or more, [N, d] with d the product of the sizes after the first; a byte p
-/// becomes p / 127.5 - 1, in [-1, 1]. `labels`: an IDX file of rank 1 with one label a row. The rows are
-/// taken in the order of the permutation that the seed draws of all rows: the first options.instances of them
-/// train, the next options.held_out are held out; ids are row numbers in the file. So a smaller
-/// options.instances gives a prefix of a larger one, but other held-out rows. options.source is not looked
-/// at.
+/// becomes p / 127.5 - 1, in [-1, 1]. `labels`: an IDX file of rank 1 with one label a row. rows.h says which
+/// rows are taken; ids are row numbers in the file. options.source is not looked at.
 ///
 /// Throws UsageError where more rows are asked for than the file has; Error where a file cannot be read or
 /// has another shape than this.
@@ -29,5 +27,21 @@ DataSplit load_idx(const std::string& images, const std::optional<std::string>& 
 /// load_idx of train-images-idx3-ubyte and train-labels-idx1-ubyte in `folder`, each under that name or with
 /// .gz after it. MNIST (60,000 digits of 28 x 28 pixels) and its relatives are published under these names.
 DataSplit load_mnist(const std::string& folder, const DataOptions& options);
+
+/// Rows of a file of numbers (csv.h has its format), [N, d] with d the number of columns beside that of the
+/// clusters, unscaled; the labels are the clusters, where `cluster_column` names a column. rows.h says which
+/// rows are taken; ids are row numbers, from 0, header and blank lines not counted. Throws UsageError where
+/// more rows are asked for than the file has; Error where it cannot be read.
+DataSplit load_csv(const std::string& path, const std::optional<std::string>& cluster_column,
+                   const DataOptions& options);
+
+/// Points of the plane in six spherical Gaussian clusters, [N, 2], the labels 0 to 5 telling which (Kong and
+/// Chaudhuri, "Understanding Instance-based Interpretability of Variational Auto-Encoders", NeurIPS 2021,
+/// appendix B.1): sizes 25, 15, 20, 25, 10 and 5 of N = 100 (every_instance), standard deviations 0.5, 0.5,
+/// 0.4, 0.4, 0.5 and 1. The paper does not give the centres; here they are (0, 0), (10, 0), (20, 0), (0, 10),
+/// (10, 10) and (20, 10). Another N keeps the sizes' proportions and has to be a multiple of 20 (UsageError).
+/// Instances stand in the order of the clusters; held-out point j is drawn from the cluster of instance
+/// j mod N. Both have ids from 0 on.
+DataSplit draw_six_clusters(const DataOptions& options);
 
 }  // namespace whence

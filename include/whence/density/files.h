@@ -1,0 +1,40 @@
+#pragma once
+// density.h5: influences in density estimators as a file.
+
+#include <string>
+
+#include "whence/density/influence.h"
+#include "whence/io/artifact.h"
+
+namespace whence::density {
+
+inline const Schema density_schema{"whence.density", 1};
+
+/// Writes density.h5 (E estimators, N instances, Q queries, d numbers a point; float64 but for the int64 ids,
+/// positions and clusters; nats; the sign is that of influence.h):
+///
+///   influence_exact, influence_closed [E,Q,N]   by fitting without the instance; by formulas (1), (2), (4)
+///   self_influence_exact, self_influence_closed [E,N]   of each instance on itself; closed: (1), (2), (5)
+///   log_likelihood [E,N], query_log_likelihood [E,Q]    log p(x_i; X), log p(z; X)
+///   influence_corrected [Q,N], self_influence_corrected [N]   the mixture's (4), (5) as derived (mixture.h)
+///   largest_difference [E]   of closed and exact, over queries and self-influences
+///   corrected_difference [1]   of corrected and exact
+///   distance [Q,N]   |z - x_i|
+///   instance_id [N], query_id [Q], query_position [Q] (-1: a held-out point)
+///   cluster [N]   where the data has clusters or labels
+///   points [N,d], query_points [Q,d]   where d is at most 3, to be drawn
+///
+/// The arrays of self-influences are left out where they were not asked for, the corrected ones without a
+/// mixture. Attributes: `attributes`, and estimators (names, comma between, in the order of the axis E).
+void write_density(const std::string& path, const Dataset& train, const Queries& queries,
+                   const EstimatorOptions& options, const DensityInfluence& result, Attributes attributes);
+
+/// Largest |closed - exact| of estimator e, over the table and the self-influences.
+double largest_difference(const DensityInfluence& result, std::int64_t e);
+/// Largest |corrected - exact| of the mixture, estimator e.
+double corrected_difference(const DensityInfluence& result, std::int64_t e);
+
+/// Checks every checksum of a density.h5; Error naming the array otherwise, and as open_artifact says.
+void verify_density(const std::string& path);
+
+}  // namespace whence::density

@@ -1,0 +1,60 @@
+#pragma once
+// Influence of training instances in classical density estimators: what `whence density` computes.
+//
+// Signs. V is the loss of a query z, -log p(z), and the influence of i is V without i minus V with i, as
+// everywhere in Whence: log p(z; X) - log p(z; X without i). This is the sign of the paper (Kong and
+// Chaudhuri, NeurIPS 2021, Definition 1, with l = -log p): positive = proponent, z is likelier with i.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "whence/comm/communicator.h"
+#include "whence/data/dataset.h"
+
+namespace whence::density {
+
+struct EstimatorOptions {
+  std::vector<std::string> estimators;  ///< of knn, kde, gmm, in the order of the results
+  std::int64_t k;                       ///< of k-NN
+  double sigma;                         ///< of KDE, in the units of the data
+  bool self_influence;                  ///< whether to compute every instance's influence on itself
+};
+
+/// Points z whose influences are asked for.
+struct Queries {
+  at::Tensor points;                    ///< [Q, d]
+  std::vector<std::int64_t> ids;        ///< [Q], of the instances or of the held-out points
+  std::vector<std::int64_t> positions;  ///< [Q]: index in the training set, -1 for a held-out point
+};
+
+/// Values of the estimators (E of them) in nats, float64: log-likelihoods, and influences of N instances on
+/// Q queries and on themselves, by formula and exactly (by fitting without the instance).
+struct DensityInfluence {
+  at::Tensor query_log_likelihood;       ///< [E, Q] log p(z; X)
+  at::Tensor closed, exact;              ///< [E, Q, N]; closed: formulas (1), (2), (4) as printed
+  at::Tensor log_likelihood;             ///< [E, N] log p(x_i; X); undefined without self-influences
+  at::Tensor self_closed, self_exact;    ///< [E, N]; the mixture's closed form is (5) as printed
+  at::Tensor corrected, self_corrected;  ///< [Q, N], [N]: the mixture's formulas as derived (mixture.h)
+  at::Tensor distance;                   ///< [Q, N] |z - x_i|
+  std::int64_t not_separated = 0;        ///< mixture: queries and instances that leave their cluster
+                                         ///< with their nearest neighbour (other than themselves)
+};
+
+/// Refuses, before any work, what no estimator could be fitted to: UsageError for an unknown or repeated
+/// estimator, k < 1 or k >= N, sigma <= 0, a mixture of data without clusters, or with an empty cluster or
+/// one of one or two instances.
+void check_options(const EstimatorOptions& options, const Dataset& train);
+
+/// Computes everything. Collective: blocks of queries, and of pairs of instances, are split over ranks; every
+/// rank returns all results, and they are the same bits on any number of ranks (with one number of threads a
+/// rank). Memory a rank: the data twice in float64, 8 bytes for each number of the tables, and 8 N^2 / 1024
+/// bytes for self-influences. Cost: N^2 d multiplications for the self-influences, 2 N Q d for the tables.
+/// `progress` is called with the parts done and to do. Error naming query or instance where a value is not
+/// finite (k-NN with R_k = 0), and as PointSet and SphericalMixture say.
+DensityInfluence density_influence(const Dataset& train, const Queries& queries,
+                                   const EstimatorOptions& options, const Communicator& ranks,
+                                   const std::function<void(std::int64_t, std::int64_t)>& progress);
+
+}  // namespace whence::density

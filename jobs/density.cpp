@@ -1,0 +1,138 @@
+// whence density: influence of training instances in classical density estimators, by the paper's formulas
+// and exactly.
+
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "whence/core/error.h"
+#include "whence/core/provenance.h"
+#include "whence/density/files.h"
+#include "whence/density/queries.h"
+#include "whence/influence/files.h"
+#include "whence/io/summary.h"
+
+#include "job.h"
+
+namespace fs = std::filesystem;
+
+namespace whence {
+namespace {
+
+using density::DensityInfluence;
+using density::EstimatorOptions;
+using density::Queries;
+
+// "all" or a number of instances.
+std::int64_t read_instances(const std::string& text) {
+  if (text == "all") return every_instance;
+  const auto list = integer_list("instances", text);
+  if (list.size() != 1) refuse("--instances: '{}' is not all or one number", text);
+  return list.front();
+}
+
+bool read_self_influence(const std::string& text) {
+  if (text != "yes" && text != "no") refuse("--self-influence: '{}' is not yes or no", text);
+  return text == "yes";
+}
+
+std::string needs(double n, double q, double d, const EstimatorOptions& estimators) {
+  const double numbers = q * n * (2.0 * estimators.estimators.size() + 2);
+  return fmt::format(
+      "instances {}, queries {}, density.h5 about {}, memory about {} a rank, multiplications {:.1e}\n", n, q,
+      human_bytes(8 * numbers),
+      human_bytes(8 * (numbers + 2 * n * d + (estimators.self_influence ? n * n / 1024 : 0))),
+      q * n * d + (estimators.self_influence ? n * n * d / 2 : 0));
+}
+
+std::string report(const EstimatorOptions& options, const DensityInfluence& result) {
+  std::string text = fmt::format("{:<10} {:>24} {:>24}\n", "estimator", "largest |closed - exact|",
+                                 "largest |corr. - exact|");
+  for (std::size_t e = 0; e < options.estimators.size(); ++e) {
+    const auto row = static_cast<std::int64_t>(e);
+    const bool gmm = options.estimators[e] == "gmm";
+    text += fmt::format("{:<10} {:>24.3e} {:>24}\n", options.estimators[e],
+                        density::largest_difference(result, row),
+                        gmm ? fmt::format("{:.3e}", density::corrected_difference(result, row)) : "");
+  }
+  if (result.not_separated > 0)
+    text += fmt::format(
+        "gmm: without their nearest neighbour {} points (queries, instances) are in another "
+        "cluster: the clusters are not well separated\n",
+        result.not_separated);
+  return text + fmt::format("V: loss of a query, -log p, in nats; {}\n", sign_convention);
+}
+
+}  // namespace
+
+OptionTable density_options() {
+  OptionTable table("density");
+  table.required("out", "run folder to add density.h5 to; it is made where there is none")
+      .add<std::string>("estimator", "knn,kde,gmm", "density estimators, comma between: knn, kde, gmm")
+      .add<std::string>(
+          "data", "six-clusters",
+          "normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS] (gzip or plain; pixels scaled to "
+          "[-1, 1]) or csv:FILE[,COLUMN] (COLUMN: name or number, from 1, of the clusters' column); "
+          "gmm takes labels as clusters")
+      .add<std::string>("instances", "all", "N, training instances: all or a number")
+      .add<std::int64_t>("k", 10, "k of k-NN: p = k / (N V_d R_k^d)")
+      .add<double>("sigma", 1.0, "sigma of KDE, standard deviation of a kernel in the units of the data")
+      .add<std::string>("queries", "auto",
+                        "points whose influences are tabled: all, a number of instances chosen at random, "
+                        "ids:ID,ID,..., held-out:NUMBER; auto: all up to 1,000 instances, else 128")
+      .add<std::string>("self-influence", "yes", "influence of every instance on itself, N^2 d: yes or no")
+      .add<std::int64_t>("seed", 0, "of drawn data, the choice of rows and the choice of queries")
+      .flag("overwrite", "replace a density.h5 that was made with other options");
+  add_execution_options(table);
+  return table;
+}
+
+void run_density(const Options& options, const Communicator& world) {
+  const Log log = begin_job(options, world);
+  const Stopwatch watch;
+  const std::string folder = options.text("out"), result_path = folder + "/density.h5";
+  const EstimatorOptions estimators{split_list("estimator", options.text("estimator")),
+                                    options.integer("k", 1), options.real("sigma", 0, true),
+                                    read_self_influence(options.text("self-influence"))};
+  DataSplit data;
+  Queries queries;
+  Attributes attributes;
+  bool done = false;
+  world.together([&] {
+    const auto choice = density::parse_queries(options.text("queries"));
+    const DataOptions source{options.text("data"), read_instances(options.text("instances")),
+                             choice.held_out(), options.seed("seed"), at::kDouble};
+    data = load_data(source);
+    density::check_options(estimators, data.train);
+    queries = density::choose_queries(choice, data, source.seed);
+    attributes = {{"settings", options.settings()},
+                  {"seed", std::to_string(source.seed)},
+                  {"data", fingerprint(source, data)}};
+    done = !options.flag("overwrite") && already_there(result_path, density::density_schema, attributes);
+  });
+  const std::int64_t n = data.train.size(), q = queries.points.size(0);
+  if (options.flag("dry-run")) return print(world, needs(n, q, data.train.width(), estimators));
+  if (done) return log.say(result_path + ": already there");
+
+  std::unique_ptr<RunLock> lock;
+  world.on_root([&] {
+    std::error_code code;
+    fs::create_directories(folder, code);
+    if (code) refuse("--out: cannot create {} ({})", folder, code.message());
+    lock = std::make_unique<RunLock>(folder);
+  });
+  std::unique_ptr<Progress> progress;
+  const DensityInfluence result = density::density_influence(
+      data.train, queries, estimators, world, [&](std::int64_t parts, std::int64_t total) {
+        if (!progress) progress = std::make_unique<Progress>(log, "blocks of distances", total);
+        progress->advance_to(parts);
+      });
+  std::int64_t bytes = 0;
+  world.on_root([&] {
+    density::write_density(result_path, data.train, queries, estimators, result, attributes);
+    bytes = static_cast<std::int64_t>(fs::file_size(result_path));
+  });
+  record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes}, world);
+  print(world, report(estimators, result));
+}
+
+}  // namespace whence

@@ -1,0 +1,28 @@
+#include "whence/data/rows.h"
+
+#include <numeric>
+
+#include "whence/core/error.h"
+#include "whence/core/random.h"
+
+namespace whence {
+
+RowChoice choose_rows(std::int64_t rows, const std::string& path, const DataOptions& options) {
+  const bool every = options.instances == every_instance;
+  if (every && options.held_out >= rows)
+    refuse("--held-out {} leaves none of the {} rows of {} to train on", options.held_out, rows, path);
+  // Not as a sum, which could overflow.
+  if (!every && (options.instances > rows || options.held_out > rows - options.instances))
+    refuse("--instances {} and --held-out {} together ask for more than the {} rows of {}", options.instances,
+           options.held_out, rows, path);
+  if (every && options.held_out == 0) {
+    RowChoice all{std::vector<std::int64_t>(rows), {}};
+    std::iota(all.train.begin(), all.train.end(), 0);
+    return all;
+  }
+  const std::vector<std::int64_t> order = RandomStream(options.seed, Purpose::split).permutation(rows);
+  const auto middle = order.begin() + (every ? rows - options.held_out : options.instances);
+  return {{order.begin(), middle}, {middle, middle + options.held_out}};
+}
+
+}  // namespace whence

@@ -1,0 +1,74 @@
+#include "whence/density/files.h"
+
+#include <algorithm>
+
+#include <ATen/ops/tensor.h>
+
+namespace whence::density {
+namespace {
+
+constexpr std::int64_t drawable_width = 3;
+
+double largest(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+
+void put_if(const H5File& file, const std::string& name, const at::Tensor& values) {
+  if (values.defined()) file.put(name, values);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
+  return text;
+}
+
+}  // namespace
+
+double largest_difference(const DensityInfluence& result, std::int64_t e) {
+  const double table = largest(result.closed[e], result.exact[e]);
+  if (!result.self_exact.defined()) return table;
+  return std::max(table, largest(result.self_closed[e], result.self_exact[e]));
+}
+
+double corrected_difference(const DensityInfluence& result, std::int64_t e) {
+  const double table = largest(result.corrected, result.exact[e]);
+  if (!result.self_exact.defined()) return table;
+  return std::max(table, largest(result.self_corrected, result.self_exact[e]));
+}
+
+void write_density(const std::string& path, const Dataset& train, const Queries& queries,
+                   const EstimatorOptions& options, const DensityInfluence& result, Attributes attributes) {
+  attributes["estimators"] = joined(options.estimators);
+  std::vector<double> differences;
+  for (std::size_t e = 0; e < options.estimators.size(); ++e)
+    differences.push_back(largest_difference(result, static_cast<std::int64_t>(e)));
+  const auto gmm = std::find(options.estimators.begin(), options.estimators.end(), "gmm");
+  write_artifact(path, density_schema, attributes, [&](const H5File& file) {
+    file.put("influence_exact", result.exact);
+    file.put("influence_closed", result.closed);
+    file.put("query_log_likelihood", result.query_log_likelihood);
+    put_if(file, "self_influence_exact", result.self_exact);
+    put_if(file, "self_influence_closed", result.self_closed);
+    put_if(file, "log_likelihood", result.log_likelihood);
+    put_if(file, "influence_corrected", result.corrected);
+    put_if(file, "self_influence_corrected", result.self_corrected);
+    file.put("largest_difference", at::tensor(differences, at::kDouble));
+    if (gmm != options.estimators.end())
+      file.put("corrected_difference",
+               at::tensor({corrected_difference(result, gmm - options.estimators.begin())}, at::kDouble));
+    file.put("distance", result.distance);
+    file.put("instance_id", at::tensor(train.ids, at::kLong));
+    file.put("query_id", at::tensor(queries.ids, at::kLong));
+    file.put("query_position", at::tensor(queries.positions, at::kLong));
+    put_if(file, "cluster", train.labels);
+    if (train.width() > drawable_width) return;
+    file.put("points", train.instances);
+    file.put("query_points", queries.points);
+  });
+}
+
+void verify_density(const std::string& path) {
+  const H5File file = open_artifact(path, density_schema);
+  for (const std::string& name : file.arrays()) file.array(name).verify();
+}
+
+}  // namespace whence::density

@@ -1,0 +1,112 @@
+#include "whence/density/points.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <ATen/ops/matmul.h>
+
+#include "whence/core/error.h"
+
+namespace whence::density {
+namespace {
+
+// Below this part of |a|^2 + |b|^2 a squared distance from the matrix product has lost three digits.
+constexpr double cancels = 1e-3;
+
+// Entries of one row of the product, turned into squared distances; whether any of them cancels.
+bool finish_row(double* row, double norm, const double* norms, std::int64_t count) {
+  std::int64_t lost = 0;
+  for (std::int64_t c = 0; c < count; ++c) {
+    const double both = norm + norms[c];
+    const double squared = both - 2 * row[c];
+    row[c] = squared;
+    lost += squared < cancels * both || both == 0;
+  }
+  return lost > 0;
+}
+
+}  // namespace
+
+PointSet::PointSet(const at::Tensor& instances) {
+  origin_ = instances.to(at::kDouble).mean(0, true);
+  prepare(instances, "instance");
+}
+
+PointSet::PointSet(const at::Tensor& queries, const PointSet& instances) : origin_(instances.origin_) {
+  if (queries.size(1) != instances.width())
+    fail("queries have {} numbers, but instances {}", queries.size(1), instances.width());
+  prepare(queries, "query");
+}
+
+void PointSet::prepare(const at::Tensor& points, const char* what) {
+  const at::Tensor sound = points.isfinite().all(1);
+  values_ = (points.to(at::kDouble) - origin_).contiguous();
+  norms_ = values_.square().sum(1);
+  const at::Tensor fits = norms_.isfinite();
+  // A number that is not finite makes the mean so too: name the point that holds it, not the first one.
+  for (std::int64_t i = 0; i < points.size(0) && !fits.all().item<bool>(); ++i)
+    if (!sound[i].item<bool>()) fail("{} {} holds a number that is not finite", what, i);
+  for (std::int64_t i = 0; i < points.size(0) && !fits.all().item<bool>(); ++i)
+    if (!fits[i].item<bool>()) fail("{} {}: its squared distance to the mean of all overflows", what, i);
+}
+
+double squared_difference(const double* a, const double* b, std::int64_t width) {
+  // Several sums, since one would wait for itself at each addition.
+  constexpr int lanes = 8;
+  double sums[lanes] = {};
+  std::int64_t i = 0;
+  for (; i + lanes <= width; i += lanes)
+    for (int l = 0; l < lanes; ++l) {
+      const double difference = a[i + l] - b[i + l];
+      sums[l] += difference * difference;
+    }
+  for (int l = 0; i < width; ++i, ++l) sums[l] += (a[i] - b[i]) * (a[i] - b[i]);
+  for (int step = lanes / 2; step > 0; step /= 2)
+    for (int l = 0; l < step; ++l) sums[l] += sums[l + step];
+  return sums[0];
+}
+
+at::Tensor squared_distances(const PointSet& a, Range rows, const PointSet& b, Range columns) {
+  const at::Tensor left = a.values().narrow(0, rows.begin, rows.size());
+  const at::Tensor right = b.values().narrow(0, columns.begin, columns.size());
+  at::Tensor squared = at::matmul(left, right.t()).contiguous();
+  const std::int64_t width = a.width(), count = columns.size();
+  const double* norms = b.norms().data_ptr<double>() + columns.begin;
+  for (std::int64_t r = 0; r < rows.size(); ++r) {
+    double* row = squared.data_ptr<double>() + r * count;
+    const double norm = a.norms().data_ptr<double>()[rows.begin + r];
+    if (!finish_row(row, norm, norms, count)) continue;
+    for (std::int64_t c = 0; c < count; ++c)
+      if (row[c] < cancels * (norm + norms[c]) || norm + norms[c] == 0)
+        row[c] = squared_difference(left.data_ptr<double>() + r * width, right.data_ptr<double>() + c * width,
+                                    width);
+  }
+  return squared;
+}
+
+double distance_error(std::int64_t width) {
+  return (static_cast<double>(width) + 8) * std::numeric_limits<double>::epsilon() / cancels;
+}
+
+std::int64_t pair_blocks(std::int64_t instances, const Communicator& ranks) {
+  const std::int64_t blocks = (instances + pair_block - 1) / pair_block;
+  return part_of(blocks * (blocks + 1) / 2, ranks.size(), ranks.rank()).size();
+}
+
+void sweep_pairs(const PointSet& instances, const Communicator& ranks, const PairBlock& visit,
+                 const std::function<void()>& done) {
+  const std::int64_t size = instances.size();
+  const auto block = [size](std::int64_t begin) { return Range{begin, std::min(size, begin + pair_block)}; };
+  std::int64_t number = 0;
+  for (std::int64_t i = 0; i < size; i += pair_block)
+    for (std::int64_t j = i; j < size; j += pair_block) {
+      if (number++ % ranks.size() != ranks.rank()) continue;
+      const at::Tensor squared = squared_distances(instances, block(i), instances, block(j));
+      visit(block(i), block(j), squared);
+      if (i != j) visit(block(j), block(i), squared.t().contiguous());
+      done();
+    }
+}
+
+}  // namespace whence::density
