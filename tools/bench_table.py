@@ -167,9 +167,11 @@ def main():
     print(f"\n{cpu_model()}, {os.cpu_count()} cores, {context['compiler']}, LibTorch {context['libtorch']}, "
           f"whence {context['whence']}, {datetime.date.today()}. Load when it started {load:.1f}, when it ended "
           f"{os.getloadavg()[0]:.1f}. Temporary folder: {kind} on {device} ({mount}).\n"
-          "Published FCGAN, 2D-Normal, float64, batch 100. Steps: CPU time of one thread, medians of repetitions "
+          "Published FCGAN, 2D-Normal, float64, batch 100, LibTorch engine unless said; jobs: native. Steps: CPU time of one thread, medians of repetitions "
           "in random order; wall: whole processes or trainings, in turn. Trace and one backward pass an instance "
-          f"agree to {context['largest difference']} of the largest number.")
+          f"agree to {context['largest difference']} of the largest number.\n")
+    print("The two engines, one thread (smallest times of many turns):\n")
+    print(run([bench, "--engines"]), end="")
 
 
 if __name__ == "__main__":
