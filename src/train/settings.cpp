@@ -117,8 +117,9 @@ OptionTable train_options() {
       .add<std::string>("activation", "relu", "hidden activation: relu, tanh, sigmoid or linear")
       .add<std::string>("generator-output", "preset", "output activation of the generator: linear or tanh")
       .add<std::string>("biases", "preset", "whether layers have biases: true or false")
-      .add<std::string>("engine", "auto",
-                        "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
+      .add<std::string>(
+          "engine", "auto",
+          "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
       .add<std::string>("record", "all", "parameters to keep: all, last:EPOCHS or every:STEPS");
   return table;
 }

@@ -182,7 +182,11 @@ TEST(Settings, ReplayToIdenticalText) {
 // A comment sign or a blank at the end, which the file format drops: refused, or replayed like any other.
 TEST(Settings, DoNotReplayToAnotherText) {
   for (const std::string game : {"mnist:/data/#1", " before", "after ", "two\nlines"})
-    EXPECT_NE(refusal([&] { bake({"--game", game}).settings(); }).find("--game: "), std::string::npos) << game;
+    EXPECT_NE(refusal([&] {
+                bake({"--game", game}).settings();
+              }).find("--game: "),
+              std::string::npos)
+        << game;
 }
 
 }  // namespace
