@@ -199,6 +199,7 @@ def figure_6b(run):
     for axis, (title, influence), (_, log_p) in zip(axes, values, rows):
         scatter_by_cluster(axis, log_p[some], influence[some], labels[some])
         axis.set(title=title, xlabel="log-likelihood", ylabel="self-influence")
+        axis.locator_params(axis="x", nbins=5)
     if "cluster" in file:
         axes[0].legend(fontsize=7)
     figure.tight_layout()
