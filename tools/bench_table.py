@@ -96,10 +96,10 @@ def print_steps(times):
                 seconds / times["replicas:1"], "replica-step alone")
 
 
-def print_training_cost(program, folder, quick):
+def print_training_cost(program, folder, engine, quick):
     epochs, pairs = (3, 3) if quick else (20, 5)
-    cost = json.loads(run(mpirun(2, [program, "--training-cost", folder, str(epochs), str(pairs)])))
-    what = f"{cost['steps']} training steps at {cost['ranks']} ranks"
+    cost = json.loads(run(mpirun(2, [program, "--training-cost", folder, str(epochs), str(pairs), engine])))
+    what = f"{cost['steps']} training steps at {cost['ranks']} ranks, engine {engine}"
     bare, recorded = statistics.median(cost["bare"]), statistics.median(cost["recorded"])
     row(f"{what}, nothing written (wall)", bare)
     row(f"{what}, trajectory of {cost['bytes'] / 1e6:.0f} MB written (wall)", recorded, cost["ratio"],
@@ -162,7 +162,8 @@ def main():
     print_steps(times)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         device, mount, kind = file_system(folder)
-        print_training_cost(bench, folder, arguments.quick)
+        for engine in ("torch", "native"):
+            print_training_cost(bench, folder, engine, arguments.quick)
         print_jobs(whence, folder, arguments.quick)
     print(f"\n{cpu_model()}, {os.cpu_count()} cores, {context['compiler']}, LibTorch {context['libtorch']}, "
           f"whence {context['whence']}, {datetime.date.today()}. Load when it started {load:.1f}, when it ended "

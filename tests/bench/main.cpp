@@ -1,6 +1,6 @@
 // whence_bench [--benchmark_...]: benchmarks of single steps, after a check that what is compared gives the
 // same numbers. whence_bench --engines: the native engine against the LibTorch engine.
-// [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS: what recording costs.
+// [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS ENGINE: what recording costs.
 
 #include <benchmark/benchmark.h>
 
@@ -25,8 +25,9 @@ constexpr const char* compiler = "GCC " __VERSION__;
 
 void run(std::vector<char*> arguments, const Communicator& world) {
   if (arguments.size() > 1 && std::string(arguments[1]) == "--training-cost") {
-    if (arguments.size() != 5) refuse("--training-cost: needs FOLDER EPOCHS PAIRS");
-    return print_training_cost(arguments[2], std::stoll(arguments[3]), std::stoll(arguments[4]), world);
+    if (arguments.size() != 6) refuse("--training-cost: needs FOLDER EPOCHS PAIRS ENGINE");
+    return print_training_cost(arguments[2], std::stoll(arguments[3]), std::stoll(arguments[4]), arguments[5],
+                               world);
   }
   if (arguments.size() > 1 && std::string(arguments[1]) == "--engines") {
     if (arguments.size() != 2) refuse("--engines: needs nothing else");

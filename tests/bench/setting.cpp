@@ -9,7 +9,7 @@ RunParts parts_with(std::vector<std::string> options) {
   return RunParts(read_settings(Options(train_options(), options)));
 }
 
-TrainedEpoch::TrainedEpoch() : parts_(parts_with({"--epochs", "1"})) {
+TrainedEpoch::TrainedEpoch() : parts_(parts_with({"--epochs", "1", "--engine", "torch"})) {
   const at::Tensor end = train(parts_.training(), parts_.game->initial_parameters(parts_.settings.seed), 0,
                                steps(), Communicator(MPI_COMM_SELF),
                                [this](std::int64_t, const at::Tensor& theta, const at::Tensor&,

@@ -41,10 +41,10 @@ double median(std::vector<double> values) {
 }  // namespace
 
 void print_training_cost(const std::string& folder, std::int64_t epochs, std::int64_t pairs,
-                         const Communicator& world) {
-  const RunParts parts = parts_with({"--epochs", std::to_string(epochs)});
+                         const std::string& engine, const Communicator& world) {
+  const RunParts parts = parts_with({"--epochs", std::to_string(epochs), "--engine", engine});
   const std::string path = folder + "/trajectory.h5";
-  train_bare(parts_with({"--epochs", "1"}), world);  // warms up
+  train_bare(parts_with({"--epochs", "1", "--engine", engine}), world);  // warms up
   std::vector<double> recorded, bare, ratios;
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
     recorded.push_back(seconds_of(world, [&] { train_recorded(parts, path, world); }));

@@ -11,6 +11,6 @@ namespace whence::bench {
 /// observer that does nothing, in turn, and prints JSON: seconds of each (`recorded`, `bare`), `steps`,
 /// `ranks`, `bytes` and the median `ratio` of the pairs. Collective.
 void print_training_cost(const std::string& folder, std::int64_t epochs, std::int64_t pairs,
-                         const Communicator& world);
+                         const std::string& engine, const Communicator& world);
 
 }  // namespace whence::bench
