@@ -221,7 +221,7 @@ class UnfinishedRunTest(ProgramTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.folder = os.path.join(cls.place, "unfinished")
-        cls.command = ["train", "--out", cls.folder, *tiny(epochs=2000)]
+        cls.command = ["train", "--out", cls.folder, *tiny(epochs=2000, engine="torch")]
 
     def test_unfinished_run_and_second_writer_are_refused(self):
         job = Job(*self.command, "--quiet")
