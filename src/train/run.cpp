@@ -26,7 +26,7 @@ RunParts::RunParts(const RunSettings& chosen)
     : settings(chosen),
       data(load_data(chosen.data)),
       data_fingerprint(fingerprint(chosen.data, data)),
-      game(chosen.make_game(data.train.width())),
+      game(chosen.make_game(data.train)),
       engine(make_engine(chosen.engine, game)),
       schedule(chosen.schedule) {}
 

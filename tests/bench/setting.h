@@ -17,6 +17,7 @@ class TrainedEpoch {
  public:
   TrainedEpoch();
   const RunParts& parts() const { return parts_; }
+  const AdversarialGame& game() const { return dynamic_cast<const AdversarialGame&>(*parts_.game); }
   std::int64_t steps() const { return parts_.schedule.steps(); }
   /// theta [P] before step t.
   const at::Tensor& params(std::int64_t t) const { return params_.at(t); }

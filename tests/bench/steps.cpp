@@ -62,7 +62,7 @@ void trace_step(benchmark::State& state, const TrainedEpoch& epoch, TraceCase wh
   const at::Tensor params = epoch.params(middle(epoch)), u = directions(epoch, which.queries);
   const double width = std::stod(which.kink_width);
   for (auto _ : state)
-    benchmark::DoNotOptimize(one_by_one ? trace_one_by_one(*epoch.parts().game, params, batch, u, width)
+    benchmark::DoNotOptimize(one_by_one ? trace_one_by_one(epoch.game(), params, batch, u, width)
                                         : epoch.parts().engine->trace(params, batch, u, width));
   state.counters["units"] = 1;
 }
@@ -101,8 +101,7 @@ double check_same_numbers(const TrainedEpoch& epoch) {
     const at::Tensor u = directions(epoch, which.queries);
     const double width = std::stod(which.kink_width);
     const TracedStep at_once = epoch.parts().engine->trace(epoch.params(t), epoch.batch(t), u, width);
-    const TracedStep single =
-        trace_one_by_one(*epoch.parts().game, epoch.params(t), epoch.batch(t), u, width);
+    const TracedStep single = trace_one_by_one(epoch.game(), epoch.params(t), epoch.batch(t), u, width);
     const double difference = relative_difference(at_once, single);
     if (!(difference <= allowed))
       fail("{}: differs from one backward pass an instance by {:.1e}", name_of("trace", which), difference);

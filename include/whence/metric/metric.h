@@ -31,9 +31,10 @@ struct Validation {
   at::Tensor latents;
 };
 
-/// Metrics by name: "all", "disc-loss", "gen-loss". UsageError naming --metric for any other.
+/// Metrics by name: "all", "disc-loss", "gen-loss". UsageError naming --metric for any other, and for one
+/// that the game has not got.
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
-                                                        std::shared_ptr<const AdversarialGame> game,
+                                                        const std::shared_ptr<const Game>& game,
                                                         const Validation& validation);
 
 }  // namespace whence

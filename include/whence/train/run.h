@@ -16,7 +16,7 @@ struct RunParts {
   RunSettings settings;
   DataSplit data;
   std::string data_fingerprint;
-  std::shared_ptr<const AdversarialGame> game;
+  std::shared_ptr<const Game> game;
   std::shared_ptr<const Engine> engine;
   Schedule schedule;
 

@@ -3,11 +3,11 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "whence/core/options.h"
 #include "whence/data/dataset.h"
 #include "whence/game/game.h"
+#include "whence/train/games.h"
 #include "whence/train/schedule.h"
 
 namespace whence {
@@ -17,22 +17,17 @@ OptionTable train_options();
 
 /// A run's options, checked, with the preset's values filled in.
 struct RunSettings {
-  std::string text;  ///< Options::settings(): the content of run.cfg
+  ChosenOptions options;
+  std::string text;  ///< the content of run.cfg
+  std::string game;
   std::uint64_t seed;
   DataOptions data;
   ScheduleOptions schedule;
   std::string record;
   std::string engine;  ///< see make_engine
 
-  /// The run's game for instances of `data_width` numbers.
-  std::shared_ptr<const AdversarialGame> make_game(std::int64_t data_width) const;
-
-  // What makes the FCGAN; see FcganOptions.
-  std::int64_t latent_size;
-  std::vector<std::int64_t> generator_hidden, discriminator_hidden;
-  std::string hidden, generator_output;
-  bool biases;
-  double l2;
+  /// The run's game for instances like those of `data`; UsageError naming the option for impossible values.
+  std::shared_ptr<const Game> make_game(const Dataset& data) const;
 };
 
 /// UsageError naming the option for every impossible value.

@@ -1,0 +1,63 @@
+#pragma once
+// The games that `whence train --game` knows: their options, their presets, and how one is made.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "whence/core/options.h"
+#include "whence/data/dataset.h"
+#include "whence/game/game.h"
+
+namespace whence {
+
+/// Texts of options by name; those a preset names decide where the user left an option at 'preset'.
+using PresetValues = std::map<std::string, std::string>;
+
+/// The options of a run with its preset's values filled in. Values are checked when asked for: UsageError
+/// naming the option.
+class ChosenOptions {
+ public:
+  ChosenOptions(const Options& options, const PresetValues& preset) : options_(options), preset_(preset) {}
+
+  /// The option's text; the preset's where the user left it.
+  std::string text(const std::string& name) const;
+  std::int64_t integer(const std::string& name, std::int64_t least) const;
+  /// A finite number of at least 0 (greater than 0 if `positive`).
+  double real(const std::string& name, bool positive = false) const;
+  /// Layer widths, in the order given.
+  std::vector<std::int64_t> widths(const std::string& name) const;
+  /// true or false.
+  bool yes_or_no(const std::string& name) const;
+  at::ScalarType dtype() const;
+  /// Options::settings() with the preset's values in place of the word 'preset': the content of run.cfg.
+  std::string settings() const;
+
+ private:
+  Options options_;
+  PresetValues preset_;
+};
+
+/// One game of `--game`.
+struct GameKind {
+  std::string name;
+  /// Those of train_options() that only some games have, and this one does.
+  std::vector<std::string> options;
+  /// The options that hold the players' learning rates, in the players' order.
+  std::vector<std::string> rates;
+  std::map<std::string, PresetValues> presets;
+  /// Makes the game for instances like those of `data`.
+  std::shared_ptr<const Game> (*make)(const ChosenOptions& options, const Dataset& data);
+};
+
+GameKind fcgan_kind();
+
+/// UsageError naming --game when there is no such game.
+const GameKind& game_kind(const std::string& name);
+
+/// The run's options with the values that --game and --preset decide. UsageError naming the option when the
+/// game has not got the preset, or has no use for an option that is given.
+ChosenOptions choose_options(const Options& options);
+
+}  // namespace whence
