@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "whence/comm/work_queue.h"
+#include "whence/core/stop.h"
+#include "whence/influence/begun_blocks.h"
 #include "whence/influence/block_store.h"
 #include "whence/influence/counterfactual_rows.h"
 #include "whence/influence/files.h"
@@ -32,6 +34,7 @@ OptionTable counterfactual_options() {
 void run_counterfactual(const Options& options, const Communicator& world) {
   const Log log = begin_job(options, world);
   const Stopwatch watch;
+  const StopSignals signals;
   CounterfactualTruth truth;
   truth.metrics = split_list("metric", options.text("metric"));
   truth.epochs_back = integer_list("epochs-back", options.text("epochs-back"));
@@ -80,16 +83,37 @@ void run_counterfactual(const Options& options, const Communicator& world) {
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), block_count));
+  const BegunBlocks begun(result, attributes);
+  std::int64_t finished = 0, taken = 0;
   {
     WorkQueue queue(world, block_count);
     Progress progress(log, "blocks of counterfactuals", block_count);
     while (const auto b = queue.next()) {
       progress.advance_to(*b);
       if (store.finished(*b)) continue;
-      store.write(*b,
-                  as_row(retrain(steps, blocks[*b], removals, metrics, [&] { queue.progress(); }), width));
+      Retraining block(steps, blocks[*b], removals);
+      begun.load(*b, block);
+      const std::int64_t first = block.step();
+      for (; !block.done() && !queue.stopped(signals); queue.progress()) block.advance();
+      taken += (block.step() - first) * block.params().size(0);
+      if (!block.done()) {
+        begun.save(*b, block);
+        break;
+      }
+      store.write(*b, as_row(block.result(metrics), width));
+      begun.remove(*b);
+      ++finished;
     }
-    progress.advance_to(block_count);
+    if (!queue.stopped(signals)) progress.advance_to(block_count);
+  }
+  finished = world.sum(finished);
+  const std::int64_t done_blocks = store.finished_count() + finished;
+  JobCost cost{"counterfactual", watch.seconds(),      world.sum(taken),
+               "replica_steps",  8 * finished * width, done_blocks == block_count};
+  if (!cost.finished) {
+    store.close();
+    log.say(record_cost(run->folder(), cost, world));
+    throw Interrupted(stopped_at(run->folder(), "block", done_blocks, block_count));
   }
   const at::Tensor rows = store.close_and_read();
   assemble(truth, blocks, rows);
@@ -97,9 +121,8 @@ void run_counterfactual(const Options& options, const Communicator& world) {
   store.remove();
   log.say(fmt::format("replaying without removal differs from the recorded run by at most {:.1e}",
                       truth.distance.max().item<double>()));
-  record_cost(run->folder(),
-              {"counterfactual", watch.seconds(), replica_steps, "replica_steps", 8 * block_count * width},
-              world);
+  cost.seconds = watch.seconds();
+  log.say(record_cost(run->folder(), cost, world));
 }
 
 }  // namespace whence

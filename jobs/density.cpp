@@ -131,7 +131,7 @@ void run_density(const Options& options, const Communicator& world) {
     density::write_density(result_path, data.train, queries, estimators, result, attributes);
     bytes = static_cast<std::int64_t>(fs::file_size(result_path));
   });
-  record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes}, world);
+  log.say(record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes}, world));
   print(world, report(estimators, result));
 }
 

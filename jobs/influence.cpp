@@ -5,9 +5,11 @@
 
 #include <ATen/ops/stack.h>
 
+#include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/influence/files.h"
 #include "whence/influence/trace_back.h"
+#include "whence/influence/trace_checkpoint.h"
 #include "whence/io/summary.h"
 #include "whence/metric/metric.h"
 
@@ -15,6 +17,9 @@
 
 namespace whence {
 namespace {
+
+// A trace-back that is killed without warning loses at most this much.
+constexpr double seconds_between_checkpoints = 300;
 
 Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries) {
   if (text == "auto") return automatic_grid(ranks, queries);
@@ -47,6 +52,7 @@ OptionTable influence_options() {
 void run_influence(const Options& options, const Communicator& world) {
   const Log log = begin_job(options, world);
   const Stopwatch watch;
+  const StopSignals signals;
   const auto metric_names = split_list("metric", options.text("metric"));
   TraceBackOptions trace{integer_list("epochs-back", options.text("epochs-back")),
                          real_list("kink-width", options.text("kink-width")),
@@ -86,16 +92,36 @@ void run_influence(const Options& options, const Communicator& world) {
     queries.push_back(metric->gradient(end, world));
     values.push_back(metric->value(end.unsqueeze(0))[0]);
   }
-  Progress progress(log, "steps traced back", steps);
-  const at::Tensor influence = trace_back(recorded_steps_of(*run), at::stack(queries), trace, world,
-                                          [&](std::int64_t taken) { progress.advance_to(taken); });
+  TraceBack sweep(recorded_steps_of(*run), at::stack(queries), trace, world);
+  const TraceCheckpoint checkpoint(result, attributes, world);
+  if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
+  const std::int64_t first = sweep.taken();
+  const auto cost = [&] {
+    return JobCost{
+        "influence", watch.seconds(), sweep.taken() - first, "steps", sweep.done() ? 8 * numbers : 0,
+        sweep.done()};
+  };
+  Progress progress(log, "steps traced back", steps, first);
+  StopVote vote(signals, world);
+  for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
+    sweep.step();
+    const bool stop = vote.agreed();
+    if (sweep.done() || (!stop && vote.seconds() - saved < seconds_between_checkpoints)) continue;
+    checkpoint.save(sweep);
+    saved = vote.seconds();
+    if (!stop) continue;
+    log.say(record_cost(run->folder(), cost(), world));
+    throw Interrupted(stopped_at(run->folder(), "step", sweep.taken(), steps));
+  }
+  const at::Tensor influence = sweep.result();
   world.on_root([&] {
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
                      influence, at::stack(values)},
                     attributes);
   });
-  record_cost(run->folder(), {"influence", watch.seconds(), steps, "steps", 8 * numbers}, world);
+  checkpoint.remove();
+  log.say(record_cost(run->folder(), cost(), world));
 }
 
 }  // namespace whence

@@ -1,6 +1,7 @@
 #include "job.h"
 
 #include <cstdio>
+#include <fmt/format.h>
 
 #include "whence/comm/session.h"
 
@@ -15,6 +16,13 @@ OptionTable& add_execution_options(OptionTable& table) {
 Log begin_job(const Options& options, const Communicator& world) {
   Session::use_threads(static_cast<int>(options.integer("threads", 1)));
   return Log(world.is_root() && !options.flag("quiet"));
+}
+
+std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,
+                       std::int64_t total) {
+  return fmt::format(
+      "{}: stopped by a signal at {} {} of {}; what is done is saved, and the same command goes on", folder,
+      unit, done, total);
 }
 
 void print(const Communicator& world, const std::string& text) {

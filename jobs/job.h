@@ -46,6 +46,10 @@ OptionTable& add_execution_options(OptionTable& table);
 /// The log of rank 0, silent with --quiet; sets the threads of this rank.
 Log begin_job(const Options& options, const Communicator& world);
 
+/// What an interrupted job says: "RUN: stopped at step 5 of 9, ...".
+std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,
+                       std::int64_t total);
+
 /// Prints to standard output, from rank 0.
 void print(const Communicator& world, const std::string& text);
 

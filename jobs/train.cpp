@@ -1,9 +1,11 @@
 // whence train: takes the game's steps from the beginning (or from where an earlier job was interrupted) and
 // records each of them.
 
+#include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
 
+#include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/io/summary.h"
 
@@ -41,6 +43,16 @@ std::string needs(const TrajectoryPlan& plan, const Communicator& world) {
       human_bytes(element * TrajectoryWriter::block * plan.parameters / world.size()), world.size());
 }
 
+JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t last, double seconds) {
+  const double part = static_cast<double>(last - first) / static_cast<double>(plan.steps);
+  return {"train",
+          seconds,
+          last - first,
+          "steps",
+          std::llround(part * static_cast<double>(plan.bytes())),
+          last == plan.steps};
+}
+
 }  // namespace
 
 OptionTable train_job_options() {
@@ -71,6 +83,8 @@ void run_train(const Options& options, const Communicator& world) {
   }
 
   const Stopwatch watch;
+  const StopSignals signals;
+  StopVote vote(signals, world);
   TrajectoryWriter writer(trajectory, plan, world);
 
   const std::int64_t first = writer.first_step();
@@ -81,12 +95,17 @@ void run_train(const Options& options, const Communicator& world) {
   const at::Tensor end = train(
       parts->training(), start, first, plan.steps, world,
       [&](std::int64_t t, const at::Tensor& params, const at::Tensor& positions, const at::Tensor& rates) {
+        if (vote.agreed()) {
+          writer.suspend(t, params);
+          log.say(record_cost(folder, cost_of(plan, first, t, watch.seconds()), world));
+          throw Interrupted(stopped_at(folder, "step", t, plan.steps));
+        }
         writer.record(t, params, positions, rates);
         progress.advance_to(t);
       });
   writer.finish(end);
   progress.advance_to(plan.steps);
-  record_cost(folder, {"train", watch.seconds(), plan.steps - first, "steps", plan.bytes()}, world);
+  log.say(record_cost(folder, cost_of(plan, first, plan.steps, watch.seconds()), world));
 }
 
 }  // namespace whence

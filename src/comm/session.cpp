@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 
 #include "whence/core/error.h"
+#include "whence/core/stop.h"
 
 extern "C" void openblas_set_num_threads(int threads);
 
@@ -52,6 +53,10 @@ int run_guarded(const Communicator& world, const std::string& job, const std::fu
   } catch (const SharedUsageError& error) {
     if (world.is_root()) tell(one_line(error));
     return 2;
+  } catch (const Interrupted& stop) {
+    if (world.is_root()) tell(one_line(stop));
+    world.barrier();  // mpirun ends the others when the first one leaves with another code than 0
+    return interrupted_exit_code;
   } catch (const UsageError& error) {
     code = 2;
     message = one_line(error);

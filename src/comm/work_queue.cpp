@@ -3,6 +3,12 @@
 #include <exception>
 
 namespace whence {
+namespace {
+
+// What a stopped queue's counter stands at, beyond every number of blocks.
+constexpr std::int64_t end_of_work = std::int64_t{1} << 60;
+
+}  // namespace
 
 WorkQueue::WorkQueue(const Communicator& ranks, std::int64_t total) : ranks_(ranks), total_(total) {
   const MPI_Aint bytes = ranks.is_root() ? sizeof(std::int64_t) : 0;
@@ -35,6 +41,19 @@ std::optional<std::int64_t> WorkQueue::next() {
 void WorkQueue::progress() const {
   int flag = 0;
   MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, ranks_.handle(), &flag, MPI_STATUS_IGNORE);
+}
+
+bool WorkQueue::stopped(const StopSignals& signals) {
+  if (stopped_) return true;
+  const auto now = std::chrono::steady_clock::now();
+  const bool asked = signals.requested();
+  if (!asked && now - looked_ < std::chrono::milliseconds(250)) return false;
+  looked_ = now;
+  std::int64_t before = 0;
+  MPI_Fetch_and_op(&end_of_work, &before, MPI_INT64_T, 0, 0, asked ? MPI_MAX : MPI_NO_OP, window_);
+  MPI_Win_flush(0, window_);
+  stopped_ = asked || before >= end_of_work;
+  return stopped_;
 }
 
 }  // namespace whence

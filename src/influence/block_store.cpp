@@ -81,9 +81,13 @@ void BlockStore::write(std::int64_t row, const at::Tensor& values) {
   flush();
 }
 
-at::Tensor BlockStore::close_and_read() {
+void BlockStore::close() {
   arrays_.clear();
   file_.reset();
+}
+
+at::Tensor BlockStore::close_and_read() {
+  close();
   at::Tensor values;
   ranks_.together([&] {
     const H5File file = H5File::open_to_read(part_);

@@ -38,14 +38,6 @@ std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begi
   return first;
 }
 
-std::string name_of(const CounterfactualBlock& block, const Removals& removals, const Dataset& data,
-                    std::int64_t replica) {
-  if (replica == 0) return "the replica without removal";
-  const auto& set = removals[block.removals[replica - 1]];
-  if (set.size() == 1) return fmt::format("the counterfactual without instance {}", data.ids[set.front()]);
-  return fmt::format("the counterfactual without removal set {}", block.removals[replica - 1]);
-}
-
 }  // namespace
 
 std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, const Removals& removals,
@@ -71,43 +63,72 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, 
   return blocks;
 }
 
-CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,
-                             const Removals& removals,
-                             const std::vector<std::shared_ptr<const Metric>>& metrics,
-                             const std::function<void()>& between_steps) {
-  const auto replicas = static_cast<std::int64_t>(block.removals.size()) + 1;
-  const auto absent = absentees(block, removals);
-  const auto name = [&](std::int64_t replica) { return name_of(block, removals, run.data, replica); };
-  at::Tensor params = run.params(block.first_step).repeat({replicas, 1});
+Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& block, const Removals& removals)
+    : run_(run),
+      block_(block),
+      removals_(removals),
+      absent_(absentees(block, removals)),
+      step_(block.first_step),
+      params_(
+          run.params(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})) {}
 
-  for (std::int64_t t = block.first_step; t < run.steps; ++t) {
-    const at::Tensor positions = run.batch(t);
-    at::Tensor weights = at::ones({replicas, positions.size(0)}, params.options());
-    const std::int64_t* position = positions.data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < positions.size(0); ++i)
-      if (const auto found = absent.find(position[i]); found != absent.end())
-        for (const std::int64_t replica : found->second) weights[replica][i] = 0;
+std::string Retraining::name_of(std::int64_t replica) const {
+  if (replica == 0) return "the replica without removal";
+  const auto& set = removals_[block_.removals[replica - 1]];
+  if (set.size() == 1)
+    return fmt::format("the counterfactual without instance {}", run_.data.ids[set.front()]);
+  return fmt::format("the counterfactual without removal set {}", block_.removals[replica - 1]);
+}
 
-    const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
-    const at::Tensor gradient = run.engine.gradient(params, batch, weights);
-    check_finite(gradient, "the gradient", run.game.layout(), t, name);
-    move(params, gradient, run.game.layout().spread(run.rates(t), params.scalar_type()));
-    between_steps();
-  }
+void Retraining::restore(std::int64_t t, const at::Tensor& params) {
+  step_ = t;
+  params_ = params.clone();
+}
 
+void Retraining::advance() {
+  const std::int64_t t = step_;
+  const at::Tensor positions = run_.batch(t);
+  at::Tensor weights = at::ones({params_.size(0), positions.size(0)}, params_.options());
+  const std::int64_t* position = positions.data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < positions.size(0); ++i)
+    if (const auto found = absent_.find(position[i]); found != absent_.end())
+      for (const std::int64_t replica : found->second) weights[replica][i] = 0;
+
+  const Batch batch = make_batch(run_.data, positions, run_.seed, t, {0, positions.size(0)}, run_.game);
+  const at::Tensor gradient = run_.engine.gradient(params_, batch, weights);
+  check_finite(gradient, "the gradient", run_.game.layout(), t,
+               [this](std::int64_t replica) { return name_of(replica); });
+  move(params_, gradient, run_.game.layout().spread(run_.rates(t), params_.scalar_type()));
+  ++step_;
+}
+
+CounterfactualResult Retraining::result(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
+  const std::int64_t replicas = params_.size(0);
   CounterfactualResult result;
-  result.distance = (params[0] - run.params(run.steps)).abs().max().item<double>();
+  result.distance = (params_[0] - run_.params(run_.steps)).abs().max().item<double>();
   result.change = at::empty({replicas - 1, static_cast<std::int64_t>(metrics.size())}, at::kDouble);
   result.baseline = at::empty({static_cast<std::int64_t>(metrics.size())}, at::kDouble);
   for (std::size_t m = 0; m < metrics.size(); ++m) {
-    const at::Tensor value = metrics[m]->value(params);
+    const at::Tensor value = metrics[m]->value(params_);
     for (std::int64_t r = 0; r < replicas; ++r)
       if (!std::isfinite(value[r].item<double>()))
-        fail("the metric {} is not a finite number in {}", metrics[m]->name(), name(r));
+        fail("the metric {} is not a finite number in {}", metrics[m]->name(), name_of(r));
     result.baseline[m].copy_(value[0]);
     result.change.select(1, m).copy_(value.narrow(0, 1, replicas - 1) - value[0]);
   }
   return result;
+}
+
+CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,
+                             const Removals& removals,
+                             const std::vector<std::shared_ptr<const Metric>>& metrics,
+                             const std::function<void()>& between_steps) {
+  Retraining retraining(run, block, removals);
+  while (!retraining.done()) {
+    retraining.advance();
+    between_steps();
+  }
+  return retraining.result(metrics);
 }
 
 }  // namespace whence

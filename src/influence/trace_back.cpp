@@ -3,47 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 
-#include "whence/comm/partition.h"
 #include "whence/core/error.h"
 #include "whence/train/step.h"
 
 namespace whence {
-namespace {
-
-// One kink width's queries on their way back, with what they have collected so far.
-struct Carried {
-  double kink_width;
-  at::Tensor u;          // [q, P], this group's queries
-  at::Tensor influence;  // [q, N] float64, this rank's instances only
-};
-
-void check_finite(const Carried& carried, Range queries, std::int64_t t) {
-  if (all_finite(carried.u)) return;
-  for (std::int64_t q = 0; q < queries.size(); ++q)
-    if (!all_finite(carried.u[q]))
-      fail("trace-back of query {} at step {}: not a finite number (kink width {})", queries.begin + q, t,
-           carried.kink_width);
-}
-
-void trace_step(const RecordedSteps& run, std::int64_t t, std::vector<Carried>& all, Range rows,
-                Range queries, const Communicator& group) {
-  const at::Tensor theta = run.params(t), positions = run.batch(t);
-  const at::Tensor rates = run.game.layout().spread(run.rates(t), theta.scalar_type());
-  const Batch batch = make_batch(run.data, positions, run.seed, t, rows, run.game);
-  const at::Tensor own = positions.narrow(0, rows.begin, rows.size());
-  for (Carried& carried : all) {
-    TracedStep traced = run.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
-    carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
-    group.sum(traced.u_jacobian);
-    carried.u.sub_(traced.u_jacobian);
-    check_finite(carried, queries, t);
-  }
-}
-
-}  // namespace
-
 Grid automatic_grid(std::int64_t ranks, std::int64_t queries) { return {std::gcd(ranks, queries)}; }
 
 RecordedSteps recorded_steps_of(const Run& run) {
@@ -59,35 +25,96 @@ RecordedSteps recorded_steps_of(const Run& run) {
           [&run](std::int64_t t) { return run.trajectory().rates(t); }};
 }
 
+TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+                     const Communicator& ranks)
+    : run_(run),
+      options_(options),
+      ranks_(ranks),
+      group_(ranks.split(static_cast<int>(ranks.rank() / (ranks.size() / options.grid.query_groups)))),
+      steps_(options.epochs_back.back() * run.steps_per_epoch) {
+  const std::int64_t groups = options.grid.query_groups, group_size = ranks.size() / groups;
+  queries_ = part_of(queries.size(0), groups, ranks.rank() / group_size);
+  rows_ = part_of(run.batch(run.steps - 1).size(0), group_size, group_.rank());
+  const std::int64_t instances = run.data.size();
+  for (const double width : options.kink_widths)
+    carried_.push_back({width, queries.narrow(0, queries_.begin, queries_.size()).clone(),
+                        at::zeros({queries_.size(), instances}, at::kDouble)});
+  result_ = at::zeros({static_cast<std::int64_t>(options.kink_widths.size()), queries.size(0),
+                       static_cast<std::int64_t>(options.epochs_back.size()), instances},
+                      at::kDouble);
+}
+
+void TraceBack::check_finite(const Carried& carried, std::int64_t t) const {
+  if (all_finite(carried.u)) return;
+  for (std::int64_t q = 0; q < queries_.size(); ++q)
+    if (!all_finite(carried.u[q]))
+      fail("trace-back of query {} at step {}: not a finite number (kink width {})", queries_.begin + q, t,
+           carried.kink_width);
+}
+
+void TraceBack::step() {
+  const std::int64_t t = run_.steps - 1 - taken_;
+  const at::Tensor theta = run_.params(t), positions = run_.batch(t);
+  const at::Tensor rates = run_.game.layout().spread(run_.rates(t), theta.scalar_type());
+  const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
+  const at::Tensor own = positions.narrow(0, rows_.begin, rows_.size());
+  for (Carried& carried : carried_) {
+    TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
+    carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
+    group_.sum(traced.u_jacobian);
+    carried.u.sub_(traced.u_jacobian);
+    check_finite(carried, t);
+  }
+  ++taken_;
+  if (taken_ != options_.epochs_back[horizon_] * run_.steps_per_epoch) return;
+  for (std::size_t w = 0; w < carried_.size(); ++w)
+    own_result()[static_cast<std::int64_t>(w)].select(1, horizon_).copy_(carried_[w].influence);
+  ++horizon_;
+}
+
+// A view of what this rank's group fills in.
+at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
+
+at::Tensor TraceBack::state() const {
+  std::vector<at::Tensor> parts;
+  for (const Carried& carried : carried_) {
+    parts.push_back(carried.u.reshape({-1}).to(at::kDouble));
+    parts.push_back(carried.influence.reshape({-1}));
+  }
+  parts.push_back(own_result().reshape({-1}));
+  return at::cat(parts);
+}
+
+void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
+  std::int64_t at = 0;
+  const auto take = [&](const at::Tensor& into) {
+    into.copy_(state.narrow(0, at, into.numel()).reshape(into.sizes()));
+    at += into.numel();
+  };
+  for (Carried& carried : carried_) {
+    take(carried.u);
+    take(carried.influence);
+  }
+  take(own_result());
+  taken_ = taken;
+  const auto& epochs = options_.epochs_back;
+  horizon_ = std::upper_bound(epochs.begin(), epochs.end(), taken / run_.steps_per_epoch) - epochs.begin();
+}
+
+at::Tensor TraceBack::result() const {
+  at::Tensor all = result_.clone();
+  ranks_.sum(all);
+  return all;
+}
+
 at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                       const Communicator& ranks, const std::function<void(std::int64_t)>& progress) {
-  const std::int64_t groups = options.grid.query_groups, group_size = ranks.size() / groups;
-  const Range mine = part_of(queries.size(0), groups, ranks.rank() / group_size);
-  const Communicator group = ranks.split(static_cast<int>(ranks.rank() / group_size));
-  const auto widths = static_cast<std::int64_t>(options.kink_widths.size());
-  const auto horizons = static_cast<std::int64_t>(options.epochs_back.size());
-  const std::int64_t instances = run.data.size();
-
-  std::vector<Carried> all;
-  for (const double width : options.kink_widths)
-    all.push_back({width, queries.narrow(0, mine.begin, mine.size()).clone(),
-                   at::zeros({mine.size(), instances}, at::kDouble)});
-  at::Tensor result = at::zeros({widths, queries.size(0), horizons, instances}, at::kDouble);
-
-  const std::int64_t last = run.steps - options.epochs_back.back() * run.steps_per_epoch;
-  const Range rows = part_of(run.batch(run.steps - 1).size(0), group_size, group.rank());
-  std::int64_t horizon = 0;
-  for (std::int64_t t = run.steps - 1; t >= last; --t) {
-    trace_step(run, t, all, rows, mine, group);
-    if (t == run.steps - options.epochs_back[horizon] * run.steps_per_epoch) {
-      for (std::int64_t w = 0; w < widths; ++w)
-        result[w].narrow(0, mine.begin, mine.size()).select(1, horizon).copy_(all[w].influence);
-      ++horizon;
-    }
-    progress(run.steps - t);
+  TraceBack sweep(run, queries, options, ranks);
+  while (!sweep.done()) {
+    sweep.step();
+    progress(sweep.taken());
   }
-  ranks.sum(result);
-  return result;
+  return sweep.result();
 }
 
 }  // namespace whence

@@ -1,9 +1,12 @@
 #include "whence/io/summary.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
+#include "whence/core/progress.h"
 #include "whence/io/artifact.h"
 
 namespace whence {
@@ -24,25 +27,57 @@ double peak_bytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024;
 }
 
+// What earlier starts of an interrupted job have cost; zeros where there are none.
+JobCost with_earlier_starts(JobCost cost, const nlohmann::json& before, std::int64_t& starts, double& peak) {
+  if (!before.is_object() || before.value("finished", true)) return cost;
+  cost.seconds += before.value("seconds", 0.0);
+  cost.units += before.value(cost.unit, std::int64_t{0});
+  cost.bytes += before.value("bytes_written", std::int64_t{0});
+  starts += before.value("starts", std::int64_t{0});
+  peak = std::max(peak, before.value("peak_bytes_a_rank", 0.0));
+  return cost;
+}
+
+std::string sentence(const JobCost& cost, std::int64_t ranks, std::int64_t nodes, std::int64_t starts,
+                     double peak) {
+  std::string unit = cost.unit;
+  std::replace(unit.begin(), unit.end(), '_', '-');
+  return fmt::format(
+      "{} {}: {} rank{} on {} node{}, {}, {} {} ({:.4g} a second), {} written, peak memory {} a rank{}",
+      cost.job, cost.finished ? "done" : "interrupted", ranks, ranks == 1 ? "" : "s", nodes,
+      nodes == 1 ? "" : "s", human_seconds(cost.seconds), cost.units, unit,
+      cost.seconds > 0 ? cost.units / cost.seconds : 0.0, human_bytes(cost.bytes), human_bytes(peak),
+      starts > 1 ? fmt::format(", {} starts together", starts) : "");
+}
+
 }  // namespace
 
-void record_cost(const std::string& folder, const JobCost& cost, const Communicator& ranks) {
+std::string record_cost(const std::string& folder, const JobCost& cost, const Communicator& ranks) {
   const std::int64_t nodes = node_count(ranks);
-  const double peak = ranks.max(peak_bytes()), seconds = ranks.max(cost.seconds);
+  double peak = ranks.max(peak_bytes());
+  JobCost total = cost;
+  total.seconds = ranks.max(cost.seconds);
+  std::string line;
   ranks.on_root([&] {
     const std::string path = folder + "/summary.json";
     nlohmann::json all = nlohmann::json::object();
     if (std::filesystem::exists(path)) all = nlohmann::json::parse(read_text(path), nullptr, false);
     if (!all.is_object()) all = nlohmann::json::object();
+    std::int64_t starts = 1;
+    total = with_earlier_starts(total, all.value(cost.job, nlohmann::json()), starts, peak);
     all[cost.job] = {{"ranks", ranks.size()},
                      {"nodes", nodes},
-                     {"seconds", seconds},
-                     {cost.unit, cost.units},
-                     {cost.unit + "_per_second", seconds > 0 ? cost.units / seconds : 0.0},
-                     {"bytes_written", cost.bytes},
-                     {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)}};
+                     {"seconds", total.seconds},
+                     {cost.unit, total.units},
+                     {cost.unit + "_per_second", total.seconds > 0 ? total.units / total.seconds : 0.0},
+                     {"bytes_written", total.bytes},
+                     {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)},
+                     {"starts", starts},
+                     {"finished", cost.finished}};
     write_text(path, all.dump(2) + "\n");
+    line = sentence(total, ranks.size(), nodes, starts, peak);
   });
+  return line;
 }
 
 }  // namespace whence

@@ -8,6 +8,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
@@ -116,7 +117,11 @@ void TrajectoryWriter::resume(const std::string& part) {
 
   // theta[first_step_] is a recorded row, or else in one of the two state slots.
   const bool recorded = row != plan_.recorded.end() && *row == first_step_;
-  const std::int64_t place = recorded ? static_cast<std::int64_t>(next_row_) : first_step_ / block % 2;
+  std::int64_t place = static_cast<std::int64_t>(next_row_);
+  if (!recorded) {
+    place = arrays_[state_step].read()[1].item<std::int64_t>() == first_step_ ? 1 : 0;
+    free_slot_ = 1 - place;
+  }
   first_params_ = arrays_[recorded ? params : state].read({place, 0}, {1, plan_.parameters})[0];
   const at::Tensor crc = arrays_[recorded ? params_crc : state_crc].read({place}, {1});
   const bool right_step =
@@ -156,15 +161,20 @@ void TrajectoryWriter::write_block(std::int64_t end, const at::Tensor& theta) {
     rates_.clear();
   }
   const bool recorded = std::binary_search(plan_.recorded.begin(), plan_.recorded.end(), end);
-  if (ranks_.is_root() && !recorded) {
-    const std::int64_t slot = end / block % 2;
-    arrays_[state].write(theta.unsqueeze(0).contiguous(), {slot, 0});
-    arrays_[state_step].write(one(end), {slot});
-    arrays_[state_crc].write(as_crc({crc32_of(theta)}), {slot});
+  if (!recorded) {
+    write_state(free_slot_, end, theta);
+    free_slot_ = 1 - free_slot_;
   }
   flush_ = std::async(std::launch::async, [fd = descriptor_] { return ::fdatasync(fd) == 0 ? 0 : errno; });
   pending_commit_ = end;
   block_begin_ = end;
+}
+
+void TrajectoryWriter::write_state(std::int64_t slot, std::int64_t step, const at::Tensor& theta) {
+  if (!ranks_.is_root()) return;
+  arrays_[state].write(theta.unsqueeze(0).contiguous(), {slot, 0});
+  arrays_[state_step].write(one(step), {slot});
+  arrays_[state_crc].write(as_crc({crc32_of(theta)}), {slot});
 }
 
 void TrajectoryWriter::write_rows() {
@@ -199,12 +209,29 @@ void TrajectoryWriter::commit_pending() {
   pending_commit_ = -1;
 }
 
+void TrajectoryWriter::close() {
+  arrays_.clear();
+  file_.reset();
+}
+
+void TrajectoryWriter::suspend(std::int64_t t, const at::Tensor& theta) {
+  keep(t, theta);
+  if (t > block_begin_) write_block(t, theta);
+  commit_pending();
+  ranks_.together([&] {
+    if (::fdatasync(descriptor_) != 0)
+      fail("{}.part: cannot flush it to disk ({})", path_, std::strerror(errno));
+  });
+  close();
+}
+
 void TrajectoryWriter::finish(const at::Tensor& theta) {
   keep(plan_.steps, theta);
   write_block(plan_.steps, theta);
   commit_pending();
-  arrays_.clear();
-  file_.reset();
+  // A finished file does not tell how often it was interrupted, and where.
+  for (const std::int64_t slot : {0, 1}) write_state(slot, 0, at::zeros_like(theta));
+  close();
   ranks_.on_root([&] {
     flush_to_disk(path_ + ".part");
     rename_durably(path_ + ".part", path_);

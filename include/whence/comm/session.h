@@ -23,10 +23,11 @@ class Session {
   static void use_threads(int threads);
 };
 
-/// Runs a whole job and turns its errors into an exit code: 0, 2 for a UsageError, 1 for any other error,
-/// with one sentence on standard error. A SharedUsageError ends in order on all ranks. Any other error ends
-/// the process at once, and every rank within seconds through MPI_Abort: the others may be waiting for this
-/// one in a collective, and files that cannot be written cannot be closed in order either.
+/// Runs a whole job and turns its errors into an exit code: 0, 2 for a UsageError, 75 when Interrupted, 1 for
+/// any other error, with one sentence on standard error. SharedUsageError and Interrupted end in order on all
+/// ranks. Any other error ends the process at once, and every rank within seconds through MPI_Abort: the
+/// others may be waiting for this one in a collective, and files that cannot be written cannot be closed in
+/// order either.
 int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work);
 
 }  // namespace whence

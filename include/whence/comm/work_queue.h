@@ -1,10 +1,12 @@
 #pragma once
 // Blocks of work for whoever is free.
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
 #include "whence/comm/communicator.h"
+#include "whence/core/stop.h"
 
 namespace whence {
 
@@ -26,11 +28,17 @@ class WorkQueue {
   /// steps of long work. Costs well under a microsecond.
   void progress() const;
 
+  /// Whether to leave off: true on every rank, within about a quarter of a second, once a rank that calls
+  /// this has been asked to stop; next() then has nothing more for anyone. Not collective.
+  bool stopped(const StopSignals& signals);
+
  private:
   Communicator ranks_;
   std::int64_t total_;
   std::int64_t* counter_ = nullptr;
   MPI_Win window_ = MPI_WIN_NULL;
+  std::chrono::steady_clock::time_point looked_{};
+  bool stopped_ = false;
 };
 
 }  // namespace whence

@@ -31,6 +31,8 @@ class BlockStore {
   /// Writes a row [width] float64. By one rank, in any order.
   void write(std::int64_t row, const at::Tensor& values);
 
+  /// Leaves off: closes the file, for the next BlockStore to go on from. Collective.
+  void close();
   /// All rows [rows, width], once every rank has written its own. Error naming the file when one is missing
   /// or damaged. Collective; the file is closed.
   at::Tensor close_and_read();

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -34,6 +36,36 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
                                                       const std::vector<std::vector<std::int64_t>>& removals,
                                                       const std::vector<std::int64_t>& epochs_back,
                                                       std::int64_t replicas);
+
+/// A block under way (see retrain below), step by step, for callers that may have to leave it and come back.
+/// By one rank alone. The arguments outlive the object.
+class Retraining {
+ public:
+  Retraining(const RecordedSteps& run, const CounterfactualBlock& block,
+             const std::vector<std::vector<std::int64_t>>& removals);
+
+  bool done() const { return step_ == run_.steps; }
+  /// The next step t to take, and theta [1 + removals, P] before it.
+  std::int64_t step() const { return step_; }
+  const at::Tensor& params() const { return params_; }
+
+  /// Takes the next step.
+  void advance();
+  /// Goes on before step t with theta as params() was there: to the same bits.
+  void restore(std::int64_t t, const at::Tensor& params);
+  /// What the block found, once done.
+  CounterfactualResult result(const std::vector<std::shared_ptr<const Metric>>& metrics) const;
+
+ private:
+  std::string name_of(std::int64_t replica) const;
+
+  const RecordedSteps& run_;
+  const CounterfactualBlock& block_;
+  const std::vector<std::vector<std::int64_t>>& removals_;
+  std::unordered_map<std::int64_t, std::vector<std::int64_t>> absent_;  // position -> replicas that lack it
+  std::int64_t step_;
+  at::Tensor params_;
+};
 
 /// Takes the block's steps again from the recorded theta (counterfactual ASGD, Terashita et al.,
 /// section 3.1): same batches, latents, rates and divisor, w_j = 0 for removed instances. By this rank alone;

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "whence/comm/communicator.h"
+#include "whence/comm/partition.h"
 #include "whence/train/run.h"
 
 namespace whence {
@@ -43,6 +44,47 @@ struct RecordedSteps {
 
 /// The recorded steps of a run folder.
 RecordedSteps recorded_steps_of(const Run& run);
+
+/// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
+class TraceBack {
+ public:
+  /// Stands before its first step back. Collective.
+  TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+            const Communicator& ranks);
+
+  std::int64_t taken() const { return taken_; }
+  bool done() const { return taken_ == steps_; }
+  const Grid& grid() const { return options_.grid; }
+
+  /// The next step back. Collective. Error naming step and query when a number is not finite.
+  void step();
+
+  /// What this rank carries, as one row [n] of float64, whatever the dtype; n may differ between ranks.
+  at::Tensor state() const;
+  /// Goes on after `taken` steps with the same rank's state() there: to the same bits, on as many ranks.
+  void restore(std::int64_t taken, const at::Tensor& state);
+
+  /// The influences, once done, on every rank. Collective.
+  at::Tensor result() const;
+
+ private:
+  // One kink width's queries on their way back, with what they have collected so far.
+  struct Carried {
+    double kink_width;
+    at::Tensor u;          // [q, P], this group's queries
+    at::Tensor influence;  // [q, N] float64, this rank's instances only
+  };
+  void check_finite(const Carried& carried, std::int64_t t) const;
+  at::Tensor own_result() const;
+
+  RecordedSteps run_;
+  TraceBackOptions options_;
+  Communicator ranks_, group_;
+  Range queries_, rows_;
+  std::int64_t steps_, taken_ = 0, horizon_ = 0;
+  std::vector<Carried> carried_;
+  at::Tensor result_;  // [widths, Q, epochs_back, N]; this rank's contribution
+};
 
 /// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for
 /// every k and kink width, in one sweep: [widths, queries, epochs_back, N] float64. At each step, with u the

@@ -15,10 +15,13 @@ struct JobCost {
   std::int64_t units;  ///< steps, replica-steps, ...
   std::string unit;    ///< what they are
   std::int64_t bytes;  ///< written
+  /// False for a job that was interrupted: the next entry of the same job adds to this one.
+  bool finished = true;
 };
 
-/// Puts the job's entry (with ranks, nodes and peak memory, gathered over ranks) into FOLDER/summary.json,
-/// replacing an earlier one. Collective.
-void record_cost(const std::string& folder, const JobCost& cost, const Communicator& ranks);
+/// Puts the job's entry (with ranks, nodes and peak memory, gathered over ranks) into FOLDER/summary.json. It
+/// replaces an earlier one, or, if that was interrupted, adds seconds, units and bytes to it and counts one
+/// start more. Returns the entry as a line for the log (on rank 0; "" elsewhere). Collective.
+std::string record_cost(const std::string& folder, const JobCost& cost, const Communicator& ranks);
 
 }  // namespace whence

@@ -10,8 +10,10 @@
 //   rate       [T, n]   float64 learning rate of each player
 //   batch_crc  [T]      int32   CRC-32 of a step's batch and rate rows
 //   instance_id[N]      int64   id in the data source of each position
-//   state      [2, P], state_step [2], state_crc [2]: where to go on after an interruption, when params
-//   cannot say committed  [1]      int64   steps safely on disk; T when finished
+//   committed  [1]      int64   steps safely on disk; T when finished
+//   state      [2, P], state_step [2], state_crc [2]: theta of the committed step, in one of two places,
+//   where
+//              params does not have it; step 0 and zeros when finished
 // Latents are regenerated from their stream. While training goes on the file is called trajectory.h5.part.
 
 #include <cstdint>
@@ -57,6 +59,9 @@ class TrajectoryWriter {
 
   /// Step t as taken from theta [P]. Collective, in order of t.
   void record(std::int64_t t, const at::Tensor& params, const at::Tensor& batch, const at::Tensor& rates);
+  /// Leaves off before step t, which is neither recorded nor taken: commits everything up to there and closes
+  /// the file, for the next TrajectoryWriter to go on from. Collective.
+  void suspend(std::int64_t t, const at::Tensor& params);
   /// The end of the run: commits everything and gives the file its name. Collective.
   void finish(const at::Tensor& params);
 
@@ -67,6 +72,8 @@ class TrajectoryWriter {
   void write_block(std::int64_t end, const at::Tensor& params);
   void write_rows();
   void commit_pending();
+  void write_state(std::int64_t slot, std::int64_t step, const at::Tensor& params);
+  void close();
 
   std::string path_;
   TrajectoryPlan plan_;
@@ -80,7 +87,8 @@ class TrajectoryWriter {
 
   std::int64_t block_begin_ = 0, pending_commit_ = -1;
   std::size_t next_row_ = 0;
-  std::vector<at::Tensor> rows_;             // this rank's slices not yet written
+  std::int64_t free_slot_ = 0;    // of the two states: the one that the committed step does not need
+  std::vector<at::Tensor> rows_;  // this rank's slices not yet written
   std::vector<at::Tensor> batches_, rates_;  // of the block's steps, kept by rank 0
   std::future<int> flush_;
 };
