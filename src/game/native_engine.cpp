@@ -9,9 +9,9 @@
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
+#include "whence/game/native/threads.h"
 
 #include "native/adversarial_step.h"
-#include "native/threads.h"
 
 namespace whence {
 namespace {

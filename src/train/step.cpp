@@ -30,6 +30,15 @@ bool finite(const Float* values, std::int64_t count, Bits exponent) {
   return !bad;
 }
 
+// One pass over memory: the replicas of a block do not fit a processor's second-level cache, and a temporary
+// of their size would cost more than the arithmetic.
+template <typename Float>
+void take_off(Float* params, const Float* gradient, const Float* rates, std::int64_t rows,
+              std::int64_t width) {
+  for (std::int64_t row = 0; row < rows; ++row, params += width, gradient += width)
+    for (std::int64_t i = 0; i < width; ++i) params[i] -= gradient[i] * rates[i];
+}
+
 }  // namespace
 
 at::Tensor training_latents(std::uint64_t seed, std::int64_t t, Range rows, std::int64_t width,
@@ -51,7 +60,15 @@ Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t
 }
 
 void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rates) {
-  params.sub_(gradient * rates);
+  TORCH_CHECK(params.is_contiguous() && gradient.is_contiguous() && rates.is_contiguous() &&
+                  params.sizes() == gradient.sizes() && params.size(1) == rates.size(0),
+              "move: params and gradient [R, P] and rates [P] must fit together");
+  if (params.scalar_type() == at::kFloat)
+    take_off(params.data_ptr<float>(), gradient.data_ptr<float>(), rates.data_ptr<float>(), params.size(0),
+             params.size(1));
+  else
+    take_off(params.data_ptr<double>(), gradient.data_ptr<double>(), rates.data_ptr<double>(), params.size(0),
+             params.size(1));
 }
 
 bool all_finite(const at::Tensor& values) {

@@ -9,6 +9,7 @@
 #include "whence/core/error.h"
 #include "whence/core/random.h"
 #include "whence/influence/counterfactual.h"
+#include "whence/metric/metric.h"
 #include "whence/train/step.h"
 
 #include "one_by_one.h"
@@ -24,6 +25,7 @@ struct TraceCase {
 constexpr TraceCase trace_cases[] = {{1, "0"}, {1, "1e-3"}, {8, "0"}, {8, "1e-3"}};
 constexpr std::int64_t replica_counts[] = {1, 32, 200};
 constexpr std::int64_t replayed_steps = 5;
+constexpr std::int64_t held_out_counts[] = {1000, 10000};
 
 // A step in the middle of the epoch.
 std::int64_t middle(const TrainedEpoch& epoch) { return epoch.steps() / 2; }
@@ -82,6 +84,18 @@ void replica_steps(benchmark::State& state, const TrainedEpoch& epoch, std::int6
   state.counters["units"] = static_cast<double>(replayed_steps * replicas);
 }
 
+// ALL of one replica, as a counterfactual ends with it: N'^2 kernels.
+void metric_value(benchmark::State& state, const TrainedEpoch& epoch, std::int64_t held_out) {
+  const at::Tensor points = at::empty({held_out, 2}, at::kDouble);
+  RandomStream(2, Purpose::targets).normal(0, points.data_ptr<double>(), points.numel());
+  const Validation validation{points,
+                              validation_latents(3, held_out, epoch.game().latent_size(), at::kDouble)};
+  const auto metric = make_metrics({"all"}, epoch.parts().game, validation).front();
+  const at::Tensor params = epoch.params(middle(epoch)).unsqueeze(0);
+  for (auto _ : state) benchmark::DoNotOptimize(metric->value(params));
+  state.counters["units"] = 1;
+}
+
 std::string name_of(const std::string& what, TraceCase which) {
   return fmt::format("{}/queries:{}/kink:{}", what, which.queries, which.kink_width);
 }
@@ -122,6 +136,9 @@ void register_steps(const TrainedEpoch& epoch) {
   for (const std::int64_t replicas : replica_counts)
     add(fmt::format("replicas:{}", replicas),
         [&epoch, replicas](benchmark::State& state) { replica_steps(state, epoch, replicas); });
+  for (const std::int64_t held_out : held_out_counts)
+    add(fmt::format("all:{}", held_out),
+        [&epoch, held_out](benchmark::State& state) { metric_value(state, epoch, held_out); });
 }
 
 }  // namespace whence::bench

@@ -1,4 +1,5 @@
 // The kernels' exp, log1p, softplus, sigmoid and tanh against long double, for every compiled variant.
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
@@ -89,6 +90,44 @@ TYPED_TEST(VectorFunctions, AreWithinAFewUnitsInTheLastPlaceEverywhere) {
     EXPECT_LT(worst<T>(
                   kernels->tanh, [](long double x) { return std::tanh(x); }, -30, 30),
               4);
+  }
+}
+
+// log2 of sum_i 2^x[i] for one column, in long double.
+template <typename T>
+long double log2_of_sum(const std::vector<T>& x) {
+  const long double largest = *std::max_element(x.begin(), x.end());
+  long double sum = 0;
+  for (const T one : x) sum += std::exp2(static_cast<long double>(one) - largest);
+  return largest + std::log2(sum);
+}
+
+// Columns that rise by thousands a row, fall, stay near one value; one row and several rows at once.
+TYPED_TEST(VectorFunctions, PowersOfTwoAddUpWithoutOverflowOrUnderflow) {
+  using T = TypeParam;
+  const std::size_t rows = 13;
+  std::mt19937_64 bits(2);
+  std::uniform_real_distribution<double> uniform(-3, 3);
+  for (const Kernels<T>* kernels : available_kernels<T>()) {
+    SCOPED_TRACE(kernels->name);
+    const std::size_t columns = 3 * kernels->lanes, stride = 4 * kernels->lanes;
+    std::vector<T> x(rows * stride), largest(columns, -T(1e30)), sum(columns, 0);
+    const double slopes[] = {0, 2500, -2500, 20, -20};
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t b = 0; b < columns; ++b)
+        x[i * stride + b] = static_cast<T>(uniform(bits) + slopes[b % 5] * static_cast<double>(i));
+    for (std::size_t row = 0, count = 1; row < rows;
+         row += count, count = std::min<std::size_t>(5, rows - row))
+      kernels->add_powers(count, columns, static_cast<std::ptrdiff_t>(stride), x.data() + row * stride,
+                          largest.data(), sum.data());
+    for (std::size_t b = 0; b < columns; ++b) {
+      std::vector<T> column;
+      for (std::size_t i = 0; i < rows; ++i) column.push_back(x[i * stride + b]);
+      EXPECT_EQ(largest[b], *std::max_element(column.begin(), column.end()));
+      const long double actual = largest[b] + std::log2(static_cast<long double>(sum[b]));
+      EXPECT_NEAR(static_cast<double>(actual - log2_of_sum(column)), 0,
+                  10 * std::numeric_limits<T>::epsilon());
+    }
   }
 }
 

@@ -48,7 +48,7 @@ TEST(KernelLogDensity, EqualsSciPys) {
   for (const test::KernelCase& c : test::kernel_cases) {
     const at::Tensor points = congruential(c.points, c.width, 1, c.scale) + c.shift;
     const at::Tensor centres = congruential(c.centres, c.width, 2, c.scale) + c.shift;
-    const at::Tensor density = kernel_log_density(points, centres);
+    const at::Tensor density = KernelDensity(points).log_density(centres);
     EXPECT_NEAR(density[0].item<double>(), c.first, 1e-12 * std::abs(c.first));
     EXPECT_NEAR(density.mean().item<double>(), c.mean, 1e-12 * std::abs(c.mean));
   }

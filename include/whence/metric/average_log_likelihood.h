@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "whence/metric/kernel_density.h"
 #include "whence/metric/metric.h"
 
 namespace whence {
@@ -20,10 +21,8 @@ class AverageLogLikelihood : public Metric {
 
  private:
   std::shared_ptr<const AdversarialGame> game_;
-  at::Tensor held_out_, latents_;  // float64, the game's dtype
+  KernelDensity density_;  // at the held-out points
+  at::Tensor latents_;
 };
-
-/// The Gaussian kernel log density at points [n, d] with centres [m, d]: logsumexp over centres, [n] float64.
-at::Tensor kernel_log_density(const at::Tensor& points, const at::Tensor& centres);
 
 }  // namespace whence

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "arrays.h"
+#include "whence/game/native/arrays.h"
 
 namespace whence::native {
 

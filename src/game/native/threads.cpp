@@ -1,5 +1,5 @@
 // Compiled with OpenMP, without which at::parallel_for is a plain loop.
-#include "threads.h"
+#include "whence/game/native/threads.h"
 
 #include <ATen/Parallel.h>
 

@@ -11,6 +11,7 @@ struct Number<double> {
   typedef Bits Mask __attribute__((vector_size(WHENCE_VECTOR_BYTES)));
   static constexpr int mantissa = 52, exponent_bias = 1023, exp_terms = 13, log_terms = 11;
   static constexpr double exp_above = 710, exp_below = -746;  // e^x is infinite, 0 beyond
+  static constexpr double least_power = -1020;                // 2^x is a normal number from here on
   static constexpr double shifter = 0x1.8p52;                 // x + shifter: x rounded to an integer
   // ln 2 in two parts; products of the first with an exponent are exact.
   static constexpr double ln2_high = 0x1.62e42fefap-1, ln2_low = 0x1.cf79abc9e3b398p-40;
@@ -24,6 +25,7 @@ struct Number<float> {
   typedef Bits Mask __attribute__((vector_size(WHENCE_VECTOR_BYTES)));
   static constexpr int mantissa = 23, exponent_bias = 127, exp_terms = 8, log_terms = 5;
   static constexpr float exp_above = 89, exp_below = -104;
+  static constexpr float least_power = -124;
   static constexpr float shifter = 0x1.8p23f;
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
   static constexpr Bits root_half = 0x3f3504f3, absolute = 0x7fffffff;
@@ -123,6 +125,34 @@ template <typename T>
 WHENCE_INLINE Vector<T> exp_of(Vector<T> x) {
   const Exponential<T> e = exponential<T>(x);
   return (e.p + 1) * e.scale * e.other_scale;
+}
+
+// 2^x for x <= 0, as (1 + p, 2^n) with n = x rounded; below 2^least_power it stays there.
+template <typename T>
+struct Power {
+  Vector<T> mantissa, scale;
+};
+
+template <typename T>
+WHENCE_INLINE Power<T> power_of_two_below_one(Vector<T> x) {
+  using N = Number<T>;
+  // 2^r on [-1/2, 1/2], interpolated at Chebyshev's nodes of degree 10: relative error 3.2e-16.
+  constexpr double coefficients[] = {0x1p+0,
+                                     0x1.62e42fefa3a19p-1,
+                                     0x1.ebfbdff82c598p-3,
+                                     0x1.c6b08d703ce49p-5,
+                                     0x1.3b2ab6fba1ddap-7,
+                                     0x1.5d87fe9d7a584p-10,
+                                     0x1.430913096fd9fp-13,
+                                     0x1.ffcb54062e698p-17,
+                                     0x1.62bfd47773353p-20,
+                                     0x1.b675bca4eeebbp-24,
+                                     0x1.e6063f7217bc6p-28};
+  x = x < N::least_power ? all<T>(N::least_power) : x;
+  const Vector<T> shifted = x + N::shifter, r = x - (shifted - N::shifter);
+  Vector<T> series = all<T>(T(coefficients[10]));
+  repeat<10>([&](auto i) WHENCE_LAMBDA { series = series * r + T(coefficients[9 - i]); });
+  return {series, power_of_two<T>(shifted)};
 }
 
 // log(1 + y) = n ln 2 + log(1 + f) + c, with 1 + y rounded to u = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2),

@@ -81,6 +81,12 @@ struct Kernels {
   void (*curvature)(Activation, std::size_t count, const T* value, const T* input, T kink_width, T* adjoint);
   /// y[i] += factor * x[i].
   void (*add)(std::size_t count, T factor, const T* x, T* y);
+  /// Sums of powers of two that neither overflow nor underflow as a whole: sum[b] 2^largest[b] gains
+  /// sum_i 2^x[i][b], x [rows][columns]; largest[b] becomes the largest exponent so far. To begin with, sum
+  /// is 0 and largest any finite number below all x. A NaN in a column makes its sum NaN. Columns: a multiple
+  /// of lanes.
+  void (*add_powers)(std::size_t rows, std::size_t columns, std::ptrdiff_t stride, const T* x, T* largest,
+                     T* sum);
   /// y[i] = f(x[i]) for any count and any x, infinities and NaN included; x and y may be the same.
   void (*exp)(std::size_t count, const T* x, T* y);
   void (*log1p)(std::size_t count, const T* x, T* y);
