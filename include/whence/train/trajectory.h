@@ -80,7 +80,8 @@ class TrajectoryWriter {
 
   std::int64_t block_begin_ = 0, pending_commit_ = -1;
   std::size_t next_row_ = 0;
-  std::vector<at::Tensor> rows_;             // this rank's slices not yet written
+  at::Tensor rows_;                          // [block + 1, slice], this rank's slices not yet written
+  std::vector<std::uint64_t> row_crcs_;      // of those
   std::vector<at::Tensor> batches_, rates_;  // of the block's steps, kept by rank 0
   std::future<int> flush_;
 };
