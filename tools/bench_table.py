@@ -96,6 +96,13 @@ def print_steps(times):
                 seconds / times["replicas:1"], "replica-step alone")
 
 
+def print_metrics(times):
+    for name, seconds in times.items():
+        if name.startswith("all:"):
+            row(f"ALL of one replica, N' = {int(name.split(':')[1]):,}", seconds, seconds / times["train/step"],
+                "training step")
+
+
 def print_training_cost(program, folder, engine, quick):
     epochs, pairs = (3, 3) if quick else (20, 5)
     cost = json.loads(run(mpirun(2, [program, "--training-cost", folder, str(epochs), str(pairs), engine])))
@@ -134,6 +141,30 @@ def print_jobs(program, folder, quick):
         row(f"{name}{size}, 2 ranks (wall)", statistics.median(walls[2]), speed_up(walls), reference)
 
 
+QUICKSTART = {
+    "train": ["train", "--quiet", "--out"],
+    "influence": ["influence", "--quiet", "--epochs-back", "1,5,10", "--kink-width", "0,1e-3", "--run"],
+    "counterfactual": ["counterfactual", "--quiet", "--epochs-back", "1,5,10", "--run"],
+}
+
+
+def print_quickstart(program, folder, quick):
+    """The quickstart's jobs by either engine, whole processes on 2 ranks."""
+    totals = {}
+    for engine in ("torch", "native"):
+        run_folder = os.path.join(folder, f"quickstart-{engine}")
+        seconds = {}
+        for job, options in QUICKSTART.items():
+            more = ["--engine", engine] if job == "train" else []
+            if quick:
+                more += {"train": ["--epochs", "10"], "counterfactual": ["--targets", "8"]}.get(job, [])
+            seconds[job] = seconds_of(mpirun(2, [program] + options + [run_folder] + more))
+        totals[engine] = sum(seconds.values())
+        parts = ", ".join(f"{job} {value:.1f} s" for job, value in seconds.items())
+        row(f"quickstart's jobs, engine {engine}, 2 ranks (wall): {parts}", totals[engine],
+            totals["torch"] / totals[engine], "times faster than torch")
+
+
 def cpu_model():
     with open("/proc/cpuinfo") as file:
         for line in file:
@@ -160,11 +191,13 @@ def main():
     context, times = run_steps(bench, arguments.quick)
     print("| what | time | ratio | to what |\n|---|---|---|---|")
     print_steps(times)
+    print_metrics(times)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         device, mount, kind = file_system(folder)
         for engine in ("torch", "native"):
             print_training_cost(bench, folder, engine, arguments.quick)
         print_jobs(whence, folder, arguments.quick)
+        print_quickstart(whence, folder, arguments.quick)
     print(f"\n{cpu_model()}, {os.cpu_count()} cores, {context['compiler']}, LibTorch {context['libtorch']}, "
           f"whence {context['whence']}, {datetime.date.today()}. Load when it started {load:.1f}, when it ended "
           f"{os.getloadavg()[0]:.1f}. Temporary folder: {kind} on {device} ({mount}).\n"

