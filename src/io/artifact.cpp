@@ -117,6 +117,14 @@ void reserve_on_disk(const std::string& path) {
     fail("{}: the disk has no room for its {} bytes ({})", path, status.st_size, std::strerror(code));
 }
 
+void remove_mpi_locks(const std::string& path) {
+  fs::remove(path + ".locktest.0");
+  const std::string begin = fs::path(path).filename().string() + "-";
+  for (const auto& entry : fs::directory_iterator(folder_of(path)))
+    if (entry.path().extension() == ".lock" && entry.path().filename().string().rfind(begin, 0) == 0)
+      fs::remove(entry.path());
+}
+
 RunLock::RunLock(const std::string& folder) {
   const std::string path = folder + "/.lock";
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -42,6 +42,9 @@ std::string read_text(const std::string& path);
 /// the start and not in the middle; Error naming the file and the need.
 void reserve_on_disk(const std::string& path);
 
+/// Deletes what MPI-IO leaves beside a file it wrote: lock files, which stay when a job is killed.
+void remove_mpi_locks(const std::string& path);
+
 /// Holds RUN/.lock for the life of the object: a second writer to the same run folder is refused. The kernel
 /// drops the lock when the process ends, however it ends.
 class RunLock {
