@@ -13,7 +13,6 @@ read_pipeline train influence cleanse -- "$@"
 
 elements=$(elements_of_seeds "$seeds")
 begin_pipeline "$elements"
-check_training "$elements"
 options_of train && submit_stage train '' "${options[@]}"
 options_of influence && submit_stage influence train "${options[@]}"
 options_of cleanse && submit_stage cleanse influence "${options[@]}"

@@ -104,7 +104,7 @@ count() { # count OPTION VALUE: a whole number of at least 1, or the end
   [[ $2 =~ ^[1-9][0-9]*$ ]] || refuse "$1: '$2' is not a whole number of at least 1"
 }
 
-# begin_pipeline LINES: of the list of elements. Makes OUT, and finds out what is in the queue.
+# begin_pipeline LINES: of the list of elements. Refuses what is wrong, makes OUT, and finds out what is in the queue.
 begin_pipeline() {
   [ -n "$out" ] || refuse "--out: a folder for the runs is required"
   [ -x "$WHENCE" ] || refuse "$WHENCE: no such program (WHENCE in site.conf says where it is)"
@@ -115,6 +115,7 @@ begin_pipeline() {
   out=$(realpath -m "$out")
   [[ ! $out =~ [[:space:],:] ]] || refuse "--out: $out has a space, a comma or a colon, which sbatch cannot pass on"
   local lines=$1
+  check_training "$lines"
   list=$out/slurm/elements-$(cksum <<<"$lines" | cut -d' ' -f1)
   mapfile -t names < <(cut -f1 <<<"$lines")
   [ -n "$dry_run" ] || { mkdir -p "$out/slurm/log" && printf '%s\n' "$lines" >"$list"; }
@@ -245,8 +246,9 @@ run_whence() {
   wait_for_orphans "$@"
   local launcher=(mpirun)
   [ "$LAUNCHER" = mpirun ] || launcher=(srun --mpi=pmix)
-  # SIGTERM to a whole job also reaches mpirun, which then gives its ranks this long (its default is one second).
-  export OMPI_MCA_odls_base_sigkill_timeout=15
+  # SIGTERM to a whole job also reaches mpirun, which then gives its ranks one second, or this long. It sleeps that long
+  # twice, also when ranks have left: 5 keeps the whole within 20 s.
+  export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-5}
   local code=0 before=0 asked=0 pid
   "${launcher[@]}" "${LAUNCHER_OPTIONS[@]}" "$WHENCE" "$@" &
   pid=$!
@@ -273,9 +275,11 @@ requeue() {
 
 # After a node was lost, what ran there may still hold the run folder.
 wait_for_orphans() {
-  local lock=${run:-}
-  [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ -n "$lock" ] && [ -e "$lock/.lock" ] || return 0
-  flock --wait 600 "$lock/.lock" true || echo "--- $lock is still in use by another job"
+  local lock
+  [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ -n "${run:-}" ] || return 0
+  for lock in "$run/.lock" "$run/.lock.$stage"; do
+    [ ! -e "$lock" ] || flock --wait 600 "$lock" true || echo "--- $run is still in use by another job"
+  done
 }
 
 # missing_results STAGES...: a line for each element that lacks a stage's result, with the reason from its log.

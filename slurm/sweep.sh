@@ -15,7 +15,6 @@ read_pipeline train influence counterfactual -- "$@"
 
 elements=$("$PYTHON" "$WHENCE_SLURM/../tools/sweep_table.py" "$grid" --list) || exit 2
 begin_pipeline "$elements"
-check_training "$elements"
 stages=(train)
 options_of train && submit_stage train '' "${options[@]}"
 for stage in influence counterfactual; do

@@ -11,7 +11,6 @@ read_pipeline train tracin -- "$@"
 
 elements=$(elements_of_seeds "$seeds")
 begin_pipeline "$elements"
-check_training "$elements"
 options_of train && submit_stage train '' "${options[@]}"
 options_of tracin && submit_stage tracin train "${options[@]}"
 end_pipeline 'seed*/tracin.h5'

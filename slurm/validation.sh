@@ -33,7 +33,6 @@ done
 
 elements=$(elements_of_seeds "$seeds")
 begin_pipeline "$elements"
-check_training "$elements"
 options_of train && submit_stage train '' "${options[@]}"
 options_of influence && submit_stage influence train "${options[@]}"
 options_of counterfactual && submit_stage counterfactual train "${options[@]}"
