@@ -79,7 +79,7 @@ void run_counterfactual(const Options& options, const Communicator& world) {
                              human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
 
   std::unique_ptr<RunLock> lock;
-  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder()); });
+  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "counterfactual"); });
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), block_count));

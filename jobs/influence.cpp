@@ -85,7 +85,7 @@ void run_influence(const Options& options, const Communicator& world) {
   if (done) return log.say(result + ": already there");
 
   std::unique_ptr<RunLock> lock;
-  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder()); });
+  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "influence"); });
   const at::Tensor end = run->params(run->steps());
   std::vector<at::Tensor> queries, values;
   for (const auto& metric : metrics) {

@@ -19,7 +19,8 @@ namespace {
 // What an earlier job may have left before it could write run.cfg.
 bool only_beginnings(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().filename() != ".lock" && entry.path().extension() != ".new") return false;
+    if (entry.path().filename().string().rfind(".lock", 0) != 0 && entry.path().extension() != ".new")
+      return false;
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 #include "whence/influence/files.h"
+#include "whence/io/summary.h"
 #include "whence/stats/agreement.h"
 
 #include "job.h"
@@ -115,8 +116,11 @@ OptionTable validate_options() {
 }
 
 void run_validate(const Options& options, const Communicator& world) {
+  const Stopwatch watch;
+  const auto folders = options.texts("run");
+  std::filesystem::path result;
+  std::int64_t bytes = 0;
   world.on_root([&] {
-    const auto folders = options.texts("run");
     if (folders.empty()) refuse("the option '--run' is required");
     const auto critical = static_cast<std::size_t>(options.integer("critical", 1));
     std::map<RowKey, RowRuns> rows;
@@ -130,11 +134,14 @@ void run_validate(const Options& options, const Communicator& world) {
                               {"git_sha", git_sha()}};
     const std::filesystem::path first = std::filesystem::absolute(folders.front() + "/.").parent_path();
     const auto place = folders.size() == 1 ? first : first.parent_path();
-    const std::string out =
-        options.text("out").empty() ? (place / "validation.json").string() : options.text("out");
-    write_text(out, json.dump(2) + "\n");
+    result = options.text("out").empty() ? place / "validation.json"
+                                         : std::filesystem::absolute(options.text("out"));
+    write_text(result.string(), json.dump(2) + "\n");
+    bytes = static_cast<std::int64_t>(std::filesystem::file_size(result));
     print(world, table(json["rows"]));
   });
+  record_cost(result.parent_path().string(),
+              {"validate", watch.seconds(), static_cast<std::int64_t>(folders.size()), "runs", bytes}, world);
 }
 
 }  // namespace whence

@@ -24,10 +24,16 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
+// Between nodes that are joined by TCP alone, Open MPI 4 has one-sided operations only in its component
+// pt2pt, which Debian's configuration switches off (it says osc = ^ucx,pt2pt). What users set themselves
+// stays.
+void allow_windows_over_tcp() { setenv("OMPI_MCA_osc", "^ucx", 0); }
+
 }  // namespace
 
 Session::Session(int threads) {
   keep_freed_memory();
+  allow_windows_over_tcp();
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
   use_threads(threads);

@@ -102,7 +102,7 @@ at::Tensor BlockStore::close_and_read() {
 void BlockStore::remove() {
   ranks_.on_root([&] {
     fs::remove(part_);
-    fs::remove(part_ + ".locktest.0");
+    remove_mpi_locks(part_);
   });
 }
 

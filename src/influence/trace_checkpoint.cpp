@@ -67,7 +67,7 @@ void TraceCheckpoint::save(const TraceBack& sweep) const {
   ranks_.on_root([&] {
     flush_to_disk(fresh);
     rename_durably(fresh, part_);
-    fs::remove(fresh + ".locktest.0");
+    remove_mpi_locks(fresh);
   });
 }
 

@@ -117,11 +117,20 @@ void reserve_on_disk(const std::string& path) {
     fail("{}: the disk has no room for its {} bytes ({})", path, status.st_size, std::strerror(code));
 }
 
-RunLock::RunLock(const std::string& folder) {
-  const std::string path = folder + "/.lock";
+void remove_mpi_locks(const std::string& path) {
+  fs::remove(path + ".locktest.0");
+  const std::string begin = fs::path(path).filename().string() + "-";
+  for (const auto& entry : fs::directory_iterator(folder_of(path)))
+    if (entry.path().extension() == ".lock" && entry.path().filename().string().rfind(begin, 0) == 0)
+      fs::remove(entry.path());
+}
+
+RunLock::RunLock(const std::string& folder, const std::string& result, Busy busy) {
+  const std::string path = folder + "/.lock" + (result.empty() ? "" : "." + result);
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("{}: cannot open it ({})", path, reason());
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  const int mode = busy == Busy::wait ? LOCK_EX : LOCK_EX | LOCK_NB;
+  if (::flock(descriptor_, mode) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
     fail("{}: another job is writing into this run folder", folder);
   }

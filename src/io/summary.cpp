@@ -60,6 +60,7 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
   std::string line;
   ranks.on_root([&] {
     const std::string path = folder + "/summary.json";
+    const RunLock turn(folder, "summary", RunLock::Busy::wait);
     nlohmann::json all = nlohmann::json::object();
     if (std::filesystem::exists(path)) all = nlohmann::json::parse(read_text(path), nullptr, false);
     if (!all.is_object()) all = nlohmann::json::object();

@@ -237,7 +237,7 @@ void TrajectoryWriter::finish(const at::Tensor& theta) {
   ranks_.on_root([&] {
     flush_to_disk(path_ + ".part");
     rename_durably(path_ + ".part", path_);
-    for (const char* suffix : {".part.locktest.0", ".new.locktest.0"}) fs::remove(path_ + suffix);
+    for (const char* suffix : {".part", ".new"}) remove_mpi_locks(path_ + suffix);
   });
 }
 

@@ -42,11 +42,16 @@ std::string read_text(const std::string& path);
 /// the start and not in the middle; Error naming the file and the need.
 void reserve_on_disk(const std::string& path);
 
-/// Holds RUN/.lock for the life of the object: a second writer to the same run folder is refused. The kernel
-/// drops the lock when the process ends, however it ends.
+/// Deletes what MPI-IO leaves beside a file it wrote: lock files, which stay when a job is killed.
+void remove_mpi_locks(const std::string& path);
+
+/// Holds RUN/.lock, or RUN/.lock.RESULT, for the life of the object: a second job that writes the same result
+/// is refused, or waits for its turn, while jobs with different results work on one run side by side. The
+/// kernel drops the lock when the process ends, however it ends.
 class RunLock {
  public:
-  explicit RunLock(const std::string& folder);
+  enum class Busy { refuse, wait };
+  explicit RunLock(const std::string& folder, const std::string& result = "", Busy busy = Busy::refuse);
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;

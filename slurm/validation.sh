@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The validation of estimates against retraining, over many seeds: trains a run for each seed, estimates influences,
+# retrains counterfactuals, and compares the two over all seeds. Each seed goes on to its next job by itself.
+#
+#   slurm/validation.sh --out runs/validation --seeds 10 --epochs-back 1,5,10,20,50 --targets 200 [options of train]
+#
+# --metric and --epochs-back go to influence and counterfactual, --kink-width and --grid to influence, --targets and
+# --replicas to counterfactual, --critical to validate, --ranks, --nodes, --time (of each job) and --at-once (seeds at
+# a time) to SLURM, all others to train. --dry-run prints the sbatch lines. Settings of the cluster: slurm/site.conf.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+seeds=10
+validate=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) usage && exit ;;
+    --dry-run) dry_run=yes && shift && continue ;;
+    --*) [ $# -ge 2 ] || refuse "$1: a value is missing" ;;
+    *) refuse "'$1': options begin with --" ;;
+  esac
+  case $1 in
+    --seeds) count "$1" "$2" && seeds=$2 ;;
+    --seed) refuse "--seed: --seeds N trains seeds 0 to N-1" ;;
+    --metric | --epochs-back) sections -- influence "$1" "$2" -- counterfactual "$1" "$2" ;;
+    --kink-width | --grid) sections -- influence "$1" "$2" ;;
+    --targets | --replicas) sections -- counterfactual "$1" "$2" ;;
+    --critical) validate+=("$1" "$2") ;;
+    *) common_option "$1" "$2" || sections -- train "$1" "$2" ;;
+  esac
+  shift 2
+done
+
+elements=$(elements_of_seeds "$seeds")
+begin_pipeline "$elements"
+options_of train && submit_stage train '' "${options[@]}"
+options_of influence && submit_stage influence train "${options[@]}"
+options_of counterfactual && submit_stage counterfactual train "${options[@]}"
+submit_table validate validation.json "${validate[@]}"
+end_pipeline validation.txt

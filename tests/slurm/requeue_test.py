@@ -1,0 +1,89 @@
+"""Jobs that SLURM interrupts, requeues or loses a node of go on where they were, to the same bytes."""
+
+import os
+
+from slurm_support import SlurmTest
+from support import main, read_json, tiny
+
+STEPS, PER_EPOCH = 3000, 100
+TRAIN = tiny(instances=2000, epochs=STEPS // PER_EPOCH, batch=20, engine="torch", record="every:7")
+BACK = ("--metric", "all", "--epochs-back", "10")
+TARGETS = ("--targets", "60", "--replicas", "30")
+
+
+class Requeue(SlurmTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.reference = cls.train("reference", "--seed", "0", *TRAIN, ranks=2)
+
+    def test_interrupted_jobs_end_in_the_same_bytes(self):
+        out = self.path("interrupted")
+        ids, said = self.submit("validation.sh", "--out", out, "--seeds", "1", *BACK, *TARGETS, *TRAIN)
+        run = os.path.join(out, "seed0")
+        part, job = os.path.join(run, "trajectory.h5.part"), ids["train"] + "_0"
+        # Three times: as --signal=B:USR1@60 does before the time is up, to one rank's node alone, as preemption does.
+        for number, how in enumerate((("--signal=USR1", "--batch"), ("--signal=USR1", "--full"), ("--signal=TERM", "--full"))):
+            self.wait_for_progress(part, "committed", STEPS * (number + 1) // 5)
+            self.interrupt(job, *how)
+        self.cluster.wait_for("training to end", lambda: self.state(job)[0] == "COMPLETED", 90)
+        self.assertEqual(self.state(job)[1], 3)
+        self.check(run, "train", "steps", STEPS, 4, self.reference, "trajectory.h5")
+
+        self.cluster.wait_for("counterfactuals", lambda: self.state(ids["counterfactual"] + "_0")[0] == "RUNNING", 60)
+        job = ids["counterfactual"] + "_0"
+        self.wait_for_log(out, "seed0.counterfactual.log", "blocks of counterfactuals")
+        self.interrupt(job, "--signal=USR1", "--batch")
+        self.cluster.wait_until_empty(150)
+        self.run_fine("influence", "--run", self.reference, *BACK, ranks=2)
+        self.run_fine("counterfactual", "--run", self.reference, *BACK, *TARGETS, ranks=2)
+        steps = read_json(os.path.join(self.reference, "summary.json"))["counterfactual"]["replica_steps"]
+        self.check(run, "counterfactual", "replica_steps", steps, 2, self.reference, "counterfactual.h5")
+        self.check(run, "influence", "steps", 1000, 1, self.reference, "influence.h5")
+        self.assertEqual([name for name in os.listdir(run) if ".part" in name or ".new" in name], [])
+        self.assertTrue(os.path.exists(os.path.join(out, "validation.json")))
+
+    def check(self, run, job, unit, units, starts, reference, name):
+        """The same bytes as without interruption, and no step computed twice."""
+        self.assert_same_runs(run, reference, name)
+        entry = read_json(os.path.join(run, "summary.json"))[job]
+        self.assertEqual((entry[unit], entry["starts"], entry["finished"]), (units, starts, True))
+
+    def wait_for_log(self, out, name, words):
+        def said():
+            try:
+                return words in self.log(out, name)
+            except OSError:
+                return False
+        self.cluster.wait_for("%s in %s" % (words, name), said, 40)
+
+    def test_a_node_is_drained_and_another_lost_in_the_middle(self):
+        out = self.path("lost")
+        ids, said = self.submit("sweep.sh", self.grid(), "--out", out, "--", "train", *TRAIN)
+        job, run = ids["train"] + "_0", os.path.join(out, "seed=0")
+        self.wait_for_progress(os.path.join(run, "trajectory.h5.part"), "committed", STEPS // 5)
+        self.cluster.call("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=test")
+        self.cluster.kill_node("n2")
+        self.cluster.wait_for("the job to notice", lambda: self.state(job)[0] != "RUNNING", 60)
+        self.assertFalse(os.path.exists(os.path.join(run, "trajectory.h5")))
+        self.assertEqual(self.state(job)[0], "PENDING", "requeued, and waits for nodes")
+        self.cluster.start_node("n2")
+        for node in ("n1", "n2"):
+            self.cluster.wait_for(node + " to be at rest", lambda: self.cluster.states()[node] in (
+                "drained", "down", "idle"), 30)
+            if self.cluster.states()[node] != "idle":
+                self.cluster.call("scontrol", "update", "NodeName=" + node, "State=RESUME")
+        self.cluster.wait_until_empty(120)
+        self.assertEqual(self.state(job), ("COMPLETED", 1))
+        self.assert_same_runs(run, self.reference, "trajectory.h5")
+        self.assertIn("going on from step", self.log(out, "seed=0.train.log"))
+
+    def grid(self):
+        path = self.path("grid.csv")
+        with open(path, "w") as file:
+            file.write("seed\n0\n")
+        return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What the tests on a real SLURM share: a cluster, pipelines on it, and the same jobs without it."""
+
+import os
+import re
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jobs"))
+
+from cluster import Cluster, missing_programs
+from support import SOURCE, WHENCE, ProgramTest, arrays
+
+SCRIPTS = os.path.join(SOURCE, "slurm")
+SITE = """source {scripts}/site.conf
+WHENCE={whence}
+NODES=2
+RANKS=2
+TIME=00:05:00
+"""
+
+
+class SlurmTest(ProgramTest):
+    """The tests of a class share a SLURM of two nodes that exists only for them."""
+
+    @classmethod
+    def setUpClass(cls):
+        missing = missing_programs()
+        if missing:
+            raise unittest.SkipTest("SLURM is not installed here: no %s (tools/setup installs it)" % ", ".join(missing))
+        if os.getuid() != 0:
+            raise unittest.SkipTest("slurmd runs jobs only as root")
+        super().setUpClass()
+        cls.cluster = Cluster(cpus=4)
+        cls.addClassCleanup(cls.cluster.stop)
+        cls.site = os.path.join(cls.place, "site.conf")
+        with open(cls.site, "w") as file:
+            file.write(SITE.format(scripts=SCRIPTS, whence=WHENCE))
+
+
+    def script(self, name, *arguments, check=True):
+        """Calls a script of slurm/."""
+        return self.cluster.call(os.path.join(SCRIPTS, name), *[str(a) for a in arguments], check=check, cwd=self.place,
+                                 env={"WHENCE_SITE": self.site})
+
+    def submit(self, name, *arguments):
+        """Calls a pipeline; stage -> id of the array it submitted, and what it printed."""
+        out = self.script(name, *arguments).stdout
+        return dict(re.findall(r"^(\w+) +job (\d+):", out, re.M)), out
+
+    def state(self, job):
+        """State and number of restarts of 'ARRAY_INDEX'."""
+        return self.cluster.jobs().get(job, ("", -1))
+
+    def wait_for_progress(self, path, name, least, seconds=60):
+        """Until an array of a file that is being written sums up to at least so much."""
+        def reached():
+            try:
+                return arrays(path)[name].sum() >= least
+            except (OSError, KeyError):
+                return False
+        self.cluster.wait_for("%s of %s to reach %s" % (name, path, least), reached, seconds)
+
+    def log(self, out, name):
+        with open(os.path.join(out, "slurm", "log", name), errors="replace") as file:
+            return file.read()
+
+    def interrupt(self, job, *how):
+        """Signals a running job, which must have left within 20 s, and waits until it runs again."""
+        restarts = self.state(job)[1]
+        self.cluster.call("scancel", *how, job)
+        begin = time.monotonic()
+        self.cluster.wait_for(job + " to leave", lambda: self.state(job)[0] != "RUNNING", 25)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.cluster.wait_for(job + " to run again", lambda: self.state(job) == ("RUNNING", restarts + 1), 60)
+
+    def tell_logs(self, out):
+        """All logs of a pipeline, for the message of a failing test."""
+        folder = os.path.join(out, "slurm", "log")
+        return "\n".join("--- %s\n%s" % (name, self.log(out, name)[-1500:]) for name in sorted(os.listdir(folder)))
+
+    def assert_same_runs(self, one, other, *files):
+        for name in files:
+            self.assertTrue(os.path.exists(os.path.join(one, name)), self.tell_logs(os.path.dirname(one)))
+            self.assert_same_bytes(os.path.join(one, name), os.path.join(other, name))
