@@ -21,7 +21,8 @@ namespace whence {
 OptionTable counterfactual_options() {
   OptionTable table("counterfactual");
   table.required("run", "run folder")
-      .add<std::string>("metric", "all", "metrics, comma between: all, disc-loss, gen-loss")
+      .add<std::string>("metric", "all",
+                        "metrics, comma between: all, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .add<std::string>("targets", "200",
                         "how many instances, chosen at random, or a file of ids, one a line")

@@ -35,7 +35,8 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
 OptionTable influence_options() {
   OptionTable table("influence");
   table.required("run", "run folder")
-      .add<std::string>("metric", "all", "metrics, comma between: all, disc-loss, gen-loss")
+      .add<std::string>("metric", "all",
+                        "metrics, comma between: all, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
       .add<std::string>(
           "kink-width", "1e-3",

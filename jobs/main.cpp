@@ -58,6 +58,8 @@ const std::vector<Job>& all_jobs() {
        run_counterfactual, ""},
       {"validate", "compare estimates with the ground truth, over one or several runs", validate_options,
        run_validate, ""},
+      {"tracin", "VAE-TracIn scores of every training instance, from checkpoints", tracin_options, run_tracin,
+       ""},
       {"density", "influence of instances in k-NN, kernel and mixture densities: formulas and exactly",
        density_options, run_density, ""},
       {"info", "say in words what a file holds", info_options, run_info, "file"},

@@ -5,6 +5,7 @@
 
 #include "whence/density/files.h"
 #include "whence/influence/files.h"
+#include "whence/influence/tracin_file.h"
 
 #include "job.h"
 
@@ -37,6 +38,12 @@ void run_verify(const Options& options, const Communicator& world) {
     if (const std::string path = folder + "/counterfactual.h5"; std::filesystem::exists(path)) {
       read_counterfactual(path, fingerprint);
       text += path + ": whole\n";
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      if (name.rfind("tracin", 0) != 0 || entry.path().extension() != ".h5") continue;
+      verify_tracin(entry.path().string(), fingerprint);
+      text += entry.path().string() + ": whole\n";
     }
     print(world, text);
   });

@@ -3,7 +3,10 @@
 #include <zlib.h>
 
 #include "whence/core/error.h"
+#include "whence/core/options.h"
 #include "whence/data/sources.h"
+
+#include "planted.h"
 
 namespace whence {
 namespace {
@@ -21,8 +24,8 @@ SourceName parse(const std::string& source) {
 
 [[noreturn]] void refuse_source(const std::string& source) {
   refuse(
-      "--data: '{}' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS] and "
-      "csv:FILE[,COLUMN]",
+      "--data: '{}' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], "
+      "cifar10:FILE[,FILE] and csv:FILE[,COLUMN]",
       source);
 }
 
@@ -45,6 +48,20 @@ DataSplit load_csv_place(const std::string& place, const DataOptions& options) {
   return load_csv(file, column, options);
 }
 
+DataSplit load_source(const DataOptions& options) {
+  const auto [kind, place] = parse(options.source);
+  if (kind == "cifar10" && !place.empty()) return load_cifar10(split_list("data", place), options);
+  if (options.image_size != 0) refuse("--image-size: only images of cifar10 are resized");
+  if (kind == "mnist" && !place.empty()) return load_mnist(place, options);
+  if (kind == "idx" && !place.empty()) return load_idx_place(place, options);
+  if (options.class_filter != every_class)
+    refuse("--class-filter: only mnist, idx and cifar10 are filtered by label");
+  if (options.source == "normal2d") return draw_normal2d(options);
+  if (options.source == "six-clusters") return draw_six_clusters(options);
+  if (kind == "csv" && !place.empty()) return load_csv_place(place, options);
+  refuse_source(options.source);
+}
+
 uLong crc_of(const at::Tensor& tensor, uLong crc) {
   const at::Tensor whole = tensor.contiguous();
   if (whole.nbytes() == 0) return crc;  // zlib would take the null pointer as a wish to start afresh
@@ -60,13 +77,10 @@ DataSplit load_data(const DataOptions& options) {
   if (options.dtype != at::kFloat && options.dtype != at::kDouble)
     refuse("--dtype is {}, but data is float32 or float64", c10::toString(options.dtype));
 
-  const auto [kind, place] = parse(options.source);
-  if (options.source == "normal2d") return draw_normal2d(options);
-  if (options.source == "six-clusters") return draw_six_clusters(options);
-  if (kind == "mnist" && !place.empty()) return load_mnist(place, options);
-  if (kind == "idx" && !place.empty()) return load_idx_place(place, options);
-  if (kind == "csv" && !place.empty()) return load_csv_place(place, options);
-  refuse_source(options.source);
+  DataSplit data = load_source(options);
+  plant(data, options);
+  take_out(data, options);
+  return data;
 }
 
 std::string fingerprint(const DataOptions& options, const DataSplit& data) {

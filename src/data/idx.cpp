@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <functional>
-#include <memory>
 #include <numeric>
-#include <zlib.h>
 
 #include "whence/core/error.h"
+
+#include "packed_file.h"
 
 namespace whence {
 namespace {
@@ -17,54 +15,16 @@ namespace {
 constexpr std::size_t max_rank = 4;
 constexpr std::uint64_t max_bytes = std::uint64_t{1} << 40;
 
-// A file read through zlib, which unpacks gzip and passes everything else on as it is.
-class Reader {
- public:
-  explicit Reader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose) {
-    if (!file_) fail("{}: cannot be opened ({})", path, std::strerror(errno));
-    gzbuffer(file_.get(), 1 << 18);
-  }
-
-  // The next `count` bytes, or as many as are left; returns how many.
-  std::size_t read(std::uint8_t* out, std::size_t count) {
-    std::size_t done = 0;
-    while (done < count) {
-      const auto want = static_cast<unsigned>(std::min<std::size_t>(count - done, 1 << 30));
-      const int got = gzread(file_.get(), out + done, want);
-      if (got > 0) done += static_cast<std::size_t>(got);
-      // A gzip stream cut short counts as data, then an end: only the error state tells it from a whole one.
-      if (got < static_cast<int>(want)) {
-        check();
-        break;
-      }
-    }
-    return done;
-  }
-
- private:
-  void check() const {
-    int code = Z_OK;
-    std::string cause = gzerror(file_.get(), &code);
-    if (code == Z_OK) return;
-    // zlib puts the path before its messages; ours has it already.
-    if (cause.rfind(path_ + ": ", 0) == 0) cause.erase(0, path_.size() + 2);
-    fail("{}: cannot be read ({})", path_, cause);
-  }
-
-  const std::string& path_;
-  std::unique_ptr<gzFile_s, int (*)(gzFile)> file_;
-};
-
 std::uint32_t big_endian(const std::uint8_t* byte) {
   return std::uint32_t{byte[0]} << 24 | std::uint32_t{byte[1]} << 16 | std::uint32_t{byte[2]} << 8 | byte[3];
 }
 
-void read_header(Reader& reader, const std::string& path, std::uint8_t* out, std::size_t count) {
+void read_header(PackedFile& reader, const std::string& path, std::uint8_t* out, std::size_t count) {
   const std::size_t got = reader.read(out, count);
   if (got < count) fail("{}: ends inside its IDX header, {} bytes early", path, count - got);
 }
 
-std::vector<std::int64_t> read_shape(Reader& reader, const std::string& path) {
+std::vector<std::int64_t> read_shape(PackedFile& reader, const std::string& path) {
   std::array<std::uint8_t, 4 * max_rank> header;
   read_header(reader, path, header.data(), 4);
   const std::uint32_t magic = big_endian(header.data());
@@ -86,7 +46,7 @@ std::vector<std::int64_t> read_shape(Reader& reader, const std::string& path) {
   return shape;
 }
 
-std::vector<std::uint8_t> read_elements(Reader& reader, const std::string& path, std::size_t total) {
+std::vector<std::uint8_t> read_elements(PackedFile& reader, const std::string& path, std::size_t total) {
   std::vector<std::uint8_t> bytes;
   while (bytes.size() < total) {
     // At most as much again as the file has already given, so that a lying header costs little.
@@ -102,7 +62,7 @@ std::vector<std::uint8_t> read_elements(Reader& reader, const std::string& path,
 
 // Also makes zlib compare the checksum at the end of a gzip stream, which it does only on reading past the
 // data.
-void expect_end(Reader& reader, const std::string& path) {
+void expect_end(PackedFile& reader, const std::string& path) {
   std::array<std::uint8_t, 4096> rest;
   std::size_t extra = 0;
   for (std::size_t got; (got = reader.read(rest.data(), rest.size())) > 0;) extra += got;
@@ -116,7 +76,7 @@ std::int64_t IdxFile::width() const {
 }
 
 IdxFile read_idx(const std::string& path) {
-  Reader reader(path);
+  PackedFile reader(path);
   IdxFile file;
   file.shape = read_shape(reader, path);
   file.bytes = read_elements(reader, path, static_cast<std::size_t>(file.rows() * file.width()));

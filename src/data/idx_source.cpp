@@ -2,9 +2,11 @@
 #include <vector>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
 #include "whence/data/idx.h"
+#include "whence/data/images.h"
 #include "whence/data/rows.h"
 #include "whence/data/sources.h"
 
@@ -12,22 +14,23 @@ namespace whence {
 namespace {
 
 template <typename T>
-at::Tensor scaled_rows(const IdxFile& images, const std::vector<std::int64_t>& rows) {
+at::Tensor scaled_rows(const IdxFile& images, const std::vector<std::int64_t>& rows, PixelRange range) {
   const std::int64_t width = images.width();
   const at::Tensor out =
       at::empty({static_cast<std::int64_t>(rows.size()), width}, c10::CppTypeToScalarType<T>::value);
   T* value = out.template data_ptr<T>();
   for (const std::int64_t row : rows) {
-    const std::uint8_t* pixel = images.bytes.data() + row * width;
-    for (std::int64_t i = 0; i < width; ++i) *value++ = static_cast<T>(pixel[i] / 127.5 - 1.0);
+    scale_pixels(images.bytes.data() + row * width, width, range, value);
+    value += width;
   }
   return out;
 }
 
 Dataset take(const IdxFile& images, const std::optional<IdxFile>& labels, std::vector<std::int64_t> rows,
-             at::ScalarType dtype) {
+             const DataOptions& options) {
   Dataset data;
-  data.instances = dtype == at::kFloat ? scaled_rows<float>(images, rows) : scaled_rows<double>(images, rows);
+  data.instances = options.dtype == at::kFloat ? scaled_rows<float>(images, rows, options.pixels)
+                                               : scaled_rows<double>(images, rows, options.pixels);
   data.shape.assign(images.shape.begin() + 1, images.shape.end());
   if (labels) {
     data.labels = at::empty({static_cast<std::int64_t>(rows.size())}, at::kLong);
@@ -69,9 +72,10 @@ DataSplit load_idx(const std::string& images_path, const std::optional<std::stri
   const IdxFile images = read_images(images_path);
   std::optional<IdxFile> labels;
   if (labels_path) labels = read_labels(*labels_path, images_path, images.rows());
-  RowChoice rows = choose_rows(images.rows(), images_path, options);
-  return {take(images, labels, std::move(rows.train), options.dtype),
-          take(images, labels, std::move(rows.held_out), options.dtype)};
+  const at::Tensor by_row = labels ? at::tensor(labels->bytes, at::kLong) : at::Tensor();
+  RowChoice rows = choose_labelled_rows(images.rows(), by_row, images_path, options);
+  return {take(images, labels, std::move(rows.train), options),
+          take(images, labels, std::move(rows.held_out), options)};
 }
 
 DataSplit load_mnist(const std::string& folder, const DataOptions& options) {

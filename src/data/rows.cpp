@@ -25,4 +25,19 @@ RowChoice choose_rows(std::int64_t rows, const std::string& path, const DataOpti
   return {{order.begin(), middle}, {middle, middle + options.held_out}};
 }
 
+RowChoice choose_labelled_rows(std::int64_t rows, const at::Tensor& labels, const std::string& path,
+                               const DataOptions& options) {
+  if (options.class_filter == every_class) return choose_rows(rows, path, options);
+  if (!labels.defined()) refuse("--class-filter: {} has no labels", path);
+  std::vector<std::int64_t> candidates;
+  const auto* label = labels.data_ptr<std::int64_t>();
+  for (std::int64_t row = 0; row < rows; ++row)
+    if (label[row] == options.class_filter) candidates.push_back(row);
+  if (candidates.empty()) refuse("--class-filter: no row of {} has the label {}", path, options.class_filter);
+  RowChoice chosen = choose_rows(static_cast<std::int64_t>(candidates.size()), path, options);
+  for (auto* list : {&chosen.train, &chosen.held_out})
+    for (std::int64_t& row : *list) row = candidates[row];
+  return chosen;
+}
+
 }  // namespace whence

@@ -21,10 +21,13 @@ namespace {
 std::int64_t seal_of(const at::Tensor& row) { return static_cast<std::int64_t>(crc32_of(row)) + 1; }
 
 std::vector<bool> sound_rows(const H5Array& rows, const H5Array& seals) {
-  const at::Tensor values = rows.read(), seal = seals.read();
+  const at::Tensor seal = seals.read();
+  const std::int64_t width = rows.shape()[1];
   std::vector<bool> sound;
-  for (std::int64_t i = 0; i < values.size(0); ++i)
-    sound.push_back(seal[i].item<std::int64_t>() == seal_of(values[i]));
+  for (std::int64_t i = 0; i < seal.size(0); ++i) {
+    const auto expected = seal[i].item<std::int64_t>();
+    sound.push_back(expected != 0 && expected == seal_of(rows.read({i, 0}, {1, width})));
+  }
   return sound;
 }
 
@@ -62,7 +65,7 @@ BlockStore::~BlockStore() {
 void BlockStore::create(const Schema& schema, const Attributes& attributes, std::int64_t rows,
                         std::int64_t width) const {
   write_artifact(part_, schema, attributes, [&](const H5File& file) {
-    file.create_array("rows", at::kDouble, {rows, width}, Fill::zeros);
+    file.create_array("rows", at::kDouble, {rows, width}, Fill::sparse);
     file.create_array("seal", at::kLong, {rows}, Fill::zeros);
   });
 }
@@ -86,20 +89,30 @@ void BlockStore::close() {
   file_.reset();
 }
 
-at::Tensor BlockStore::close_and_read() {
+void BlockStore::close_and_check() {
   close();
-  at::Tensor values;
   ranks_.together([&] {
     const H5File file = H5File::open_to_read(part_);
     const auto sound = sound_rows(file.array("rows"), file.array("seal"));
     const auto bad = std::find(sound.begin(), sound.end(), false);
     if (bad != sound.end()) fail("{}: block {} is missing or damaged", part_, bad - sound.begin());
-    values = file.array("rows").read();
+    closed_ = std::make_unique<H5Array>(file.array("rows"));
   });
+}
+
+at::Tensor BlockStore::close_and_read() {
+  close_and_check();
+  at::Tensor values;
+  ranks_.together([&] { values = closed_->read(); });
   return values;
 }
 
+at::Tensor BlockStore::read(std::int64_t row, std::int64_t begin, std::int64_t count) const {
+  return closed_->read({row, begin}, {1, count})[0];
+}
+
 void BlockStore::remove() {
+  closed_.reset();
   ranks_.on_root([&] {
     fs::remove(part_);
     remove_mpi_locks(part_);

@@ -11,11 +11,11 @@
 #include "whence/io/checksum.h"
 
 namespace whence {
-namespace {
 
-std::vector<std::int64_t> from_file(const std::string& path, const Dataset& data) {
+std::vector<std::int64_t> positions_in_file(const std::string& option, const std::string& path,
+                                            const Dataset& data) {
   std::ifstream file(path);
-  if (!file) refuse("--targets: '{}' is neither a number nor a file that can be read", path);
+  if (!file) refuse("--{}: '{}' is not a file that can be read", option, path);
   std::unordered_map<std::int64_t, std::int64_t> position;
   for (std::int64_t i = 0; i < data.size(); ++i) position[data.ids[i]] = i;
   std::vector<std::int64_t> targets;
@@ -29,22 +29,24 @@ std::vector<std::int64_t> from_file(const std::string& path, const Dataset& data
     } catch (const std::exception&) {
     }
     if (used == 0 || line.find_first_not_of(" \t\r", used) != std::string::npos)
-      refuse("--targets: {}: '{}' is not an instance id", path, line);
-    if (position.count(id) == 0) refuse("--targets: {}: no training instance has the id {}", path, id);
-    if (!seen.insert(id).second) refuse("--targets: {}: the id {} is there twice", path, id);
+      refuse("--{}: {}: '{}' is not an instance id", option, path, line);
+    if (position.count(id) == 0) refuse("--{}: {}: no training instance has the id {}", option, path, id);
+    if (!seen.insert(id).second) refuse("--{}: {}: the id {} is there twice", option, path, id);
     targets.push_back(position[id]);
   }
-  if (targets.empty()) refuse("--targets: {} holds no ids", path);
+  if (targets.empty()) refuse("--{}: {} holds no ids", option, path);
   return targets;
 }
-
-}  // namespace
 
 std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data,
                                          std::uint64_t seed) {
   const bool number = !targets.empty() && targets.find_first_not_of("0123456789-") == std::string::npos &&
                       targets.size() < 19;
-  if (!number) return from_file(targets, data);
+  if (!number) {
+    if (!std::ifstream(targets))
+      refuse("--targets: '{}' is neither a number nor a file that can be read", targets);
+    return positions_in_file("targets", targets, data);
+  }
   const auto list = integer_list("targets", targets);
   const std::int64_t count = list.front();
   if (list.size() != 1 || count > data.size())

@@ -17,6 +17,25 @@ std::shared_ptr<const AdversarialGame> adversarial(const std::shared_ptr<const G
   return found;
 }
 
+// "loss", over all held-out instances, or "loss:K", of number K of them.
+std::shared_ptr<const Metric> one_player_loss(const std::string& name,
+                                              const std::shared_ptr<const Game>& game,
+                                              const Validation& validation) {
+  if (game->layout().player_count() != 1)
+    refuse("--metric: {} is for games of one player, and {} has {}", name, game->name(),
+           game->layout().player_count());
+  if (name == "loss") return std::make_shared<LossMetric>(name, 0, game, validation);
+  const std::string text = name.substr(5);
+  const bool number =
+      !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+  if (!number || std::stoll(text) >= validation.held_out.size(0))
+    refuse("--metric: {} does not name one of the {} held-out instances, loss:0 to loss:{}", name,
+           validation.held_out.size(0), validation.held_out.size(0) - 1);
+  const std::int64_t row = std::stoll(text);
+  return std::make_shared<LossMetric>(
+      name, 0, game, Validation{validation.held_out.narrow(0, row, 1), validation.latents.narrow(0, row, 1)});
+}
+
 }  // namespace
 
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
@@ -31,8 +50,10 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
       metrics.push_back(std::make_shared<LossMetric>(name, 0, adversarial(game, name), validation));
     else if (name == "disc-loss")
       metrics.push_back(std::make_shared<LossMetric>(name, 1, adversarial(game, name), validation));
+    else if (name == "loss" || name.rfind("loss:", 0) == 0)
+      metrics.push_back(one_player_loss(name, game, validation));
     else
-      refuse("--metric: '{}' is not all, disc-loss or gen-loss", name);
+      refuse("--metric: '{}' is not all, disc-loss, gen-loss, loss or loss:NUMBER", name);
   }
   return metrics;
 }

@@ -22,7 +22,7 @@ std::string canonical(const std::string& text) {
 }
 
 const std::vector<GameKind>& game_kinds() {
-  static const std::vector<GameKind> kinds{fcgan_kind()};
+  static const std::vector<GameKind> kinds{fcgan_kind(), mlp_vae_kind(), conv_vae_kind()};
   return kinds;
 }
 
@@ -36,11 +36,9 @@ std::string names(const List& list, const NameOf& name_of) {
 // What some games have and this one has not: an option there must be left alone.
 void refuse_foreign_options(const GameKind& kind, const Options& options) {
   for (const GameKind& other : game_kinds())
-    for (const std::string& name : other.options) {
-      const bool own = std::find(kind.options.begin(), kind.options.end(), name) != kind.options.end();
-      if (!own && options.text(name) != left_to_preset)
+    for (const std::string& name : other.options)
+      if (!kind.has(name) && options.text(name) != left_to_preset)
         refuse("--{}: the game {} has no such option", name, kind.name);
-    }
 }
 
 }  // namespace
@@ -103,6 +101,10 @@ std::string ChosenOptions::settings() const {
     text += name + " = " + canonical(fill_in ? decided->second : value) + "\n";
   }
   return text;
+}
+
+bool GameKind::has(const std::string& option) const {
+  return std::find(options.begin(), options.end(), option) != options.end();
 }
 
 const GameKind& game_kind(const std::string& name) {

@@ -20,6 +20,12 @@ RunSettings settings_in(const std::string& folder) {
   return read_settings(Options(train_options(), {"--config", path, "--out", folder}));
 }
 
+// Listed instances are known to be missing only once the data are there.
+ScheduleOptions for_instances(ScheduleOptions options, std::int64_t instances) {
+  options.instances = instances;
+  return options;
+}
+
 }  // namespace
 
 RunParts::RunParts(const RunSettings& chosen)
@@ -28,7 +34,7 @@ RunParts::RunParts(const RunSettings& chosen)
       data_fingerprint(fingerprint(chosen.data, data)),
       game(chosen.make_game(data.train)),
       engine(make_engine(chosen.engine, game)),
-      schedule(chosen.schedule) {}
+      schedule(for_instances(chosen.schedule, data.train.size())) {}
 
 TrajectoryPlan RunParts::plan() const {
   return {{{"settings", settings.text},

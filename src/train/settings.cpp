@@ -6,6 +6,16 @@
 namespace whence {
 namespace {
 
+std::string optional_text(const ChosenOptions& options, const std::string& name) {
+  const std::string text = options.text(name);
+  return text == "none" ? "" : text;
+}
+
+std::string record_of(const ChosenOptions& options) {
+  const std::int64_t checkpoints = options.integer("checkpoints", 0);
+  return checkpoints > 0 ? fmt::format("checkpoints:{}", checkpoints) : options.text("record");
+}
+
 ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind) {
   ScheduleOptions schedule;
   schedule.instances = options.integer("instances", 1);
@@ -21,9 +31,23 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
     schedule.decay = Decay::inverse_sqrt;
   else if (decay != "constant")
     refuse("--rate-decay: '{}' is not constant or inverse-sqrt", decay);
+  schedule.instances += planted_count(optional_text(options, "plant"));
+  schedule.total_steps = options.integer("steps", 0);
+  if (schedule.total_steps > 0) schedule.epochs = schedule.total_steps / Schedule(schedule).steps_per_epoch();
   const Schedule checked(schedule);
-  recorded_steps(options.text("record"), checked.steps(), checked.steps_per_epoch());
+  recorded_steps(record_of(options), checked.steps(), checked.steps_per_epoch());
   return schedule;
+}
+
+DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::uint64_t seed) {
+  DataOptions data{options.text("data"), options.integer("instances", 1), options.integer("held-out", 1),
+                   seed, options.dtype()};
+  data.pixels = kind.pixels;
+  if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
+  if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
+  data.plant = optional_text(options, "plant");
+  data.without = optional_text(options, "without");
+  return data;
 }
 
 }  // namespace
@@ -31,22 +55,35 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
 OptionTable train_options() {
   OptionTable table("train");
   table.required("out", "run folder to create, or to go on with")
-      .add<std::string>("game", "fcgan", "game to train: fcgan")
+      .add<std::string>("game", "fcgan", "game to train: fcgan, mlp-vae or conv-vae")
       .add<std::string>("preset", "published", "decides the values left at 'preset': published or paper")
-      .add<std::string>("data", "normal2d", "normal2d, mnist:DIR or idx:IMAGES[,LABELS] (gzip or plain)")
+      .add<std::string>("data", "normal2d",
+                        "normal2d, mnist:DIR, idx:IMAGES[,LABELS] or cifar10:FILE[,FILE] (gzip or plain)")
+      .add<std::string>("class-filter", "all", "only instances with this label, or all")
+      .add<std::string>("image-size", "preset",
+                        "pixels a side that cifar10's images are resized to; 0: as they are")
+      .add<std::string>("plant", "none", "idx:IMAGES:NUMBER, foreign instances to train on besides, or none")
+      .add<std::string>("without", "none", "file of instance ids, one a line, not to train on, or none")
       .add<std::string>("instances", "10000", "N, training instances")
       .add<std::string>("held-out", "preset",
                         "N', held-out instances and validation latents that metrics use")
       .add<std::string>("epochs", "50", "K, passes over the training instances")
+      .add<std::string>("steps", "0", "T, training steps in place of --epochs; 0: as --epochs says")
       .add<std::string>("batch", "preset", "|S|, instances a step; an incomplete last batch is dropped")
       .add<std::int64_t>("seed", 0, "of data, initial weights, shuffles and latents")
       .add<std::string>("dtype", "preset", "float64 or float32")
       .add<std::string>("update", "simultaneous", "simultaneous, or alternating (one player a step)")
       .add<std::string>("rate-generator", "preset", "learning rate of the generator")
       .add<std::string>("rate-discriminator", "preset", "learning rate of the discriminator")
+      .add<std::string>("rate", "preset", "learning rate of a VAE")
       .add<std::string>("rate-decay", "constant", "constant, or inverse-sqrt: rate / sqrt(t + 1) at step t")
       .add<std::string>("l2", "preset", "gamma: gamma/2 * sum(kernel^2) is added to the owner's loss")
       .add<std::string>("latent", "preset", "numbers a latent")
+      .add<std::string>("beta", "preset", "weight of the KL term of a VAE's loss")
+      .add<std::string>("loss", "preset", "reconstruction loss of a VAE: bernoulli or squared")
+      .add<std::string>("hidden", "preset",
+                        "hidden widths of mlp-vae's encoder, the decoder's backwards; published: 8, 4 and 2 "
+                        "times --latent")
       .add<std::string>("generator-hidden", "preset", "hidden widths of the generator, e.g. 32,32")
       .add<std::string>("discriminator-hidden", "preset", "hidden widths of the discriminator, e.g. 64,64")
       .add<std::string>("activation", "preset", "hidden activation: relu, tanh, sigmoid or linear")
@@ -55,7 +92,13 @@ OptionTable train_options() {
       .add<std::string>(
           "engine", "auto",
           "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
-      .add<std::string>("record", "all", "parameters to keep: all, last:EPOCHS or every:STEPS");
+      .add<std::string>("record", "all",
+                        "parameters to keep: all, last:EPOCHS, every:STEPS, checkpoints:NUMBER or "
+                        "steps:STEP,STEP,...")
+      .add<std::string>(
+          "checkpoints", "0",
+          "how many evenly spread checkpoints to keep, and the start, in place of --record; 0: as "
+          "--record says");
   return table;
 }
 
@@ -65,15 +108,13 @@ RunSettings read_settings(const Options& given) {
   const std::uint64_t seed = given.seed("seed");
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;
-  const DataOptions data{options.text("data"), schedule.instances, options.integer("held-out", 1), seed,
-                         options.dtype()};
   return {options,
           options.settings(),
           kind.name,
           seed,
-          data,
+          read_data(options, kind, seed),
           schedule,
-          options.text("record"),
+          record_of(options),
           options.text("engine")};
 }
 

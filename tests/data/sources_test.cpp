@@ -99,8 +99,8 @@ TEST(LoadData, RefusesUnknownSourcesSizesAndTypes) {
         "six-clusters:", "csv", "csv:", "csv:a,", "csv:,b", "csv:a,b,c"})
     EXPECT_EQ(refusal(options(source, 1, 1)),
               "--data: '" + source +
-                  "' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS] and "
-                  "csv:FILE[,COLUMN]");
+                  "' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], "
+                  "cifar10:FILE[,FILE] and csv:FILE[,COLUMN]");
   EXPECT_EQ(refusal(options("normal2d", 0, 1)), "--instances is 0, but must be at least 1");
   EXPECT_EQ(refusal(options("normal2d", 1, -3)), "--held-out is -3, but must be at least 0");
   EXPECT_EQ(refusal(options("normal2d", 1, 1, 1, at::kHalf)),

@@ -17,8 +17,10 @@ struct Dataset {
   at::Tensor labels;
   /// [N]: the instance's number in its source (row of an IDX file), so that a choice of rows keeps its names.
   std::vector<std::int64_t> ids;
-  /// Shape of one instance, e.g. {28, 28} for an image; its product is d.
+  /// Shape of one instance, e.g. {28, 28} for an image, {3, 64, 64} for a coloured one; its product is d.
   std::vector<std::int64_t> shape;
+  /// How many instances, the last ones, are foreign (DataOptions::plant). Their label is -1.
+  std::int64_t planted = 0;
 
   std::int64_t size() const { return instances.size(0); }
   std::int64_t width() const { return instances.size(1); }
@@ -33,19 +35,39 @@ struct DataSplit {
 /// In DataOptions::instances: all that the source has and that are not held out.
 inline constexpr std::int64_t every_instance = -1;
 
+/// In DataOptions::class_filter: instances of any label.
+inline constexpr std::int64_t every_class = -1;
+
+/// What a pixel of byte p becomes: p / 127.5 - 1 in [-1, 1], or p / 255 in [0, 1].
+enum class PixelRange { minus_one_to_one, zero_to_one };
+
 /// Which data a run uses.
 struct DataOptions {
-  std::string source;      ///< normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], csv:FILE[,COLUMN]
+  /// normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], cifar10:FILE[,FILE], csv:FILE[,COLUMN]
+  std::string source;
   std::int64_t instances;  ///< N, how many to train on, or every_instance
   std::int64_t held_out;   ///< N', how many to judge by; may be 0
   std::uint64_t seed;      ///< of the drawn points, or of the choice of rows
   at::ScalarType dtype;    ///< float32 or float64
+  PixelRange pixels = PixelRange::minus_one_to_one;
+  std::int64_t class_filter = every_class;  ///< only instances with this label
+  std::int64_t image_size = 0;  ///< side in pixels that cifar10's images are resized to; 0: as they are
+  std::string plant = {};       ///< idx:IMAGES:NUMBER, foreign instances that also train; may be empty
+  std::string without = {};     ///< file of instance ids, one a line, that do not train; may be empty
 };
 
+/// NUMBER of DataOptions::plant, 0 where it is empty; UsageError naming --plant when it is not of that form.
+std::int64_t planted_count(const std::string& plant);
+
+/// Foreign instances are numbered from here on: id = first_planted_id + row in their file.
+inline constexpr std::int64_t first_planted_id = 1'000'000'000;
+
 /// Loads or draws the data (sources.h says what each source gives). Files: a seeded random permutation of the
-/// rows gives the training instances first, then the held-out ones (rows.h); pixels are scaled to [-1, 1].
-/// Throws UsageError for an unknown source, no training instance, a negative number of held-out ones or more
-/// rows than it has, Error for a file that cannot be read or is not what it claims to be.
+/// rows gives the training instances first, then the held-out ones (rows.h); pixels are scaled to
+/// options.pixels. Planted instances, a random choice by the seed, follow the training instances; those
+/// listed in options.without are then taken out. Throws UsageError for an unknown source, no training
+/// instance, a negative number of held-out ones or more rows than it has, Error for a file that cannot be
+/// read or is not what it claims to be.
 DataSplit load_data(const DataOptions& options);
 
 /// One line that identifies the data, e.g. "normal2d N=10000 N'=1000 dtype=float64 crc32=1a2b3c4d": kind of

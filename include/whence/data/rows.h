@@ -21,4 +21,9 @@ struct RowChoice {
 /// more rows are asked for than there are, or none is left to train on.
 RowChoice choose_rows(std::int64_t rows, const std::string& path, const DataOptions& options);
 
+/// choose_rows among the rows whose label is options.class_filter (`labels`: one a row; undefined: none are
+/// known, and only every_class will do). UsageError naming --class-filter where no row has that label.
+RowChoice choose_labelled_rows(std::int64_t rows, const at::Tensor& labels, const std::string& path,
+                               const DataOptions& options);
+
 }  // namespace whence

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "whence/data/dataset.h"
 
@@ -15,8 +16,8 @@ namespace whence {
 /// options.source is not looked at.
 DataSplit draw_normal2d(const DataOptions& options);
 
-/// Rows of an IDX file of rank 2 or more, [N, d] with d the product of the sizes after the first; a byte p
-/// becomes p / 127.5 - 1, in [-1, 1]. `labels`: an IDX file of rank 1 with one label a row. rows.h says which
+/// Rows of an IDX file of rank 2 or more, [N, d] with d the product of the sizes after the first; bytes
+/// are scaled to options.pixels. `labels`: an IDX file of rank 1 with one label a row. rows.h says which
 /// rows are taken; ids are row numbers in the file. options.source is not looked at.
 ///
 /// Throws UsageError where more rows are asked for than the file has; Error where a file cannot be read or
@@ -27,6 +28,16 @@ DataSplit load_idx(const std::string& images, const std::optional<std::string>& 
 /// load_idx of train-images-idx3-ubyte and train-labels-idx1-ubyte in `folder`, each under that name or with
 /// .gz after it. MNIST (60,000 digits of 28 x 28 pixels) and its relatives are published under these names.
 DataSplit load_mnist(const std::string& folder, const DataOptions& options);
+
+/// Images of 3 x 32 x 32 pixels from files of CIFAR-10 binary records, plain or gzip (A. Krizhevsky,
+/// https://www.cs.toronto.edu/~kriz/cifar.html, "binary version": a label byte, then 1,024 bytes each of red,
+/// green and blue, row by row), [N, d] with planes in that order, scaled to options.pixels and resized to
+/// options.image_size (resize_bilinear). Ids number the records through all files. rows.h says which are
+/// taken, after options.class_filter.
+///
+/// Throws UsageError where more rows are asked for than there are; Error naming the file that cannot be read,
+/// or is not whole records.
+DataSplit load_cifar10(const std::vector<std::string>& files, const DataOptions& options);
 
 /// Rows of a file of numbers (csv.h has its format), [N, d] with d the number of columns beside that of the
 /// clusters, unscaled; the labels are the clusters, where `cluster_column` names a column. rows.h says which

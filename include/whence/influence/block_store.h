@@ -1,5 +1,5 @@
 #pragma once
-// Finished blocks of counterfactuals on disk, each written by whichever rank computed it.
+// Finished blocks of counterfactuals or scores on disk, each written by whichever rank computed it.
 
 #include <cstdint>
 #include <memory>
@@ -36,6 +36,10 @@ class BlockStore {
   /// All rows [rows, width], once every rank has written its own. Error naming the file when one is missing
   /// or damaged. Collective; the file is closed.
   at::Tensor close_and_read();
+  /// The same without reading: closes the file and checks every row. Collective.
+  void close_and_check();
+  /// Part of a row of a store that was closed so.
+  at::Tensor read(std::int64_t row, std::int64_t begin, std::int64_t count) const;
   /// Deletes the file, by rank 0, once its content has gone into the result file. Collective.
   void remove();
 
@@ -46,7 +50,8 @@ class BlockStore {
   std::string part_;
   Communicator ranks_;
   std::unique_ptr<H5File> file_;
-  std::vector<H5Array> arrays_;  // rows, crc
+  std::vector<H5Array> arrays_;      // rows, crc
+  std::unique_ptr<H5Array> closed_;  // rows, once closed
   std::vector<bool> finished_;
   int descriptor_ = -1;
 };

@@ -14,6 +14,11 @@ namespace whence {
 /// an id is repeated or no instance's, or when the file cannot be read.
 std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data, std::uint64_t seed);
 
+/// Positions in the training set of the instance ids in a file, one a line, in that order. UsageError naming
+/// `option` when the file cannot be read or holds no ids, or an id is repeated or no instance's.
+std::vector<std::int64_t> positions_in_file(const std::string& option, const std::string& path,
+                                            const Dataset& data);
+
 /// One line that changes with any of the ids: a file of targets may change under the same name.
 std::string targets_fingerprint(const std::vector<std::int64_t>& ids);
 

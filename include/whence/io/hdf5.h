@@ -51,6 +51,7 @@ class H5Array {
   void verify() const;
 
  private:
+  std::uint32_t content_crc() const;
   H5Handle slab(const Shape& offset, const Shape& count, H5Handle& memory) const;
   H5Handle id_;
   std::string name_, path_;

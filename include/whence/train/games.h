@@ -49,9 +49,15 @@ struct GameKind {
   std::map<std::string, PresetValues> presets;
   /// Makes the game for instances like those of `data`.
   std::shared_ptr<const Game> (*make)(const ChosenOptions& options, const Dataset& data);
+  /// What its images are scaled to.
+  PixelRange pixels = PixelRange::minus_one_to_one;
+
+  bool has(const std::string& option) const;
 };
 
 GameKind fcgan_kind();
+GameKind mlp_vae_kind();
+GameKind conv_vae_kind();
 
 /// UsageError naming --game when there is no such game.
 const GameKind& game_kind(const std::string& name);

@@ -22,7 +22,8 @@ struct ScheduleOptions {
   std::uint64_t seed;
   Update update = Update::simultaneous;
   Decay decay = Decay::constant;
-  std::vector<double> rates;  ///< one a player
+  std::vector<double> rates;     ///< one a player
+  std::int64_t total_steps = 0;  ///< T; 0: K whole epochs
 };
 
 /// An epoch is one permutation of the instances, cut into batches; an incomplete last batch is dropped.
@@ -31,7 +32,9 @@ class Schedule {
   explicit Schedule(ScheduleOptions options);
 
   std::int64_t steps_per_epoch() const { return options_.instances / options_.batch; }
-  std::int64_t steps() const { return options_.epochs * steps_per_epoch(); }
+  std::int64_t steps() const {
+    return options_.total_steps > 0 ? options_.total_steps : options_.epochs * steps_per_epoch();
+  }
   const ScheduleOptions& options() const { return options_; }
 
   /// Instances of step t: [|S|] int64 positions in the training set.

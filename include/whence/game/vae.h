@@ -1,0 +1,67 @@
+#pragma once
+// The beta-VAE as a game of one player (Kong and Chaudhuri, "Understanding Instance-based Interpretability of
+// Variational Auto-Encoders", NeurIPS 2021, definition 3).
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "whence/game/game.h"
+#include "whence/game/layer_stack.h"
+
+namespace whence {
+
+/// -log P(x | xi) of the decoder's logits l, up to a constant: `bernoulli` sum_i softplus(l_i) - x_i l_i, for
+/// x in [0, 1]; `squared` sum_i (sigmoid(l_i) - x_i)^2.
+enum class Likelihood { bernoulli, squared };
+
+/// Everything that makes one VAE differ from another. The encoder ends in 2 latent_size numbers, mean and
+/// log-variance of Q(. | x); the decoder starts from latent_size and ends in one logit for each number of x.
+struct VaeOptions {
+  std::string name;
+  std::vector<Layer> encoder, decoder;
+  std::int64_t latent_size;
+  double beta;
+  Likelihood likelihood;
+  at::ScalarType dtype;
+};
+
+/// Layers of the published networks: perceptrons in - hidden - 2d and d - hidden reversed - in.
+VaeOptions mlp_vae(std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t latent_size);
+/// For images of 3 x 64 x 64: convolutions 4x4 of stride 2 and padding 1, 3-32-32-64-64, then 4x4 of stride 1
+/// to 256, then linear to 2d; the mirror image of it with transposed convolutions.
+VaeOptions conv_vae(std::int64_t latent_size);
+
+/// 1/2 sum_i (mu_i^2 + exp(v_i) - v_i - 1): KL(Q || N(0, I)) over the last axis, v the log-variance.
+at::Tensor kl_to_normal(const at::Tensor& mu, const at::Tensor& log_variance);
+/// -log P(x | xi) summed over the last axis, from logits of the same shape or one that x broadcasts to.
+at::Tensor reconstruction_loss(Likelihood likelihood, const at::Tensor& logits, const at::Tensor& x);
+
+/// L = 1/divisor sum_j w_j ( -log P(x_j | xi_j) + beta KL(Q(. | x_j) || N(0, I)) ),
+/// xi_j = mu_j + exp(v_j / 2) eps_j: eq. (6) with one sample of the latent an instance. Row j of the batch's
+/// latents is eps_j, so there are as many as instances.
+class Vae : public Game {
+ public:
+  explicit Vae(VaeOptions options);
+
+  std::string name() const override { return options_.name; }
+  const ParameterLayout& layout() const override { return layout_; }
+  std::int64_t latent_size() const override { return options_.latent_size; }
+  at::ScalarType dtype() const override { return options_.dtype; }
+  /// Kernels normal with variance 2 / fan_in (He et al., 2015), biases 0. Transposed convolutions as PyTorch
+  /// begins them: kernels and biases uniform on +-1 / sqrt(fan_in).
+  at::Tensor initial_parameters(std::uint64_t seed) const override;
+  std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                 const at::Tensor& weights, double kink_width) const override;
+
+  const VaeOptions& options() const { return options_; }
+  const LayerStack& encoder() const { return encoder_; }
+  const LayerStack& decoder() const { return decoder_; }
+
+ private:
+  VaeOptions options_;
+  ParameterLayout layout_;
+  LayerStack encoder_, decoder_;
+};
+
+}  // namespace whence

@@ -1,0 +1,66 @@
+#pragma once
+// Gradients of a VAE's loss, one an instance, as sums of outer products that are never added up.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/game/vae.h"
+
+namespace whence {
+
+/// Which loss is differentiated. `training`: the game's own. `scoring`: the published one, (|sigmoid(l) -
+/// x|^2 + beta KL) / 12,288, whatever the game was trained with.
+enum class TracinLoss { training, scoring };
+
+/// How the encoder's gradient passes the sampled latent. `reparameterised`: through xi = mu + sigma eps
+/// (Kingma and Welling, 2013). `score_function`: eq. (9) of Kong and Chaudhuri, grad log Q(xi | x) times -log
+/// P(x | xi), with the KL term in closed form. The two agree in expectation.
+enum class LatentGradient { reparameterised, score_function };
+
+struct GradientOptions {
+  TracinLoss loss = TracinLoss::training;
+  LatentGradient latent = LatentGradient::reparameterised;
+  std::int64_t samples = 16;     ///< m, samples of the latent a gradient
+  std::int64_t last_layers = 0;  ///< only so many last layers of encoder and decoder each; 0: all
+};
+
+/// The divisor of the scoring loss: 3 x 64 x 64.
+inline constexpr double scoring_divisor = 12288;
+
+/// One layer's part of n gradients. That by the weight, flattened, is sum_r left[i, r] right[i, r]^T, a
+/// matrix [p, q] of the weight's first by its other axes; a linear layer has r over the samples (one where
+/// the layer does not depend on them), a convolution r over samples and positions, with patches of its input.
+struct LayerGradients {
+  at::Tensor left;   ///< [n, T, p]
+  at::Tensor right;  ///< [n, T, q]
+  at::Tensor bias;   ///< [n, out], the gradient by the bias
+};
+
+/// Sizes of LayerGradients, known beforehand.
+struct LayerExtent {
+  std::int64_t rows, left, right, bias;  ///< T, p, q, out
+};
+
+/// The layers whose gradients are taken: encoder's then decoder's, each in the network's order.
+std::vector<LayerExtent> gradient_extents(const Vae& vae, const GradientOptions& options);
+
+/// Numbers of gradients kept at once for each instance while gradients are taken.
+std::int64_t working_numbers(const Vae& vae, const GradientOptions& options);
+
+/// Hands each layer's part of n gradients of the loss, mean over the m samples, to `take`, in any order, each
+/// as soon as it is known; returns the losses [n] float64. One forward and one backward pass for all n
+/// instances: the encoder's once for all samples, the decoder's with n m rows.
+///
+/// `tensors`: the layout's, without a replica axis; x [n, d]; noise [n, m, dz], eps of each sample.
+at::Tensor take_gradients(const Vae& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+                          const at::Tensor& noise, const GradientOptions& options,
+                          const std::function<void(std::size_t, const LayerGradients&)>& take);
+
+/// Means mu [n, dz] of Q(. | x).
+at::Tensor latent_means(const Vae& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x);
+
+}  // namespace whence

@@ -1,0 +1,40 @@
+#include "packed_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "whence/core/error.h"
+
+namespace whence {
+
+PackedFile::PackedFile(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose) {
+  if (!file_) fail("{}: cannot be opened ({})", path, std::strerror(errno));
+  gzbuffer(file_.get(), 1 << 18);
+}
+
+std::size_t PackedFile::read(std::uint8_t* out, std::size_t count) {
+  std::size_t done = 0;
+  while (done < count) {
+    const auto want = static_cast<unsigned>(std::min<std::size_t>(count - done, 1 << 30));
+    const int got = gzread(file_.get(), out + done, want);
+    if (got > 0) done += static_cast<std::size_t>(got);
+    // A gzip stream cut short counts as data, then an end: only the error state tells it from a whole one.
+    if (got < static_cast<int>(want)) {
+      check();
+      break;
+    }
+  }
+  return done;
+}
+
+void PackedFile::check() const {
+  int code = Z_OK;
+  std::string cause = gzerror(file_.get(), &code);
+  if (code == Z_OK) return;
+  // zlib puts the path before its messages; ours has it already.
+  if (cause.rfind(path_ + ": ", 0) == 0) cause.erase(0, path_.size() + 2);
+  fail("{}: cannot be read ({})", path_, cause);
+}
+
+}  // namespace whence
