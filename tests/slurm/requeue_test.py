@@ -5,7 +5,7 @@ import os
 from slurm_support import SlurmTest
 from support import main, read_json, tiny
 
-STEPS, PER_EPOCH = 3000, 100
+STEPS, PER_EPOCH = 10000, 100
 TRAIN = tiny(instances=2000, epochs=STEPS // PER_EPOCH, batch=20, engine="torch", record="every:7")
 BACK = ("--metric", "all", "--epochs-back", "10")
 TARGETS = ("--targets", "60", "--replicas", "30")
@@ -24,7 +24,7 @@ class Requeue(SlurmTest):
         part, job = os.path.join(run, "trajectory.h5.part"), ids["train"] + "_0"
         # Three times: as --signal=B:USR1@60 does before the time is up, to one rank's node alone, as preemption does.
         for number, how in enumerate((("--signal=USR1", "--batch"), ("--signal=USR1", "--full"), ("--signal=TERM", "--full"))):
-            self.wait_for_progress(part, "committed", STEPS * (number + 1) // 5)
+            self.wait_for_progress(part, "committed", STEPS * (number + 1) // 8)
             self.interrupt(job, *how)
         self.cluster.wait_for("training to end", lambda: self.state(job)[0] == "COMPLETED", 90)
         self.assertEqual(self.state(job)[1], 3)
@@ -61,7 +61,7 @@ class Requeue(SlurmTest):
         out = self.path("lost")
         ids, said = self.submit("sweep.sh", self.grid(), "--out", out, "--", "train", *TRAIN)
         job, run = ids["train"] + "_0", os.path.join(out, "seed=0")
-        self.wait_for_progress(os.path.join(run, "trajectory.h5.part"), "committed", STEPS // 5)
+        self.wait_for_progress(os.path.join(run, "trajectory.h5.part"), "committed", STEPS // 10)
         self.cluster.call("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=test")
         self.cluster.kill_node("n2")
         self.cluster.wait_for("the job to notice", lambda: self.state(job)[0] != "RUNNING", 60)

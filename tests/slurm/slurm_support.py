@@ -17,6 +17,7 @@ WHENCE={whence}
 NODES=2
 RANKS=2
 TIME=00:05:00
+export OMPI_MCA_odls_base_sigkill_timeout=2 OMPI_MCA_mpi_yield_when_idle=1
 """
 
 
