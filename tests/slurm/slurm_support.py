@@ -53,7 +53,7 @@ class SlurmTest(ProgramTest):
         """State and number of restarts of 'ARRAY_INDEX'."""
         return self.cluster.jobs().get(job, ("", -1))
 
-    def wait_for_progress(self, path, name, least, seconds=60):
+    def wait_for_progress(self, path, name, least, seconds=200):
         """Until an array of a file that is being written sums up to at least so much."""
         def reached():
             try:
