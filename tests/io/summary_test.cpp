@@ -46,6 +46,35 @@ TEST_F(Summary, KeepsOtherJobsEntriesAndReplacesItsOwn) {
   EXPECT_EQ(all.at("influence").count("queries"), 0u) << "nothing of the earlier entry is left";
 }
 
+TEST_F(Summary, AddsUpTheStartsOfAnInterruptedJob) {
+  recorded({"train", 1.0, 100, "steps", 1000, false});
+  recorded({"train", 2.0, 200, "steps", 2000, false});
+  const auto train = recorded({"train", 3.0, 300, "steps", 3000}).at("train");
+  EXPECT_EQ(train.at("seconds"), 6.0);
+  EXPECT_EQ(train.at("steps"), 600);
+  EXPECT_EQ(train.at("steps_per_second"), 100.0);
+  EXPECT_EQ(train.at("bytes_written"), 6000);
+  EXPECT_EQ(train.at("starts"), 3);
+  EXPECT_EQ(train.at("finished"), true);
+  const auto again = recorded({"train", 4.0, 400, "steps", 4000}).at("train");
+  EXPECT_EQ(again.at("steps"), 400) << "a finished job's cost is not added to";
+  EXPECT_EQ(again.at("starts"), 1);
+}
+
+TEST_F(Summary, SaysTheCostInALine) {
+  const std::string line = record_cost(folder_, {"train", 2.0, 100, "steps", 2048}, world_);
+  if (!world_.is_root()) {
+    EXPECT_EQ(line, "");
+    return;
+  }
+  const std::string ranks =
+      world_.size() == 1 ? "1 rank on 1 node" : std::to_string(world_.size()) + " ranks on 1 node";
+  EXPECT_EQ(
+      line.find("train done: " + ranks + ", 2.0 s, 100 steps (50 a second), 2.0 KiB written, peak memory "),
+      0u)
+      << line;
+}
+
 TEST_F(Summary, StaysValidWithoutTimeOrAfterDamage) {
   for (const std::string& damaged : {std::string(), std::string("{\"train\": {"), std::string("[1, 2]")}) {
     world_.on_root([&] { write_text(path("summary.json"), damaged); });

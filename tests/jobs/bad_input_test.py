@@ -207,11 +207,14 @@ class FinishedRunTest(ProgramTest):
 
     def test_second_writer_is_refused(self):
         copy = self.copy_of(self.run_folder, "locked")
-        with open(os.path.join(copy, ".lock"), "w") as lock:
+        with open(os.path.join(copy, ".lock.counterfactual"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.refused("counterfactual", "--targets", "3", names=[copy], run=copy, ranks=BOTH)
-            self.refused("influence", "--quiet", names=[copy], run=copy)
-        self.run_fine("influence", "--run", copy)
+            self.run_fine("influence", "--run", copy)  # another result, and so none of its business
+        with open(os.path.join(copy, ".lock.influence"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refused("influence", "--overwrite", "--quiet", names=[copy], run=copy)
+        self.run_fine("influence", "--overwrite", "--run", copy)
 
 
 class UnfinishedRunTest(ProgramTest):

@@ -24,7 +24,7 @@ class Validation(SlurmTest):
         self.assertEqual(set(ids), {"train", "influence", "counterfactual", "validate"}, said)
         # While they are in the queue, the same command has nothing to add.
         self.assertEqual(self.submit(*command)[0], {})
-        self.cluster.wait_until_empty(120)
+        self.cluster.wait_until_empty(300)
         table = self.log(out, "../../validation.txt")
 
         runs = []
@@ -118,7 +118,7 @@ class Sweep(SlurmTest):
         ids, said = self.submit(*command)
         self.assertEqual(set(ids), {"train", "influence", "counterfactual", "sweep_table"}, said)
         most = self.most_at_once(ids["train"])
-        self.cluster.wait_until_empty(150)
+        self.cluster.wait_until_empty(300)
         self.assertLessEqual(most, 3)
 
         jobs = self.cluster.jobs()

@@ -17,6 +17,7 @@ WHENCE={whence}
 NODES=2
 RANKS=2
 TIME=00:05:00
+export OMPI_MCA_odls_base_sigkill_timeout=2 OMPI_MCA_mpi_yield_when_idle=1
 """
 
 
@@ -52,7 +53,7 @@ class SlurmTest(ProgramTest):
         """State and number of restarts of 'ARRAY_INDEX'."""
         return self.cluster.jobs().get(job, ("", -1))
 
-    def wait_for_progress(self, path, name, least, seconds=60):
+    def wait_for_progress(self, path, name, least, seconds=200):
         """Until an array of a file that is being written sums up to at least so much."""
         def reached():
             try:
