@@ -4,9 +4,11 @@
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
+#include "whence/core/provenance.h"
 #include "whence/io/summary.h"
 
 #include "job.h"
@@ -54,10 +56,30 @@ JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t las
           last == plan.steps};
 }
 
+// Everything that a trajectory.h5 of these options has besides its numbers; tools/import_checkpoints.py reads
+// it.
+std::string description(const TrajectoryPlan& plan, const std::vector<double>& rates) {
+  const nlohmann::json json{{"schema", trajectory_schema.name},
+                            {"schema_version", trajectory_schema.version},
+                            {"whence_version", version()},
+                            {"git_sha", git_sha()},
+                            {"sign_convention", sign_convention},
+                            {"attributes", plan.attributes},
+                            {"steps", plan.steps},
+                            {"parameters", plan.parameters},
+                            {"dtype", plan.dtype == at::kFloat ? "float32" : "float64"},
+                            {"recorded", plan.recorded},
+                            {"instance_ids", plan.instance_ids},
+                            {"rates", rates}};
+  return json.dump() + "\n";
+}
+
 }  // namespace
 
 OptionTable train_job_options() {
   OptionTable table = train_options();
+  table.add<std::string>("describe", "", "write what trajectory.h5 would be into this JSON file, and stop",
+                         Kind::execution);
   add_execution_options(table);
   return table;
 }
@@ -68,6 +90,8 @@ void run_train(const Options& options, const Communicator& world) {
   std::unique_ptr<RunParts> parts;
   world.together([&] { parts = std::make_unique<RunParts>(read_settings(options)); });
   const TrajectoryPlan plan = parts->plan();
+  if (const std::string path = options.text("describe"); !path.empty())
+    return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
   if (options.flag("dry-run")) return print(world, needs(plan, world));
 
   std::unique_ptr<RunLock> lock;

@@ -34,13 +34,13 @@ void set_weights(TracinPlan& plan, const Run& run, CheckpointWeights weights) {
 }
 
 void set_visits(TracinPlan& plan, const Run& run) {
+  if (!run.trajectory().knows_batches())
+    refuse("--weights: visits are not known, since the run's mini-batches are not (it was imported)");
   for (std::size_t c = 0; c < plan.steps.size(); ++c) {
     const std::int64_t end = c + 1 < plan.steps.size() ? plan.steps[c + 1] : run.steps();
     std::map<std::int64_t, std::int64_t> count;
     for (std::int64_t t = plan.steps[c]; t < end; ++t) {
       const at::Tensor batch = run.trajectory().batch(t);
-      if (batch.numel() == 0)
-        refuse("--weights: visits are not known, since the run's mini-batches are not (it was imported)");
       for (std::int64_t i = 0; i < batch.numel(); ++i) ++count[batch.data_ptr<std::int64_t>()[i]];
     }
     std::vector<std::int64_t> positions, visits;

@@ -89,6 +89,8 @@ at::Tensor Run::params(std::int64_t t) const {
 
 void Run::check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const {
   const std::int64_t per_epoch = parts_.schedule.steps_per_epoch();
+  if (!trajectory_.knows_batches())
+    refuse("--run: {} was imported without its mini-batches, so no step of it can be taken again", folder_);
   for (const std::int64_t epochs : epochs_back) {
     if (epochs > parts_.settings.schedule.epochs)
       refuse("--{}: {} is more than the run's {} epochs", option, epochs, parts_.settings.schedule.epochs);

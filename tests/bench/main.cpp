@@ -12,6 +12,7 @@
 
 #include "engine_ratios.h"
 #include "steps.h"
+#include "tracin_ratio.h"
 #include "training_cost.h"
 
 namespace whence::bench {
@@ -32,6 +33,11 @@ void run(std::vector<char*> arguments, const Communicator& world) {
   if (arguments.size() > 1 && std::string(arguments[1]) == "--engines") {
     if (arguments.size() != 2) refuse("--engines: needs nothing else");
     return print_engine_ratios();
+  }
+  if (arguments.size() > 1 && std::string(arguments[1]) == "--tracin") {
+    if (arguments.size() != 7) refuse("--tracin: needs LATENT QUERIES SLICE ROUNDS DTYPE");
+    return print_tracin_ratio(std::stoll(arguments[2]), std::stoll(arguments[3]), std::stoll(arguments[4]),
+                              std::stoll(arguments[5]), arguments[6]);
   }
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());

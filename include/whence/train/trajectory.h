@@ -114,6 +114,8 @@ class Trajectory {
   /// The last recorded step that is not after t; Error when there is none.
   std::int64_t recorded_before(std::int64_t t) const;
   at::Tensor batch(std::int64_t t) const;
+  /// False for an imported run, whose batches have no elements.
+  bool knows_batches() const { return batch_.shape()[1] > 0; }
   at::Tensor rates(std::int64_t t) const;
   /// Checks every row.
   void verify() const;

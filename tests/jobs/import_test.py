@@ -1,0 +1,143 @@
+"""Checkpoints written by PyTorch come in as runs, and their scores and losses are PyTorch's own."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from support import SOURCE, WHENCE, ProgramTest, arrays, main
+from vae_support import (TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, conv_vae, keyed_noise, mlp_vae, normals,
+                         torch_loss, torch_or_skip, write_idx)
+
+IMPORT = os.path.join(SOURCE, "tools", "import_checkpoints.py")
+D, SAMPLES, STEPS = 4, 3, (50, 100)
+
+
+def import_checkpoints(folder, out, *options):
+    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", WHENCE, "--", *options],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class ImportTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.torch = torch_or_skip()
+        cls.torch.manual_seed(5)
+        draw = np.random.default_rng(3)
+        cls.images = {"mlp-vae": draw.integers(0, 256, (12, 6, 6)), "conv-vae": draw.integers(0, 256, (8, 3, 64, 64))}
+        for game, images in cls.images.items():
+            write_idx(os.path.join(cls.place, game + "-images"), images)
+
+    def options(self, game):
+        return ["--game", game, "--data", "idx:" + self.path(game + "-images"), "--instances", "5", "--held-out", "3",
+                "--batch", "2", "--latent", str(D), "--beta", "2", "--dtype", "float64"] + (
+                    ["--image-size", "0"] if game == "conv-vae" else [])
+
+    def models(self, game):
+        models = [mlp_vae(D, 36) if game == "mlp-vae" else conv_vae(D) for _ in STEPS]
+        return [model.double() for model in models]
+
+    def save(self, game, models, wrap=lambda state: state):
+        folder = self.path("checkpoints-" + game)
+        os.makedirs(folder, exist_ok=True)
+        for step, model in zip(STEPS, models):
+            self.torch.save(wrap(model.state_dict()), os.path.join(folder, "model_%d.pt" % step))
+        return folder
+
+    def check_against_torch(self, game, wrap):
+        models = self.models(game)
+        run = self.path("run-" + game)
+        done = import_checkpoints(self.save(game, models, wrap), run, *self.options(game))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("trajectory.h5: whole, 100 steps", self.run_fine("verify", "--run", run).out)
+        self.run_fine("tracin", "--run", run, "--queries", "test:3", "--samples", str(SAMPLES), "--quiet")
+        self.run_fine("tracin", "--run", run, "--queries", "self", "--samples", str(SAMPLES), "--name", "self", "--quiet")
+        found, of_self = (arrays(os.path.join(run, name)) for name in ("tracin.h5", "tracin-self.h5"))
+
+        def part(ids, purpose):
+            points = self.images[game].reshape(len(self.images[game]), -1)[ids] / 255.0
+            losses, gradients = [], []
+            for step, model in zip(STEPS, models):
+                noise = keyed_noise(0, purpose, step, [int(i) for i in ids], SAMPLES, D)
+                for x, eps in zip(points, noise):
+                    loss = torch_loss(model, self.torch.tensor(x), self.torch.tensor(eps), 2.0, game == "mlp-vae")
+                    grads = self.torch.autograd.grad(loss, list(model.parameters()))
+                    losses.append(loss.item())
+                    gradients.append(self.torch.cat([g.flatten() for g in grads]).numpy())
+            return np.reshape(losses, (2, -1)), np.reshape(gradients, (2, len(ids), -1))
+
+        query_losses, query_gradients = part(found["query_id"], TRACIN_QUERIES)
+        losses, gradients = part(found["instance_id"], TRACIN_INSTANCES)
+        np.testing.assert_allclose(found["query_loss"], query_losses, rtol=1e-10)
+        np.testing.assert_allclose(found["loss"], losses, rtol=1e-10)
+        scores = np.einsum("cqp,cnp->qn", query_gradients, gradients)
+        np.testing.assert_allclose(found["score"], scores, rtol=0, atol=1e-10 * np.abs(scores).max())
+        np.testing.assert_allclose(of_self["self_influence"], (gradients ** 2).sum((0, 2)), rtol=1e-10)
+
+    def test_mlp_vae_in_a_training_checkpoint_reproduces_pytorchs_losses_and_scores(self):
+        self.check_against_torch("mlp-vae", lambda state: {"iteration": 7, "optimizer": {"lr": 0.1}, "model": state})
+
+    def test_conv_vae_of_data_parallel_reproduces_pytorchs_losses_and_scores(self):
+        self.check_against_torch("conv-vae", lambda state: {"module." + name: value for name, value in state.items()})
+
+    def test_float32_losses_agree_to_1e_5_with_the_noise_of_metrics(self):
+        models = [mlp_vae(D, 36) for _ in STEPS]
+        run = self.path("run-float32")
+        options = [o if o != "float64" else "float32" for o in self.options("mlp-vae")]
+        done = import_checkpoints(self.save("float32", models), run, *options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.run_fine("tracin", "--run", run, "--queries", "test:3", "--samples", "2", "--query-noise", "fixed",
+                      "--instances", "none", "--quiet")
+        found = arrays(os.path.join(run, "tracin.h5"))
+        self.assertNotIn("score", found)
+        points = self.images["mlp-vae"].reshape(12, -1)[found["query_id"]] / 255.0
+        for c, model in enumerate(models):
+            for q, x in enumerate(points):
+                noise = np.stack([normals(0, VALIDATION_LATENTS, s, q * D, D) for s in range(2)])
+                loss = torch_loss(model, *(self.torch.tensor(v, dtype=self.torch.float32) for v in (x, noise)), 2.0, True)
+                self.assertLess(abs(found["query_loss"][c, q] / loss.item() - 1), 1e-5)
+
+    def test_an_imported_run_cannot_be_traced_back(self):
+        models = self.models("mlp-vae")
+        run = self.path("run-no-batches")
+        import_checkpoints(self.save("mlp-vae", models), run, *self.options("mlp-vae"))
+        for job in (["influence", "--metric", "loss"], ["counterfactual", "--metric", "loss", "--targets", "2"]):
+            self.assert_refused([job[0], "--run", run, *job[1:]], "imported", folder=run)
+        self.assert_refused(["tracin", "--run", run, "--weights", "visits"], "imported", folder=run)
+
+    def test_names_and_shapes_that_do_not_fit_are_listed(self):
+        models = self.models("mlp-vae")
+        folder = self.save("misfit", models)
+        options = self.options("mlp-vae")
+        options[options.index("--latent") + 1] = "5"
+        done = import_checkpoints(folder, self.path("misfit"), *options)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("encoder.0.weight [32, 36] is not encoder.0.weight [40, 36]", done.stderr)
+        self.assertFalse(os.path.exists(self.path("misfit")))
+        state = models[0].state_dict()
+        state["decoder.9.weight"] = self.torch.zeros(2)
+        del state["encoder.0.bias"]
+        self.torch.save(state, os.path.join(folder, "model_50.pt"))
+        done = import_checkpoints(folder, self.path("misfit"), *self.options("mlp-vae"))
+        self.assertIn("is not encoder.0.bias [32]", done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+
+    def test_bad_folders_are_refused(self):
+        empty, damaged = self.path("empty"), self.path("damaged")
+        for folder in (empty, damaged):
+            os.makedirs(folder)
+        with open(os.path.join(damaged, "model_5.pt"), "w") as file:
+            file.write("no checkpoint")
+        for folder, words in ((empty, "holds no checkpoints"), (damaged, "cannot be loaded"),
+                              (self.path("absent"), "no such folder")):
+            done = import_checkpoints(folder, self.path("bad"), *self.options("mlp-vae"))
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(words, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+            self.assertFalse(os.path.exists(self.path("bad")))
+
+
+if __name__ == "__main__":
+    main()

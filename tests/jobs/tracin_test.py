@@ -1,0 +1,185 @@
+"""whence tracin: ranks, kills, queries, weights, and the claims of the paper that small runs can show."""
+
+import os
+import random
+import zlib
+
+import numpy as np
+from scipy.stats import pearsonr
+
+from resume_test import kill_when, read_when_there
+from support import Job, ProgramTest, arrays, main, mnist_folder, whence
+from vae_support import write_idx
+
+
+def vae(data, **changes):
+    values = {"game": "mlp-vae", "data": data, "instances": 120, "held_out": 20, "batch": 10, "steps": 60, "latent": 3,
+              "hidden": "24,16", "rate": "0.003", "checkpoints": 3, **changes}
+    return [text for name, value in values.items() for text in ("--" + name.replace("_", "-"), str(value))]
+
+
+class TracinTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        draw = np.random.default_rng(1)
+        labels = draw.integers(0, 4, 160)
+        shapes = draw.integers(0, 200, (4, 6, 6))
+        write_idx(cls.place + "/images", np.clip(shapes[labels] + draw.integers(0, 56, (160, 6, 6)), 0, 255))
+        write_idx(cls.place + "/labels", labels)
+        write_idx(cls.place + "/foreign", draw.integers(0, 256, (30, 6, 6)))
+        cls.labelled = "idx:%s/images,%s/labels" % (cls.place, cls.place)
+        cls.run_folder = cls.train("run", *vae(cls.labelled))
+
+    def tracin(self, folder, *options, name="", ranks=1):
+        self.run_fine("tracin", "--run", folder, *options, *(["--name", name] if name else []), "--quiet", ranks=ranks)
+        return arrays(os.path.join(folder, "tracin%s.h5" % ("-" + name if name else "")))
+
+    def test_scores_are_the_same_bytes_on_any_ranks(self):
+        for queries in (("--queries", "test:5"), ("--queries", "self"), ("--queries", "mixtures", "--weights", "visits")):
+            folders = [self.copy_of(self.run_folder, "on-%d" % ranks) for ranks in (1, 2, 3)]
+            for ranks, folder in enumerate(folders, 1):
+                # Blocks of a few instances.
+                found = self.tracin(folder, *queries, "--samples", "4", "--memory", "1", ranks=ranks)
+                self.assertGreater(np.abs(found.get("score", found.get("self_influence"))).max(), 0)
+                self.assert_same_bytes(*(os.path.join(f, "tracin.h5") for f in (folder, folders[0])))
+
+    def test_checkpoints_weights_and_lists_add_up(self):
+        all_of, each = self.tracin(self.run_folder, "--queries", "test:5", name="all"), []
+        steps = all_of["step"]
+        np.testing.assert_array_equal(steps, [20, 40, 60])
+        for step in steps:
+            each.append(self.tracin(self.run_folder, "--queries", "test:5", "--checkpoints", step, name="at%d" % step))
+        np.testing.assert_allclose(sum(e["score"] for e in each), all_of["score"], rtol=1e-12)
+        np.testing.assert_array_equal(np.concatenate([e["loss"] for e in each]), all_of["loss"])
+        order = np.argsort(-all_of["score"], axis=1, kind="stable")
+        np.testing.assert_array_equal(all_of["top"], order[:, :100])
+        np.testing.assert_array_equal(np.take_along_axis(all_of["score"], all_of["bottom"], 1),
+                                      np.sort(all_of["score"], axis=1)[:, :100])
+        rate = self.tracin(self.run_folder, "--queries", "test:5", "--weights", "rate", name="rate")
+        np.testing.assert_allclose(rate["score"], 0.003 * all_of["score"], rtol=1e-12)
+        published = self.tracin(self.run_folder, "--queries", "test:5", "--weights", "published", name="published")
+        np.testing.assert_allclose(published["score"], 0.003 * 10 * 20 / 120 * all_of["score"], rtol=1e-12)
+
+    def test_visits_predict_the_loss_change_of_each_step(self):
+        folder = self.train("every-step", *vae(self.labelled, checkpoints=0, record="all", rate="0.0005", dtype="float64"))
+        found = self.tracin(folder, "--queries", "test:8", "--weights", "visits", "--query-noise", "fixed", "--samples", "64")
+        self.assertEqual(found["predicted_change"].shape, (61, 8))
+        change = found["query_loss"][:-1] - found["query_loss"][1:]
+        predicted = found["predicted_change"][:-1]
+        self.assertGreater(pearsonr(predicted.ravel(), change.ravel())[0], 0.9)
+        self.assertLess(abs(np.polyfit(predicted.ravel(), change.ravel(), 1)[0] - 1), 0.25)
+        np.testing.assert_allclose(found["predicted_change"].sum(0), found["score"].sum(1), rtol=1e-9)
+        # Only what was in a batch has a score.
+        batch = arrays(os.path.join(folder, "trajectory.h5"))["batch"]
+        np.testing.assert_array_equal(np.flatnonzero(np.abs(found["score"]).max(0)), np.unique(batch))
+
+    def test_killed_jobs_keep_their_blocks_and_end_in_the_same_bytes(self):
+        options = ("--queries", "test:10", "--samples", "200", "--memory", "6")
+        reference, folder = (self.copy_of(self.run_folder, name) for name in ("reference", "killed"))
+        self.tracin(reference, *options)
+        part = os.path.join(folder, "tracin.h5.part")
+
+        def reached():
+            seals = read_when_there(part, "seal")
+            return seals is not None and np.count_nonzero(seals) >= 4
+
+        job = Job("tracin", "--run", folder, *options, ranks=2)
+        self.assertTrue(kill_when(job, reached, True, random.Random(1)), "the job ended before it could be killed")
+        self.assertFalse(os.path.exists(os.path.join(folder, "tracin.h5")))
+        left = arrays(part)
+        kept = np.flatnonzero(left["seal"])
+        self.assertLess(len(kept), len(left["seal"]), "killed too late")
+        for row in kept:
+            self.assertEqual(left["seal"][row], zlib.crc32(left["rows"][row].tobytes()) + 1)
+        ended = whence("tracin", "--run", folder, *options, ranks=3)
+        self.assertEqual(ended.code, 0, str(ended))
+        self.assertIn("%d of %d blocks are already finished" % (len(kept), len(left["seal"])), ended.err)
+        self.assert_same_bytes(*(os.path.join(f, "tracin.h5") for f in (folder, reference)))
+        self.assertFalse(os.path.exists(part))
+
+    def test_planted_instances_are_known_and_removable(self):
+        plant = ("--plant", "idx:%s/foreign:9" % self.place)
+        folder = self.train("planted", *vae(self.labelled), *plant)
+        found = self.tracin(folder, "--queries", "self", "--checkpoints", "last")
+        self.assertEqual(np.count_nonzero(found["instance_id"] >= 10 ** 9), 9)
+        np.testing.assert_array_equal(found["label"][-9:], -1)
+        worst = found["instance_id"][found["top"][0, :5]]
+        self.assertTrue((worst >= 10 ** 9).all(), "noise among four shapes is not the most self-influential: %s" % worst)
+        with open(self.path("ids"), "w") as file:
+            file.write("\n".join(str(i) for i in worst))
+        cleaned = self.train("cleaned", *vae(self.labelled), *plant, "--without", self.path("ids"))
+        ids = arrays(os.path.join(cleaned, "trajectory.h5"))["instance_id"]
+        self.assertEqual(set(found["instance_id"]) - set(ids), set(worst))
+        self.assertEqual(len(ids), 124)
+
+    def test_mixtures_name_what_they_are_made_of(self):
+        found = self.tracin(self.run_folder, "--queries", "mixtures", "--checkpoints", "last", name="mixtures")
+        labels = found["label"]
+        self.assertEqual(len(set(zip(labels[found["major"]], labels[found["minor"]]))), 12)
+        images = dict(zip(found["picture_position"], found["picture"]))
+        both = [q for q in range(12) if found["major"][q] in images and found["minor"][q] in images]
+        self.assertTrue(both)
+        for q in both:
+            np.testing.assert_allclose(
+                found["query_picture"][q], 0.75 * images[found["major"][q]] + 0.25 * images[found["minor"][q]], atol=1e-6)
+
+    def test_bad_input_is_refused(self):
+        for name, text in (("none.txt", ""), ("absent.txt", "4711\n"), ("word.txt", "seven\n")):
+            with open(self.path(name), "w") as file:
+                file.write(text)
+        gan = self.train("gan", "--instances", "50", "--held-out", "10", "--batch", "10", "--epochs", "1")
+        unlabelled = self.train("unlabelled", *vae("idx:%s/images" % self.place))
+        folder = self.run_folder
+        for options, *names in (
+                (("--queries", "test:0"), "queries"), (("--queries", "test:21"), "--queries", "21"),
+                (("--queries", "ids:" + self.path("none.txt")), "--queries", "none.txt"),
+                (("--queries", "ids:" + self.path("absent.txt")), "--queries", "4711"),
+                (("--queries", "ids:" + self.path("word.txt")), "--queries", "seven"),
+                (("--queries", "ids:/nowhere"), "--queries", "/nowhere"), (("--queries", "some"), "--queries", "some"),
+                (("--samples", "0"), "--samples"), (("--checkpoints", "7"), "--checkpoints", "7"),
+                (("--checkpoints", "last:9"), "--checkpoints"), (("--layers", "first"), "--layers"),
+                (("--weights", "heavy"), "--weights"), (("--estimator", "guess"), "--estimator"),
+                (("--loss", "gain"), "--loss"), (("--name", "a/b"), "--name"),
+                (("--memory", "1", "--samples", "100000"), "--memory", "MiB")):
+            with self.subTest(options=options):
+                self.assert_refused(["tracin", "--run", folder, *options], *names, folder=folder)
+        self.assert_refused(["tracin", "--run", folder, "--samples", "0"], "--samples", folder=folder, ranks=(2,))
+        self.assert_refused(["tracin", "--run", gan], "--run", "fcgan", folder=gan)
+        self.assert_refused(["tracin", "--run", unlabelled, "--queries", "mixtures"], "--queries", "labels")
+        self.assert_refused(["influence", "--run", folder, "--metric", "loss:20"], "--metric", "loss:20")
+        self.assert_refused(["influence", "--run", gan, "--metric", "loss"], "--metric", "one player")
+        for option in (("--loss", "worse"), ("--hidden", "8,x"), ("--beta", "-1"), ("--generator-hidden", "8"),
+                       ("--plant", "idx:%s/foreign:31" % self.place), ("--without", "/nowhere"),
+                       ("--class-filter", "9"), ("--checkpoints", "61"), ("--game", "conv-vae", "--hidden", "preset")):
+            with self.subTest(option=option):
+                self.assert_refused(["train", "--out", self.path("refused"), *self.changed(option)], option[0])
+
+    def changed(self, option):
+        options = vae(self.labelled)
+        for name, value in zip(option[::2], option[1::2]):
+            if name in options:
+                options[options.index(name) + 1] = value
+            else:
+                options += [name, value]
+        return options
+
+    def test_checkpoints_of_another_network_are_refused(self):
+        folder, other = self.copy_of(self.run_folder, "mixed"), self.train("other", *vae(self.labelled, hidden="24,8"))
+        os.replace(os.path.join(other, "trajectory.h5"), os.path.join(folder, "trajectory.h5"))
+        self.assert_refused(["tracin", "--run", folder], "other")
+
+
+class MnistTest(ProgramTest):
+    def test_instances_are_their_own_strongest_proponents(self):
+        options = ("--game", "mlp-vae", "--data", "mnist:" + mnist_folder(), "--instances", "2000", "--held-out", "10",
+                   "--steps", "1000", "--latent", "16", "--rate", "0.0005", "--checkpoints", "4")
+        folder = self.train("mnist", *options)
+        self.run_fine("tracin", "--run", folder, "--queries", "train:128", "--quiet")
+        found = arrays(os.path.join(folder, "tracin.h5"))
+        self.assertGreater((found["top"][:, 0] == found["query_position"]).mean(), 0.99)
+        self.assertLess(found["query_loss"][-1].mean(), 0.6 * 784 * np.log(2), "it learned nothing")
+
+
+if __name__ == "__main__":
+    main()

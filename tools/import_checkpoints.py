@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Turns PyTorch checkpoints of a VAE into a Whence run folder, so that `whence tracin` can score them.
+
+    tools/import_checkpoints.py CHECKPOINTS --out RUN -- --game mlp-vae --data mnist:DIR --instances 59000 ...
+
+CHECKPOINTS is a folder of .pt, .pth or .tar files, each a state dict or a training checkpoint that holds one, with
+the training step in its name (the last number in it). What follows `--` are options of `whence train` that say what
+the networks were trained on: game, data, beta, latent, rate, batch, ... The networks must have the layers of that
+game, in its order. Batches of an imported run are not known, so it can be scored but not traced back.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+
+os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
+
+import h5py
+import numpy as np
+
+SUFFIXES = (".pt", ".pth", ".tar")
+
+
+class ImportFailure(Exception):
+    """What the user has to know, in one or more lines."""
+
+
+def steps_of(folder):
+    """(step, path) of every checkpoint in a folder, by step."""
+    if not os.path.isdir(folder):
+        raise ImportFailure("%s: no such folder" % folder)
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        stem, suffix = os.path.splitext(name)
+        if suffix not in SUFFIXES:
+            continue
+        numbers = re.findall(r"\d+", stem)
+        if not numbers or int(numbers[-1]) < 1:
+            raise ImportFailure("%s: its name holds no training step" % os.path.join(folder, name))
+        step = int(numbers[-1])
+        if step in found:
+            raise ImportFailure("%s and %s are both of step %d" % (found[step], name, step))
+        found[step] = os.path.join(folder, name)
+    if not found:
+        raise ImportFailure("%s: holds no checkpoints (%s)" % (folder, ", ".join("*" + s for s in SUFFIXES)))
+    return sorted(found.items())
+
+
+def state_dicts(value):
+    """Every dictionary of tensors inside a checkpoint, the outermost first."""
+    import torch
+
+    if not isinstance(value, dict):
+        return
+    if value and all(isinstance(v, torch.Tensor) for v in value.values()):
+        yield value
+        return
+    for inner in value.values():
+        yield from state_dicts(inner)
+
+
+def load(path, trust):
+    """The tensors of one checkpoint by name, in the order in which they were saved."""
+    import torch
+
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=not trust)
+    except Exception as error:  # torch has no common class for what damaged or unusual files raise
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise ImportFailure("%s: cannot be loaded (%s)%s" % (
+            path, first, "" if trust else "; --trust loads arbitrary pickles, which can run code")) from None
+    for state in state_dicts(value):
+        return {name[len("module."):] if name.startswith("module.") else name: tensor.numpy()
+                for name, tensor in state.items()}
+    raise ImportFailure("%s: holds no state dict" % path)
+
+
+def matched(path, tensors, layout):
+    """theta [P] as the layout wants it: by name where all names fit, else in the order of the file."""
+    if all(entry["name"] in tensors for entry in layout):
+        chosen = [(entry["name"], tensors[entry["name"]]) for entry in layout]
+        extra = sorted(set(tensors) - {entry["name"] for entry in layout})
+    else:
+        chosen = list(tensors.items())[:len(layout)]
+        extra = [name for name, _ in list(tensors.items())[len(layout):]]
+    misfits = ["  no tensor for %s %s" % (entry["name"], entry["shape"]) for entry in layout[len(chosen):]]
+    misfits += ["  %s %s is not %s %s" % (name, list(tensor.shape), entry["name"], entry["shape"])
+                for (name, tensor), entry in zip(chosen, layout) if list(tensor.shape) != entry["shape"]]
+    misfits += ["  %s %s has no place" % (name, list(tensors[name].shape)) for name in extra]
+    if misfits:
+        raise ImportFailure("%s: its tensors do not fit:\n%s" % (path, "\n".join(misfits)))
+    return np.concatenate([np.asarray(tensor, dtype=np.float64).ravel() for _, tensor in chosen])
+
+
+def plan_of(program, options, steps):
+    """What trajectory.h5 has to be, from `whence train --describe`."""
+    with tempfile.TemporaryDirectory() as place:
+        path = os.path.join(place, "plan.json")
+        command = [program, "train", *options, "--steps", str(steps[-1]), "--record",
+                   "steps:" + ",".join(str(step) for step in steps), "--out", place, "--describe", path, "--quiet"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise ImportFailure(done.stderr.strip() or "%s ended with %d" % (program, done.returncode))
+        with open(path) as file:
+            return json.load(file)
+
+
+def crc(values, start=0):
+    return zlib.crc32(np.ascontiguousarray(values).tobytes(), start)
+
+
+def write_trajectory(path, plan, params):
+    """trajectory.h5 as `whence train` leaves it, but for the batches, of which there are none."""
+    steps, rates = plan["steps"], np.array([plan["rates"]], dtype=np.float64)
+    with h5py.File(path, "w", libver=("v108", "v108")) as file:
+        for name in ("schema", "schema_version", "whence_version", "git_sha", "sign_convention"):
+            file.attrs[name] = np.bytes_(str(plan[name]).encode())
+        for name, value in plan["attributes"].items():
+            file.attrs[name] = np.bytes_(value.encode())
+        file.attrs["imported"] = np.bytes_(b"PyTorch checkpoints; batches are not known")
+        file["steps"] = np.array(plan["recorded"], dtype=np.int64)
+        file["params"] = params
+        file["params_crc"] = np.array([crc(row) for row in params], dtype=np.uint32).astype(np.int32)
+        file.create_dataset("batch", shape=(steps, 0), dtype=np.int64)
+        file["rate"] = np.repeat(rates, steps, axis=0)
+        file["batch_crc"] = np.full(steps, np.uint32(crc(rates)).astype(np.int32))
+        file["instance_id"] = np.array(plan["instance_ids"], dtype=np.int64)
+        file["state"] = np.zeros((2, params.shape[1]), dtype=params.dtype)
+        file["state_step"] = np.zeros(2, dtype=np.int64)
+        file["state_crc"] = np.zeros(2, dtype=np.int32)
+        file["committed"] = np.array([steps], dtype=np.int64)
+
+
+def import_run(arguments):
+    checkpoints = steps_of(arguments.checkpoints)
+    plan = plan_of(arguments.whence, arguments.options, [step for step, _ in checkpoints])
+    layout = json.loads(plan["attributes"]["layout"])
+    params = np.stack([matched(path, load(path, arguments.trust), layout) for _, path in checkpoints])
+    params = params.astype(plan["dtype"])
+    if not np.isfinite(params).all():
+        raise ImportFailure("%s: a parameter is not a finite number" % arguments.checkpoints)
+    fresh = arguments.out.rstrip("/") + ".new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    os.makedirs(fresh)
+    with open(os.path.join(fresh, "run.cfg"), "w") as file:
+        file.write(plan["attributes"]["settings"])
+    write_trajectory(os.path.join(fresh, "trajectory.h5"), plan, params)
+    os.rename(fresh, arguments.out)
+    print("%s: %d checkpoints, steps %s" % (arguments.out, len(checkpoints), ", ".join(str(s) for s, _ in checkpoints)))
+
+
+def main():
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", help="folder of checkpoints")
+    parser.add_argument("--out", required=True, help="run folder to make")
+    parser.add_argument("--whence", default=os.environ.get("WHENCE", os.path.join(here, "build/bin/whence")),
+                        help="the program (default: build/bin/whence)")
+    parser.add_argument("--trust", action="store_true", help="load files that hold more than tensors and numbers")
+    parser.add_argument("options", nargs="*", help="options of whence train, after --")
+    arguments = parser.parse_args()
+    try:
+        if os.path.exists(arguments.out):
+            raise ImportFailure("%s: exists already" % arguments.out)
+        import_run(arguments)
+    except ImportFailure as failure:
+        sys.exit("import_checkpoints: %s" % failure)
+    except ImportError as missing:
+        sys.exit("import_checkpoints: needs PyTorch (Debian: python3-torch): %s" % missing)
+
+
+if __name__ == "__main__":
+    main()
