@@ -14,17 +14,19 @@
 #include "whence/io/summary.h"
 
 #include "job.h"
+#include "judge.h"
 
 namespace whence {
 OptionTable counterfactual_options() {
   OptionTable table("counterfactual");
   table.required("run", "run folder")
-      .add<std::string>("metric", "all", "metrics, comma between: all, disc-loss, gen-loss")
+      .add<std::string>("metric", "all", "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .add<std::string>("targets", "200",
                         "how many instances, chosen at random, or a file of ids, one a line")
       .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
       .flag("overwrite", "replace a counterfactual.h5 that was made with other options");
+  add_classifier_option(table);
   add_execution_options(table);
   return table;
 }
@@ -47,8 +49,9 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     run = std::make_unique<Run>(options.text("run"));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
-    metrics =
-        make_metrics(truth.metrics, parts.game, {parts.data.held_out.instances, parts.validation_latents()});
+    const Judge judge = read_judge(options, parts);
+    metrics = make_metrics(truth.metrics, parts.game,
+                           {parts.data.held_out.instances, parts.validation_latents(), judge.classifier});
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
     replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
     for (const std::int64_t position : truth.target_positions) {
@@ -57,6 +60,7 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     }
     result = run->folder() + "/counterfactual.h5";
     attributes = result_attributes(*run, options.settings(), truth.metrics);
+    if (judge.classifier != nullptr) attributes["classifier"] = judge.fingerprint;
     attributes["targets"] = targets_fingerprint(truth.target_ids);
     done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
   });

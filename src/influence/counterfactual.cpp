@@ -71,43 +71,56 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, 
   return blocks;
 }
 
+at::Tensor retrained_states(const RecordedSteps& run, const CounterfactualBlock& block,
+                            const Removals& removals, const std::function<void()>& between_steps) {
+  const auto replicas = static_cast<std::int64_t>(block.removals.size()) + 1;
+  const auto absent = absentees(block, removals);
+  const auto name = [&](std::int64_t replica) { return name_of(block, removals, run.data, replica); };
+  at::Tensor state = run.params(block.first_step).repeat({replicas, 1});
+  const at::Tensor params = state.narrow(1, 0, run.game.layout().size());
+
+  for (std::int64_t t = block.first_step; t < run.steps; ++t) {
+    const at::Tensor positions = run.batch(t);
+    const std::int64_t count = positions.size(0);
+    const at::Tensor present = at::ones({replicas, count}, at::kDouble);
+    const std::int64_t* position = positions.data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < count; ++i)
+      if (const auto found = absent.find(position[i]); found != absent.end())
+        for (const std::int64_t replica : found->second) present.data_ptr<double>()[replica * count + i] = 0;
+
+    const Batch batch = make_batch(run.data, positions, run.seed, t, {0, count}, run.game);
+    const at::Tensor gradient = run.engine.gradient(params, batch, present.to(params.scalar_type()));
+    check_finite(gradient, "the gradient", run.game.layout(), t, name);
+    move(state, gradient, run.game.layout().spread(run.rates(t), params.scalar_type()), run.optimiser, t);
+    between_steps();
+  }
+  return state;
+}
+
+at::Tensor judged(const at::Tensor& params, const std::vector<std::shared_ptr<const Metric>>& metrics,
+                  const RecordedSteps& run, const CounterfactualBlock& block, const Removals& removals) {
+  const std::int64_t replicas = params.size(0);
+  at::Tensor values = at::empty({static_cast<std::int64_t>(metrics.size()), replicas}, at::kDouble);
+  for (std::size_t m = 0; m < metrics.size(); ++m) {
+    values[m].copy_(metrics[m]->value(params));
+    for (std::int64_t r = 0; r < replicas; ++r)
+      if (!std::isfinite(values[m][r].item<double>()))
+        fail("the metric {} is not a finite number in {}", metrics[m]->name(),
+             name_of(block, removals, run.data, r));
+  }
+  return values;
+}
+
 CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,
                              const Removals& removals,
                              const std::vector<std::shared_ptr<const Metric>>& metrics,
                              const std::function<void()>& between_steps) {
-  const auto replicas = static_cast<std::int64_t>(block.removals.size()) + 1;
-  const auto absent = absentees(block, removals);
-  const auto name = [&](std::int64_t replica) { return name_of(block, removals, run.data, replica); };
-  at::Tensor params = run.params(block.first_step).repeat({replicas, 1});
-
-  for (std::int64_t t = block.first_step; t < run.steps; ++t) {
-    const at::Tensor positions = run.batch(t);
-    at::Tensor weights = at::ones({replicas, positions.size(0)}, params.options());
-    const std::int64_t* position = positions.data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < positions.size(0); ++i)
-      if (const auto found = absent.find(position[i]); found != absent.end())
-        for (const std::int64_t replica : found->second) weights[replica][i] = 0;
-
-    const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
-    const at::Tensor gradient = run.engine.gradient(params, batch, weights);
-    check_finite(gradient, "the gradient", run.game.layout(), t, name);
-    move(params, gradient, run.game.layout().spread(run.rates(t), params.scalar_type()));
-    between_steps();
-  }
-
-  CounterfactualResult result;
-  result.distance = (params[0] - run.params(run.steps)).abs().max().item<double>();
-  result.change = at::empty({replicas - 1, static_cast<std::int64_t>(metrics.size())}, at::kDouble);
-  result.baseline = at::empty({static_cast<std::int64_t>(metrics.size())}, at::kDouble);
-  for (std::size_t m = 0; m < metrics.size(); ++m) {
-    const at::Tensor value = metrics[m]->value(params);
-    for (std::int64_t r = 0; r < replicas; ++r)
-      if (!std::isfinite(value[r].item<double>()))
-        fail("the metric {} is not a finite number in {}", metrics[m]->name(), name(r));
-    result.baseline[m].copy_(value[0]);
-    result.change.select(1, m).copy_(value.narrow(0, 1, replicas - 1) - value[0]);
-  }
-  return result;
+  const at::Tensor state = retrained_states(run, block, removals, between_steps);
+  const at::Tensor values =
+      judged(state.narrow(1, 0, run.game.layout().size()), metrics, run, block, removals).t();
+  const at::Tensor change = values.narrow(0, 1, state.size(0) - 1) - values[0];
+  return {change.contiguous(), values[0].contiguous(),
+          (state[0] - run.params(run.steps)).abs().max().item<double>()};
 }
 
 }  // namespace whence

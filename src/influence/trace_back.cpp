@@ -54,13 +54,16 @@ RecordedSteps recorded_steps_of(const Run& run) {
           parts.settings.seed,
           run.steps(),
           parts.schedule.steps_per_epoch(),
-          [&run](std::int64_t t) { return run.params(t); },
+          [&run](std::int64_t t) { return run.state(t); },
           [&run](std::int64_t t) { return run.trajectory().batch(t); },
-          [&run](std::int64_t t) { return run.trajectory().rates(t); }};
+          [&run](std::int64_t t) { return run.trajectory().rates(t); },
+          parts.settings.schedule.optimiser};
 }
 
 at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                       const Communicator& ranks, const std::function<void(std::int64_t)>& progress) {
+  if (run.optimiser != Optimiser::sgd)
+    refuse("--run: trained with adam, but trace-back is defined for plain gradient steps (--optimiser sgd)");
   const std::int64_t groups = options.grid.query_groups, group_size = ranks.size() / groups;
   const Range mine = part_of(queries.size(0), groups, ranks.rank() / group_size);
   const Communicator group = ranks.split(static_cast<int>(ranks.rank() / group_size));

@@ -17,6 +17,10 @@ enum class Purpose : std::uint32_t {
   held_out_data = 6,
   targets = 7,
   split = 8,
+  test_data = 20,
+  test_latents = 21,
+  isolation_forest = 22,
+  random_selection = 23,
 };
 
 /// The draws of one (seed, purpose, step), addressed by index. Philox4x32-10 (Salmon et al., SC 2011) through

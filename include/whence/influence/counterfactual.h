@@ -35,11 +35,23 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
                                                       const std::vector<std::int64_t>& epochs_back,
                                                       std::int64_t replicas);
 
-/// Takes the block's steps again from the recorded theta (counterfactual ASGD, Terashita et al.,
-/// section 3.1): same batches, latents, rates and divisor, w_j = 0 for removed instances. By this rank alone;
-/// a replica's result does not depend on the others, bit for bit. Error naming step, player and removal set
-/// when a gradient is not finite, and naming metric and set when a metric is not. `between_steps` is called
+/// The optimisers' states [1 + removals, state_size] at the end of the run when the block's steps are taken
+/// again from the recorded theta (counterfactual ASGD, Terashita et al.,
+/// section 3.1): same batches, latents, rates and divisor, w_j = 0 for removed instances; row 0 is the
+/// replica without removal. By this rank alone; a replica's result does not depend on the others, bit for
+/// bit. Error naming step, player and removal set when a gradient is not finite. `between_steps` is called
 /// after each step.
+at::Tensor retrained_states(const RecordedSteps& run, const CounterfactualBlock& block,
+                            const std::vector<std::vector<std::int64_t>>& removals,
+                            const std::function<void()>& between_steps);
+
+/// Each metric's value [metrics, 1 + removals] float64 of the block's replicas with `params` [1 + removals,
+/// P]; Error naming metric and removal set when one is not finite.
+at::Tensor judged(const at::Tensor& params, const std::vector<std::shared_ptr<const Metric>>& metrics,
+                  const RecordedSteps& run, const CounterfactualBlock& block,
+                  const std::vector<std::vector<std::int64_t>>& removals);
+
+/// retrained_states, judged, as changes against the replica without removal.
 CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,
                              const std::vector<std::vector<std::int64_t>>& removals,
                              const std::vector<std::shared_ptr<const Metric>>& metrics,
