@@ -6,28 +6,31 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include "whence/comm/work_queue.h"
 #include "whence/core/stop.h"
 #include "whence/influence/begun_blocks.h"
 #include "whence/influence/block_store.h"
 #include "whence/influence/counterfactual_rows.h"
 #include "whence/influence/files.h"
+#include "whence/influence/retrain_blocks.h"
 #include "whence/influence/targets.h"
 #include "whence/io/summary.h"
 
 #include "job.h"
+#include "judge.h"
 
 namespace whence {
 OptionTable counterfactual_options() {
   OptionTable table("counterfactual");
   table.required("run", "run folder")
-      .add<std::string>("metric", "all",
-                        "metrics, comma between: all, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
+      .add<std::string>(
+          "metric", "all",
+          "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .add<std::string>("targets", "200",
                         "how many instances, chosen at random, or a file of ids, one a line")
       .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
       .flag("overwrite", "replace a counterfactual.h5 that was made with other options");
+  add_classifier_option(table);
   add_execution_options(table);
   return table;
 }
@@ -51,8 +54,9 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     run = std::make_unique<Run>(options.text("run"));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
-    metrics =
-        make_metrics(truth.metrics, parts.game, {parts.data.held_out.instances, parts.validation_latents()});
+    const Judge judge = read_judge(options, parts);
+    metrics = make_metrics(truth.metrics, parts.game,
+                           {parts.data.held_out.instances, parts.validation_latents(), judge.classifier});
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
     replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
     for (const std::int64_t position : truth.target_positions) {
@@ -61,6 +65,7 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     }
     result = run->folder() + "/counterfactual.h5";
     attributes = result_attributes(*run, options.settings(), truth.metrics);
+    if (judge.classifier != nullptr) attributes["classifier"] = judge.fingerprint;
     attributes["targets"] = targets_fingerprint(truth.target_ids);
     done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
   });
@@ -82,40 +87,18 @@ void run_counterfactual(const Options& options, const Communicator& world) {
   std::unique_ptr<RunLock> lock;
   world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "counterfactual"); });
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);
-  if (store.finished_count() > 0)
-    log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), block_count));
   const BegunBlocks begun(result, attributes);
-  std::int64_t finished = 0, taken = 0;
-  {
-    WorkQueue queue(world, block_count);
-    Progress progress(log, "blocks of counterfactuals", block_count);
-    while (const auto b = queue.next()) {
-      progress.advance_to(*b);
-      if (store.finished(*b)) continue;
-      Retraining block(steps, blocks[*b], removals);
-      begun.load(*b, block);
-      const std::int64_t first = block.step();
-      for (; !block.done() && !queue.stopped(signals); queue.progress()) block.advance();
-      taken += (block.step() - first) * block.params().size(0);
-      if (!block.done()) {
-        begun.save(*b, block);
-        break;
-      }
-      store.write(*b, as_row(block.result(metrics), width));
-      begun.remove(*b);
-      ++finished;
-    }
-    if (!queue.stopped(signals)) progress.advance_to(block_count);
-  }
-  finished = world.sum(finished);
-  const std::int64_t done_blocks = store.finished_count() + finished;
-  JobCost cost{"counterfactual", watch.seconds(),      world.sum(taken),
-               "replica_steps",  8 * finished * width, done_blocks == block_count};
-  if (!cost.finished) {
-    store.close();
-    log.say(record_cost(run->folder(), cost, world));
-    throw Interrupted(stopped_at(run->folder(), "block", done_blocks, block_count));
-  }
+  const BlockProgress done_now =
+      retrain_blocks({steps, blocks, removals, store, begun, signals, "blocks of counterfactuals",
+                      [&](const Retraining& block) { return as_row(block.result(metrics), width); }},
+                     log, world);
+  JobCost cost{"counterfactual",
+               watch.seconds(),
+               done_now.replica_steps,
+               "replica_steps",
+               8 * done_now.finished * width,
+               done_now.complete};
+  if (!cost.finished) leave_off(store, done_now.finished, block_count, run->folder(), cost, log, world);
   const at::Tensor rows = store.close_and_read();
   assemble(truth, blocks, rows);
   world.on_root([&] { write_counterfactual(result, truth, attributes); });

@@ -14,6 +14,7 @@
 #include "whence/metric/metric.h"
 
 #include "job.h"
+#include "judge.h"
 
 namespace whence {
 namespace {
@@ -35,8 +36,9 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
 OptionTable influence_options() {
   OptionTable table("influence");
   table.required("run", "run folder")
-      .add<std::string>("metric", "all",
-                        "metrics, comma between: all, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
+      .add<std::string>(
+          "metric", "all",
+          "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
       .add<std::string>(
           "kink-width", "1e-3",
@@ -46,6 +48,7 @@ OptionTable influence_options() {
                         "groups of ranks that share the queries; within a group ranks share the batch",
                         Kind::execution)
       .flag("overwrite", "replace an influence.h5 that was made with other options");
+  add_classifier_option(table);
   add_execution_options(table);
   return table;
 }
@@ -67,11 +70,13 @@ void run_influence(const Options& options, const Communicator& world) {
     run = std::make_unique<Run>(options.text("run"));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
-    metrics =
-        make_metrics(metric_names, parts.game, {parts.data.held_out.instances, parts.validation_latents()});
+    const Judge judge = read_judge(options, parts);
+    metrics = make_metrics(metric_names, parts.game,
+                           {parts.data.held_out.instances, parts.validation_latents(), judge.classifier});
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()));
     result = run->folder() + "/influence.h5";
     attributes = result_attributes(*run, options.settings(), metric_names);
+    if (judge.classifier != nullptr) attributes["classifier"] = judge.fingerprint;
     done = !options.flag("overwrite") && already_there(result, influence_schema, attributes);
   });
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "whence/comm/session.h"
+#include "whence/core/stop.h"
 
 namespace whence {
 
@@ -23,6 +24,14 @@ std::string stopped_at(const std::string& folder, const std::string& unit, std::
   return fmt::format(
       "{}: stopped by a signal at {} {} of {}; what is done is saved, and the same command goes on", folder,
       unit, done, total);
+}
+
+void leave_off(BlockStore& store, std::int64_t finished, std::int64_t blocks, const std::string& folder,
+               const JobCost& cost, const Log& log, const Communicator& world) {
+  const std::int64_t done = store.finished_count() + finished;
+  store.close();
+  log.say(record_cost(folder, cost, world));
+  throw Interrupted(stopped_at(folder, "block", done, blocks));
 }
 
 void print(const Communicator& world, const std::string& text) {

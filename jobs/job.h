@@ -8,6 +8,8 @@
 #include "whence/comm/communicator.h"
 #include "whence/core/options.h"
 #include "whence/core/progress.h"
+#include "whence/influence/block_store.h"
+#include "whence/io/summary.h"
 #include "whence/train/run.h"
 
 namespace whence {
@@ -29,6 +31,8 @@ OptionTable influence_options();
 OptionTable counterfactual_options();
 OptionTable validate_options();
 OptionTable tracin_options();
+OptionTable cleanse_options();
+OptionTable cleansing_options();
 OptionTable density_options();
 OptionTable info_options();
 OptionTable verify_options();
@@ -38,6 +42,8 @@ void run_influence(const Options& options, const Communicator& world);
 void run_counterfactual(const Options& options, const Communicator& world);
 void run_validate(const Options& options, const Communicator& world);
 void run_tracin(const Options& options, const Communicator& world);
+void run_cleanse(const Options& options, const Communicator& world);
+void run_cleansing(const Options& options, const Communicator& world);
 void run_density(const Options& options, const Communicator& world);
 void run_info(const Options& options, const Communicator& world);
 void run_verify(const Options& options, const Communicator& world);
@@ -51,6 +57,12 @@ Log begin_job(const Options& options, const Communicator& world);
 /// What an interrupted job says: "RUN: stopped at step 5 of 9, ...".
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,
                        std::int64_t total);
+
+/// Ends a job that was stopped with blocks left, `finished` of them done this time: closes their store,
+/// records the cost and throws Interrupted. Collective.
+[[noreturn]] void leave_off(BlockStore& store, std::int64_t finished, std::int64_t blocks,
+                            const std::string& folder, const JobCost& cost, const Log& log,
+                            const Communicator& world);
 
 /// Prints to standard output, from rank 0.
 void print(const Communicator& world, const std::string& text);

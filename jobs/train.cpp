@@ -12,6 +12,7 @@
 #include "whence/io/summary.h"
 
 #include "job.h"
+#include "judge.h"
 
 namespace fs = std::filesystem;
 
@@ -115,8 +116,7 @@ void run_train(const Options& options, const Communicator& world) {
   const std::int64_t first = writer.first_step();
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
   Progress progress(log, "training steps", plan.steps, first);
-  const at::Tensor start =
-      first > 0 ? writer.first_params() : parts->game->initial_parameters(parts->settings.seed);
+  const at::Tensor start = first > 0 ? writer.first_params() : parts->initial_state();
   const at::Tensor end = train(
       parts->training(), start, first, plan.steps, world,
       [&](std::int64_t t, const at::Tensor& params, const at::Tensor& positions, const at::Tensor& rates) {
@@ -130,6 +130,7 @@ void run_train(const Options& options, const Communicator& world) {
       });
   writer.finish(end);
   progress.advance_to(plan.steps);
+  print(world, accuracy_report(*parts, end.narrow(0, 0, parts->game->layout().size())));
   log.say(record_cost(folder, cost_of(plan, first, plan.steps, watch.seconds()), world));
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "whence/density/files.h"
+#include "whence/influence/cleansing.h"
 #include "whence/influence/files.h"
 #include "whence/influence/tracin_file.h"
 
@@ -37,6 +38,10 @@ void run_verify(const Options& options, const Communicator& world) {
     }
     if (const std::string path = folder + "/counterfactual.h5"; std::filesystem::exists(path)) {
       read_counterfactual(path, fingerprint);
+      text += path + ": whole\n";
+    }
+    if (const std::string path = folder + "/cleansing.h5"; std::filesystem::exists(path)) {
+      read_cleansing(path, fingerprint);
       text += path + ": whole\n";
     }
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {

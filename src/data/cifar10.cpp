@@ -71,8 +71,10 @@ DataSplit load_cifar10(const std::vector<std::string>& files, const DataOptions&
   const auto rows = static_cast<std::int64_t>(records.labels.size());
   RowChoice chosen =
       choose_labelled_rows(rows, at::tensor(records.labels, at::kLong), files.front(), options);
-  return {take(records, std::move(chosen.train), options),
-          take(records, std::move(chosen.held_out), options)};
+  DataSplit split{take(records, std::move(chosen.train), options),
+                  take(records, std::move(chosen.held_out), options)};
+  if (options.test > 0) split.test = take(records, std::move(chosen.test), options);
+  return split;
 }
 
 }  // namespace whence

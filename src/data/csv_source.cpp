@@ -33,8 +33,10 @@ DataSplit load_csv(const std::string& path, const std::optional<std::string>& cl
                    const DataOptions& options) {
   const CsvFile file = read_csv(path, cluster_column);
   RowChoice rows = choose_rows(file.rows(), path, options);
-  return {take(file, std::move(rows.train), options.dtype),
-          take(file, std::move(rows.held_out), options.dtype)};
+  DataSplit split{take(file, std::move(rows.train), options.dtype),
+                  take(file, std::move(rows.held_out), options.dtype)};
+  if (options.test > 0) split.test = take(file, std::move(rows.test), options.dtype);
+  return split;
 }
 
 }  // namespace whence

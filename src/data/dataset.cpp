@@ -1,5 +1,6 @@
 #include "whence/data/dataset.h"
 
+#include <utility>
 #include <zlib.h>
 
 #include "whence/core/error.h"
@@ -74,10 +75,12 @@ DataSplit load_data(const DataOptions& options) {
   if (options.instances < 1 && options.instances != every_instance)
     refuse("--instances is {}, but must be at least 1", options.instances);
   if (options.held_out < 0) refuse("--held-out is {}, but must be at least 0", options.held_out);
+  if (options.test < 0) refuse("--test is {}, but must be at least 0", options.test);
   if (options.dtype != at::kFloat && options.dtype != at::kDouble)
     refuse("--dtype is {}, but data is float32 or float64", c10::toString(options.dtype));
 
   DataSplit data = load_source(options);
+  if (options.swapped) std::swap(data.train, data.held_out);
   plant(data, options);
   take_out(data, options);
   return data;
@@ -88,9 +91,12 @@ std::string fingerprint(const DataOptions& options, const DataSplit& data) {
   uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(ids.data()), ids.size() * sizeof(std::int64_t));
   crc = crc_of(data.train.instances, crc);
   crc = crc_of(data.held_out.instances, crc);
-  return fmt::format("{} N={} N'={} dtype={} crc32={:08x}", parse(options.source).kind, data.train.size(),
-                     data.held_out.size(),
-                     data.train.instances.scalar_type() == at::kFloat ? "float32" : "float64", crc);
+  std::string text = fmt::format(
+      "{} N={} N'={} dtype={} crc32={:08x}", parse(options.source).kind, data.train.size(),
+      data.held_out.size(), data.train.instances.scalar_type() == at::kFloat ? "float32" : "float64", crc);
+  if (data.test.instances.defined())
+    text += fmt::format(" test={} crc32={:08x}", data.test.size(), crc_of(data.test.instances, 0));
+  return text;
 }
 
 }  // namespace whence

@@ -65,6 +65,21 @@ std::string find_plain_or_gzip(const std::string& folder, const std::string& nam
   fail("{}: there is neither {} nor {}.gz in this folder", folder, name, name);
 }
 
+// The first options.test rows of the choice that the seed makes of the test files; ids go on after those of
+// the `training_rows`.
+Dataset load_test_files(const std::string& folder, std::int64_t training_rows, const DataOptions& options) {
+  const std::string images = find_plain_or_gzip(folder, "t10k-images-idx3-ubyte");
+  DataOptions chosen = options;
+  chosen.instances = options.test;
+  chosen.held_out = chosen.test = 0;
+  const IdxFile pixels = read_images(images);
+  if (options.test > pixels.rows())
+    refuse("--test {} asks for more than the {} rows of {}", options.test, pixels.rows(), images);
+  Dataset data = load_idx(images, find_plain_or_gzip(folder, "t10k-labels-idx1-ubyte"), chosen).train;
+  for (std::int64_t& id : data.ids) id += training_rows;
+  return data;
+}
+
 }  // namespace
 
 DataSplit load_idx(const std::string& images_path, const std::optional<std::string>& labels_path,
@@ -74,13 +89,20 @@ DataSplit load_idx(const std::string& images_path, const std::optional<std::stri
   if (labels_path) labels = read_labels(*labels_path, images_path, images.rows());
   const at::Tensor by_row = labels ? at::tensor(labels->bytes, at::kLong) : at::Tensor();
   RowChoice rows = choose_labelled_rows(images.rows(), by_row, images_path, options);
-  return {take(images, labels, std::move(rows.train), options),
-          take(images, labels, std::move(rows.held_out), options)};
+  DataSplit split{take(images, labels, std::move(rows.train), options),
+                  take(images, labels, std::move(rows.held_out), options)};
+  if (options.test > 0) split.test = take(images, labels, std::move(rows.test), options);
+  return split;
 }
 
 DataSplit load_mnist(const std::string& folder, const DataOptions& options) {
   const std::string images = find_plain_or_gzip(folder, "train-images-idx3-ubyte");
-  return load_idx(images, find_plain_or_gzip(folder, "train-labels-idx1-ubyte"), options);
+  DataOptions of_training_files = options;
+  of_training_files.test = 0;
+  DataSplit split =
+      load_idx(images, find_plain_or_gzip(folder, "train-labels-idx1-ubyte"), of_training_files);
+  if (options.test > 0) split.test = load_test_files(folder, read_idx(images).rows(), options);
+  return split;
 }
 
 }  // namespace whence

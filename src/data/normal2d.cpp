@@ -31,8 +31,10 @@ Dataset draw(const DataOptions& options, Purpose purpose, std::int64_t count) {
 DataSplit draw_normal2d(const DataOptions& options) {
   if (options.instances == every_instance)
     refuse("--instances: normal2d has as many points as are asked for, so their number has to be given");
-  return {draw(options, Purpose::training_data, options.instances),
-          draw(options, Purpose::held_out_data, options.held_out)};
+  DataSplit split{draw(options, Purpose::training_data, options.instances),
+                  draw(options, Purpose::held_out_data, options.held_out)};
+  if (options.test > 0) split.test = draw(options, Purpose::test_data, options.test);
+  return split;
 }
 
 }  // namespace whence

@@ -50,8 +50,10 @@ DataSplit draw_six_clusters(const DataOptions& options) {
   if (size % smallest_size != 0)
     refuse("--instances is {}, but six-clusters come in multiples of {} (the paper's are {})", size,
            smallest_size, published_size);
-  return {draw(options, Purpose::training_data, size, size),
-          draw(options, Purpose::held_out_data, options.held_out, size)};
+  DataSplit split{draw(options, Purpose::training_data, size, size),
+                  draw(options, Purpose::held_out_data, options.held_out, size)};
+  if (options.test > 0) split.test = draw(options, Purpose::test_data, options.test, size);
+  return split;
 }
 
 }  // namespace whence

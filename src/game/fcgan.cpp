@@ -40,22 +40,7 @@ at::Tensor Fcgan::logits(const std::vector<at::Tensor>& tensors, const at::Tenso
 
 std::vector<at::Tensor> Fcgan::losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                       const at::Tensor& weights, double kink_width) const {
-  const at::Tensor real = logits(tensors, batch.instances, kink_width);
-  const at::Tensor fake = logits(tensors, generate(tensors, batch.latents, kink_width), kink_width);
-  const double scale = 1.0 / static_cast<double>(batch.divisor);
-
-  at::Tensor generator_loss = precise_softplus(-fake).sum(1) * scale;
-  at::Tensor discriminator_loss =
-      ((weights * precise_softplus(-real)).sum(1) + precise_softplus(fake).sum(1)) * scale;
-  if (options_.l2 > 0 && batch.carries_penalty) {
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const ParameterSpec& spec = layout_.specs()[i];
-      if (!spec.is_kernel) continue;
-      at::Tensor& loss = spec.player == generator ? generator_loss : discriminator_loss;
-      loss = loss + tensors[i].square().flatten(1).sum(1) * (0.5 * options_.l2);
-    }
-  }
-  return {generator_loss, discriminator_loss};
+  return adversarial_losses(*this, tensors, batch, weights, kink_width, options_.l2);
 }
 
 }  // namespace whence

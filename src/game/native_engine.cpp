@@ -1,17 +1,18 @@
 #include "whence/game/native_engine.h"
 
-#include <algorithm>
 #include <cmath>
-#include <mutex>
 
 #include <ATen/ops/empty.h>
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
+#include "whence/game/classifier.h"
 #include "whence/game/fcgan.h"
 #include "whence/game/native/threads.h"
 
 #include "native/adversarial_step.h"
+#include "native/pool.h"
+#include "native_conv_engine.h"
 
 namespace whence {
 namespace {
@@ -21,6 +22,7 @@ using native::AdversarialStep;
 using native::DenseLayer;
 using native::Kernels;
 using native::Perceptron;
+using native::Pool;
 using native::Samples;
 using native::TangentStep;
 
@@ -58,36 +60,6 @@ const Kernels<T>& kernels_named(const std::string& variant) {
     if (variant.empty() || variant == kernels->name) return *kernels;
   refuse("the native engine has no kernels '{}' for this processor", variant);
 }
-
-// Working memory that outlives a call: allocating it anew would cost more than a small step.
-template <typename Workspace>
-class Pool {
- public:
-  template <typename Fits, typename Make>
-  std::unique_ptr<Workspace> take(const Fits& fits, const Make& make) {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto found =
-          std::find_if(idle_.begin(), idle_.end(), [&](const auto& item) { return fits(*item); });
-      if (found != idle_.end()) {
-        std::unique_ptr<Workspace> taken = std::move(*found);
-        idle_.erase(found);
-        return taken;
-      }
-    }
-    return make();
-  }
-  void give_back(std::unique_ptr<Workspace> workspace) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    idle_.push_back(std::move(workspace));
-    if (idle_.size() > most_kept) idle_.erase(idle_.begin());
-  }
-
- private:
-  static constexpr std::size_t most_kept = 64;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Workspace>> idle_;
-};
 
 // One step's values, and as many tangents as threads work on its queries.
 template <typename T>
@@ -213,7 +185,10 @@ TracedStep TypedEngine<T>::trace(const at::Tensor& params, const Batch& batch, c
 
 }  // namespace
 
-bool NativeEngine::applies_to(const Game& game) { return dynamic_cast<const Fcgan*>(&game) != nullptr; }
+bool NativeEngine::applies_to(const Game& game) {
+  return dynamic_cast<const Fcgan*>(&game) != nullptr || dynamic_cast<const Dcgan*>(&game) != nullptr ||
+         dynamic_cast<const Classifier*>(&game) != nullptr;
+}
 
 std::vector<std::string> NativeEngine::variants() {
   std::vector<std::string> names;
@@ -223,6 +198,14 @@ std::vector<std::string> NativeEngine::variants() {
 }
 
 NativeEngine::NativeEngine(std::shared_ptr<const Game> game, const std::string& variant) {
+  if (const auto dcgan = std::dynamic_pointer_cast<const Dcgan>(game)) {
+    typed_ = make_native_conv_engine(dcgan, variant);
+    return;
+  }
+  if (const auto classifier = std::dynamic_pointer_cast<const Classifier>(game)) {
+    typed_ = make_classifier_engine(classifier);
+    return;
+  }
   const auto* fcgan = dynamic_cast<const Fcgan*>(game.get());
   if (fcgan == nullptr) refuse("--engine: native does not compute the game {} (torch does)", game->name());
   if (game->dtype() == at::kFloat)

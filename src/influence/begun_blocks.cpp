@@ -23,14 +23,14 @@ void BegunBlocks::load(std::int64_t number, Retraining& block) const {
   if (std::any_of(attributes_.begin(), attributes_.end(),
                   [&](const auto& entry) { return file.attribute(entry.first) != entry.second; }))
     return;
-  for (const char* name : {"step", "params"}) file.array(name).verify();
-  block.restore(file.array("step").read().item<std::int64_t>(), file.array("params").read());
+  for (const char* name : {"step", "state"}) file.array(name).verify();
+  block.restore(file.array("step").read().item<std::int64_t>(), file.array("state").read());
 }
 
 void BegunBlocks::save(std::int64_t number, const Retraining& block) const {
   write_artifact(path(number), begun_block_schema, attributes_, [&](const H5File& file) {
     file.put("step", at::tensor({block.step()}, at::kLong));
-    file.put("params", block.params());
+    file.put("state", block.state());
   });
 }
 

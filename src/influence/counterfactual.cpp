@@ -69,8 +69,8 @@ Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& bloc
       removals_(removals),
       absent_(absentees(block, removals)),
       step_(block.first_step),
-      params_(
-          run.params(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})) {}
+      state_(run.params(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})) {
+}
 
 std::string Retraining::name_of(std::int64_t replica) const {
   if (replica == 0) return "the replica without removal";
@@ -80,43 +80,47 @@ std::string Retraining::name_of(std::int64_t replica) const {
   return fmt::format("the counterfactual without removal set {}", block_.removals[replica - 1]);
 }
 
-void Retraining::restore(std::int64_t t, const at::Tensor& params) {
+at::Tensor Retraining::params() const { return state_.narrow(1, 0, run_.game.layout().size()); }
+
+void Retraining::restore(std::int64_t t, const at::Tensor& state) {
   step_ = t;
-  params_ = params.clone();
+  state_ = state.clone();
 }
 
 void Retraining::advance() {
   const std::int64_t t = step_;
-  const at::Tensor positions = run_.batch(t);
-  at::Tensor weights = at::ones({params_.size(0), positions.size(0)}, params_.options());
+  const at::Tensor positions = run_.batch(t), theta = params();
+  const std::int64_t count = positions.size(0);
+  const at::Tensor present = at::ones({replicas(), count}, at::kDouble);
   const std::int64_t* position = positions.data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < positions.size(0); ++i)
+  for (std::int64_t i = 0; i < count; ++i)
     if (const auto found = absent_.find(position[i]); found != absent_.end())
-      for (const std::int64_t replica : found->second) weights[replica][i] = 0;
+      for (const std::int64_t replica : found->second) present.data_ptr<double>()[replica * count + i] = 0;
 
-  const Batch batch = make_batch(run_.data, positions, run_.seed, t, {0, positions.size(0)}, run_.game);
-  const at::Tensor gradient = run_.engine.gradient(params_, batch, weights);
+  const Batch batch = make_batch(run_.data, positions, run_.seed, t, {0, count}, run_.game);
+  const at::Tensor gradient = run_.engine.gradient(theta, batch, present.to(theta.scalar_type()));
   check_finite(gradient, "the gradient", run_.game.layout(), t,
                [this](std::int64_t replica) { return name_of(replica); });
-  move(params_, gradient, run_.game.layout().spread(run_.rates(t), params_.scalar_type()));
+  move(state_, gradient, run_.game.layout().spread(run_.rates(t), theta.scalar_type()), run_.optimiser, t);
   ++step_;
 }
 
-CounterfactualResult Retraining::result(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
-  const std::int64_t replicas = params_.size(0);
-  CounterfactualResult result;
-  result.distance = (params_[0] - run_.params(run_.steps)).abs().max().item<double>();
-  result.change = at::empty({replicas - 1, static_cast<std::int64_t>(metrics.size())}, at::kDouble);
-  result.baseline = at::empty({static_cast<std::int64_t>(metrics.size())}, at::kDouble);
+at::Tensor Retraining::judged(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
+  at::Tensor values = at::empty({static_cast<std::int64_t>(metrics.size()), replicas()}, at::kDouble);
   for (std::size_t m = 0; m < metrics.size(); ++m) {
-    const at::Tensor value = metrics[m]->value(params_);
-    for (std::int64_t r = 0; r < replicas; ++r)
-      if (!std::isfinite(value[r].item<double>()))
+    values[m].copy_(metrics[m]->value(params()));
+    for (std::int64_t r = 0; r < replicas(); ++r)
+      if (!std::isfinite(values[m][r].item<double>()))
         fail("the metric {} is not a finite number in {}", metrics[m]->name(), name_of(r));
-    result.baseline[m].copy_(value[0]);
-    result.change.select(1, m).copy_(value.narrow(0, 1, replicas - 1) - value[0]);
   }
-  return result;
+  return values;
+}
+
+CounterfactualResult Retraining::result(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
+  const at::Tensor values = judged(metrics).t();
+  const at::Tensor change = values.narrow(0, 1, replicas() - 1) - values[0];
+  return {change.contiguous(), values[0].contiguous(),
+          (state_[0] - run_.params(run_.steps)).abs().max().item<double>()};
 }
 
 CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,

@@ -10,6 +10,16 @@
 #include "whence/train/step.h"
 
 namespace whence {
+namespace {
+
+const RecordedSteps& of_plain_steps(const RecordedSteps& run) {
+  if (run.optimiser != Optimiser::sgd)
+    refuse("--run: trained with adam, but trace-back is defined for plain gradient steps (--optimiser sgd)");
+  return run;
+}
+
+}  // namespace
+
 Grid automatic_grid(std::int64_t ranks, std::int64_t queries) { return {std::gcd(ranks, queries)}; }
 
 RecordedSteps recorded_steps_of(const Run& run) {
@@ -20,14 +30,15 @@ RecordedSteps recorded_steps_of(const Run& run) {
           parts.settings.seed,
           run.steps(),
           parts.schedule.steps_per_epoch(),
-          [&run](std::int64_t t) { return run.params(t); },
+          [&run](std::int64_t t) { return run.state(t); },
           [&run](std::int64_t t) { return run.trajectory().batch(t); },
-          [&run](std::int64_t t) { return run.trajectory().rates(t); }};
+          [&run](std::int64_t t) { return run.trajectory().rates(t); },
+          parts.settings.schedule.optimiser};
 }
 
 TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                      const Communicator& ranks)
-    : run_(run),
+    : run_(of_plain_steps(run)),
       options_(options),
       ranks_(ranks),
       group_(ranks.split(static_cast<int>(ranks.rank() / (ranks.size() / options.grid.query_groups)))),

@@ -81,7 +81,7 @@ TracinWorker::TracinWorker(const Run& run, const TracinQueries& queries, const T
 
 void TracinWorker::enter_checkpoint(std::int64_t checkpoint) {
   if (checkpoint == checkpoint_) return;
-  const at::Tensor theta = run_.trajectory().params(plan_.steps[checkpoint]);
+  const at::Tensor theta = run_.params(plan_.steps[checkpoint]);
   tensors_.clear();
   for (const at::Tensor& view : vae_.layout().views(theta.unsqueeze(0))) tensors_.push_back(view[0]);
   checkpoint_ = checkpoint;

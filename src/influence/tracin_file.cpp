@@ -105,8 +105,7 @@ void write_latents(const Assembly& all, const H5File& file) {
   constexpr std::int64_t tile = 256;
   const Vae& vae = vae_of(all.run);
   std::vector<at::Tensor> tensors;
-  for (const at::Tensor& view :
-       vae.layout().views(all.run.trajectory().params(all.plan.steps.back()).unsqueeze(0)))
+  for (const at::Tensor& view : vae.layout().views(all.run.params(all.plan.steps.back()).unsqueeze(0)))
     tensors.push_back(view[0]);
   const auto write = [&](const std::string& name, const at::Tensor& points) {
     const H5Array array =

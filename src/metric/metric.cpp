@@ -4,6 +4,7 @@
 
 #include "whence/core/error.h"
 #include "whence/metric/average_log_likelihood.h"
+#include "whence/metric/judged_images.h"
 #include "whence/metric/loss.h"
 
 namespace whence {
@@ -36,7 +37,23 @@ std::shared_ptr<const Metric> one_player_loss(const std::string& name,
       name, 0, game, Validation{validation.held_out.narrow(0, row, 1), validation.latents.narrow(0, row, 1)});
 }
 
+std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& validation,
+                                                            const std::string& metric) {
+  if (validation.classifier == nullptr)
+    refuse("--classifier: the metric {} needs the run folder of a classifier", metric);
+  const std::int64_t pixels = validation.classifier->network->network().input().values();
+  if (pixels != validation.held_out.size(1))
+    refuse("--classifier: is for instances of {} numbers, not {}", pixels, validation.held_out.size(1));
+  return validation.classifier;
+}
+
 }  // namespace
+
+bool larger_is_better(const std::string& option, const std::string& metric) {
+  if (metric == "all" || metric == "is" || metric == "log-is") return true;
+  if (metric == "fid" || metric == "disc-loss" || metric == "gen-loss") return false;
+  refuse("--{}: '{}' is not all, is, log-is, fid, disc-loss or gen-loss", option, metric);
+}
 
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
                                                         const std::shared_ptr<const Game>& game,
@@ -50,10 +67,17 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
       metrics.push_back(std::make_shared<LossMetric>(name, 0, adversarial(game, name), validation));
     else if (name == "disc-loss")
       metrics.push_back(std::make_shared<LossMetric>(name, 1, adversarial(game, name), validation));
+    else if (name == "is" || name == "log-is")
+      metrics.push_back(std::make_shared<InceptionScore>(name == "log-is", adversarial(game, name),
+                                                         fitting_classifier(validation, name),
+                                                         validation.latents));
+    else if (name == "fid")
+      metrics.push_back(std::make_shared<FrechetInceptionDistance>(
+          adversarial(game, name), fitting_classifier(validation, name), validation));
     else if (name == "loss" || name.rfind("loss:", 0) == 0)
       metrics.push_back(one_player_loss(name, game, validation));
     else
-      refuse("--metric: '{}' is not all, disc-loss, gen-loss, loss or loss:NUMBER", name);
+      larger_is_better("metric", name);
   }
   return metrics;
 }

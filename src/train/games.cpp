@@ -22,7 +22,8 @@ std::string canonical(const std::string& text) {
 }
 
 const std::vector<GameKind>& game_kinds() {
-  static const std::vector<GameKind> kinds{fcgan_kind(), mlp_vae_kind(), conv_vae_kind()};
+  static const std::vector<GameKind> kinds{fcgan_kind(), dcgan_kind(), classifier_kind(), mlp_vae_kind(),
+                                           conv_vae_kind()};
   return kinds;
 }
 
@@ -121,7 +122,11 @@ ChosenOptions choose_options(const Options& options) {
   if (preset == kind.presets.end())
     refuse("--preset: '{}' is not a preset of {}; there are {}", options.text("preset"), kind.name,
            names(kind.presets, [](const auto& item) { return item.first; }));
-  return {options, preset->second};
+  PresetValues values = preset->second;
+  values.insert({{"optimiser", "sgd"},
+                 {"test", "0"},
+                 {"train-on", "instances"}});  // of every game that says nothing else
+  return {options, values};
 }
 
 }  // namespace whence

@@ -7,26 +7,28 @@
 
 namespace whence {
 
-at::Tensor train(const Training& training, at::Tensor params, std::int64_t first, std::int64_t last,
+at::Tensor train(const Training& training, at::Tensor state, std::int64_t first, std::int64_t last,
                  const Communicator& ranks, const StepObserver& observe) {
   const ParameterLayout& layout = training.game.layout();
   const Range rows = part_of(training.schedule.options().batch, ranks.size(), ranks.rank());
-  const at::Tensor everyone_present = at::ones({1, rows.size()}, params.options());
+  const Optimiser optimiser = training.schedule.options().optimiser;
+  const at::Tensor everyone_present = at::ones({1, rows.size()}, state.options());
   const auto name = [](std::int64_t) { return "the training run"; };
-  at::Tensor theta = params.clone().unsqueeze(0);
+  at::Tensor moving = state.clone().unsqueeze(0);
+  const at::Tensor theta = moving.narrow(1, 0, layout.size());
 
   for (std::int64_t t = first; t < last; ++t) {
     const at::Tensor positions = training.schedule.batch(t), rates = training.schedule.rates(t);
-    observe(t, theta[0], positions, rates);
+    observe(t, moving[0], positions, rates);
 
     const Batch batch = make_batch(training.data, positions, training.seed, t, rows, training.game);
     at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
     ranks.sum(gradient);
     check_finite(gradient, "the gradient", layout, t, name);
-    move(theta, gradient, layout.spread(rates, theta.scalar_type()));
+    move(moving, gradient, layout.spread(rates, theta.scalar_type()), optimiser, t);
   }
-  check_finite(theta, "the parameter vector", layout, last, name);
-  return theta[0];
+  check_finite(theta.contiguous(), "the parameter vector", layout, last, name);
+  return moving[0];
 }
 
 }  // namespace whence

@@ -43,7 +43,7 @@ TrajectoryPlan RunParts::plan() const {
            {"engine", engine->name()},
            {"layout", game->layout().json()}},
           schedule.steps(),
-          game->layout().size(),
+          state_size(settings.schedule.optimiser, game->layout().size()),
           settings.schedule.batch,
           game->layout().player_count(),
           settings.data.dtype,
@@ -52,8 +52,16 @@ TrajectoryPlan RunParts::plan() const {
 }
 
 at::Tensor RunParts::validation_latents() const {
-  return whence::validation_latents(settings.seed, settings.data.held_out, game->latent_size(),
-                                    game->dtype());
+  return whence::validation_latents(settings.seed, data.held_out.size(), game->latent_size(), game->dtype());
+}
+
+at::Tensor RunParts::test_latents() const {
+  return whence::test_latents(settings.seed, settings.data.test, game->latent_size(), game->dtype());
+}
+
+at::Tensor RunParts::initial_state() const {
+  return whence::initial_state(settings.schedule.optimiser,
+                               game->initial_parameters(settings.seed).unsqueeze(0))[0];
 }
 
 Run::Run(const std::string& folder)
@@ -71,7 +79,9 @@ Run::Run(const std::string& folder)
     fail("{}: its steps or instances are not those of its settings; the file is damaged", trajectory_.path());
 }
 
-at::Tensor Run::params(std::int64_t t) const {
+at::Tensor Run::params(std::int64_t t) const { return state(t).narrow(0, 0, parts_.game->layout().size()); }
+
+at::Tensor Run::state(std::int64_t t) const {
   const std::int64_t from = trajectory_.recorded_before(t);
   if (from == t) return trajectory_.params(t);
   if (from != replayed_from_ || t - from >= static_cast<std::int64_t>(replayed_.size())) {
@@ -80,8 +90,8 @@ at::Tensor Run::params(std::int64_t t) const {
     const auto& recorded = trajectory_.recorded();
     const std::int64_t next = *std::upper_bound(recorded.begin(), recorded.end(), from);
     train(parts_.training(), trajectory_.params(from), from, next, Communicator(MPI_COMM_SELF),
-          [this](std::int64_t, const at::Tensor& theta, const at::Tensor&, const at::Tensor&) {
-            replayed_.push_back(theta.clone());
+          [this](std::int64_t, const at::Tensor& state, const at::Tensor&, const at::Tensor&) {
+            replayed_.push_back(state.clone());
           });
   }
   return replayed_[t - from];

@@ -16,9 +16,16 @@ std::string record_of(const ChosenOptions& options) {
   return checkpoints > 0 ? fmt::format("checkpoints:{}", checkpoints) : options.text("record");
 }
 
+bool trains_on_held_out(const ChosenOptions& options) {
+  const std::string text = options.text("train-on");
+  if (text != "instances" && text != "held-out")
+    refuse("--train-on: '{}' is not instances or held-out", text);
+  return text == "held-out";
+}
+
 ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind) {
   ScheduleOptions schedule;
-  schedule.instances = options.integer("instances", 1);
+  schedule.instances = options.integer(trains_on_held_out(options) ? "held-out" : "instances", 1);
   schedule.batch = options.integer("batch", 1);
   schedule.epochs = options.integer("epochs", 1);
   for (const std::string& name : kind.rates) schedule.rates.push_back(options.real(name, true));
@@ -31,6 +38,13 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
     schedule.decay = Decay::inverse_sqrt;
   else if (decay != "constant")
     refuse("--rate-decay: '{}' is not constant or inverse-sqrt", decay);
+  const std::string optimiser = options.text("optimiser");
+  if (optimiser == "adam")
+    schedule.optimiser = Optimiser::adam;
+  else if (optimiser != "sgd")
+    refuse("--optimiser: '{}' is not sgd or adam", optimiser);
+  if (schedule.optimiser == Optimiser::adam && schedule.update == Update::alternating)
+    refuse("--optimiser: adam keeps averages of every player's gradients, so it needs --update simultaneous");
   schedule.instances += planted_count(optional_text(options, "plant"));
   schedule.total_steps = options.integer("steps", 0);
   if (schedule.total_steps > 0) schedule.epochs = schedule.total_steps / Schedule(schedule).steps_per_epoch();
@@ -42,6 +56,8 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
 DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::uint64_t seed) {
   DataOptions data{options.text("data"), options.integer("instances", 1), options.integer("held-out", 1),
                    seed, options.dtype()};
+  data.test = options.integer("test", 0);
+  data.swapped = trains_on_held_out(options);
   data.pixels = kind.pixels;
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
@@ -55,7 +71,7 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
 OptionTable train_options() {
   OptionTable table("train");
   table.required("out", "run folder to create, or to go on with")
-      .add<std::string>("game", "fcgan", "game to train: fcgan, mlp-vae or conv-vae")
+      .add<std::string>("game", "fcgan", "game to train: fcgan, dcgan, classifier, mlp-vae or conv-vae")
       .add<std::string>("preset", "published", "decides the values left at 'preset': published or paper")
       .add<std::string>("data", "normal2d",
                         "normal2d, mnist:DIR, idx:IMAGES[,LABELS] or cifar10:FILE[,FILE] (gzip or plain)")
@@ -67,14 +83,22 @@ OptionTable train_options() {
       .add<std::string>("instances", "10000", "N, training instances")
       .add<std::string>("held-out", "preset",
                         "N', held-out instances and validation latents that metrics use")
+      .add<std::string>("test", "preset",
+                        "N_test, instances and latents that cleansing is tested by, disjoint from all others")
+      .add<std::string>(
+          "train-on", "preset",
+          "instances, or held-out: train on those N' that a run with the same numbers holds out, "
+          "and hold out its N")
       .add<std::string>("epochs", "50", "K, passes over the training instances")
       .add<std::string>("steps", "0", "T, training steps in place of --epochs; 0: as --epochs says")
       .add<std::string>("batch", "preset", "|S|, instances a step; an incomplete last batch is dropped")
       .add<std::int64_t>("seed", 0, "of data, initial weights, shuffles and latents")
       .add<std::string>("dtype", "preset", "float64 or float32")
       .add<std::string>("update", "simultaneous", "simultaneous, or alternating (one player a step)")
+      .add<std::string>("optimiser", "preset", "sgd, or adam (theta, m and v are recorded; no trace-back)")
       .add<std::string>("rate-generator", "preset", "learning rate of the generator")
       .add<std::string>("rate-discriminator", "preset", "learning rate of the discriminator")
+      .add<std::string>("rate-classifier", "preset", "learning rate of the classifier")
       .add<std::string>("rate", "preset", "learning rate of a VAE")
       .add<std::string>("rate-decay", "constant", "constant, or inverse-sqrt: rate / sqrt(t + 1) at step t")
       .add<std::string>("l2", "preset", "gamma: gamma/2 * sum(kernel^2) is added to the owner's loss")
@@ -84,6 +108,7 @@ OptionTable train_options() {
       .add<std::string>("hidden", "preset",
                         "hidden widths of mlp-vae's encoder, the decoder's backwards; published: 8, 4 and 2 "
                         "times --latent")
+      .add<std::string>("channels", "preset", "channels of every hidden convolution")
       .add<std::string>("generator-hidden", "preset", "hidden widths of the generator, e.g. 32,32")
       .add<std::string>("discriminator-hidden", "preset", "hidden widths of the discriminator, e.g. 64,64")
       .add<std::string>("activation", "preset", "hidden activation: relu, tanh, sigmoid or linear")

@@ -1,9 +1,12 @@
 #include "whence/train/step.h"
 
+#include <cmath>
 #include <cstring>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
@@ -52,11 +55,16 @@ at::Tensor validation_latents(std::uint64_t seed, std::int64_t count, std::int64
   return normals(RandomStream(seed, Purpose::validation_latents), {0, count}, width, dtype);
 }
 
+at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t width, at::ScalarType dtype) {
+  return normals(RandomStream(seed, Purpose::test_latents), {0, count}, width, dtype);
+}
+
 Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t seed, std::int64_t t,
                  Range rows, const Game& game) {
-  return {at::index_select(data.instances, 0, positions.narrow(0, rows.begin, rows.size())),
+  const at::Tensor own = positions.narrow(0, rows.begin, rows.size());
+  return {at::index_select(data.instances, 0, own),
           training_latents(seed, t, rows, game.latent_size(), game.dtype()), positions.size(0),
-          rows.begin == 0};
+          rows.begin == 0, data.labels.defined() ? at::index_select(data.labels, 0, own) : at::Tensor()};
 }
 
 void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rates) {
@@ -69,6 +77,31 @@ void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rate
   else
     take_off(params.data_ptr<double>(), gradient.data_ptr<double>(), rates.data_ptr<double>(), params.size(0),
              params.size(1));
+}
+
+std::int64_t state_size(Optimiser optimiser, std::int64_t parameters) {
+  return optimiser == Optimiser::adam ? 3 * parameters : parameters;
+}
+
+at::Tensor initial_state(Optimiser optimiser, const at::Tensor& params) {
+  if (optimiser == Optimiser::sgd) return params.clone();
+  return at::cat({params, at::zeros_like(params), at::zeros_like(params)}, 1);
+}
+
+// Plain products and sums, no fused operations: LibTorch rounds those differently at the ends of a tensor.
+void move(at::Tensor& state, const at::Tensor& gradient, const at::Tensor& rates, Optimiser optimiser,
+          std::int64_t t) {
+  if (optimiser == Optimiser::sgd) return move(state, gradient, rates);
+  constexpr double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-8;
+  const std::int64_t parameters = gradient.size(1);
+  at::Tensor theta = state.narrow(1, 0, parameters), m = state.narrow(1, parameters, parameters),
+             v = state.narrow(1, 2 * parameters, parameters);
+  m.mul_(beta_1).add_(gradient * (1 - beta_1));
+  v.mul_(beta_2).add_(gradient * gradient * (1 - beta_2));
+  const double steps = static_cast<double>(t + 1);
+  const at::Tensor unbiased = m / (1 - std::pow(beta_1, steps)),
+                   spread = (v / (1 - std::pow(beta_2, steps))).sqrt() + epsilon;
+  theta.sub_(unbiased / spread * rates);
 }
 
 bool all_finite(const at::Tensor& values) {

@@ -1,5 +1,6 @@
 // whence_bench [--benchmark_...]: benchmarks of single steps, after a check that what is compared gives the
 // same numbers. whence_bench --engines: the native engine against the LibTorch engine.
+// whence_bench --conv CHANNELS DTYPE TURNS: DCGAN steps, plain LibTorch calls against native kernels.
 // [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS ENGINE: what recording costs.
 
 #include <benchmark/benchmark.h>
@@ -10,6 +11,7 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 
+#include "conv_steps.h"
 #include "engine_ratios.h"
 #include "steps.h"
 #include "tracin_ratio.h"
@@ -38,6 +40,10 @@ void run(std::vector<char*> arguments, const Communicator& world) {
     if (arguments.size() != 7) refuse("--tracin: needs LATENT QUERIES SLICE ROUNDS DTYPE");
     return print_tracin_ratio(std::stoll(arguments[2]), std::stoll(arguments[3]), std::stoll(arguments[4]),
                               std::stoll(arguments[5]), arguments[6]);
+  }
+  if (arguments.size() > 1 && std::string(arguments[1]) == "--conv") {
+    if (arguments.size() != 5) refuse("--conv: needs CHANNELS DTYPE TURNS");
+    return print_conv_steps(std::stoll(arguments[2]), arguments[3], std::stoll(arguments[4]));
   }
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());

@@ -20,7 +20,8 @@ def density(points, centres):
     return np.array([logsumexp(one.logpdf(x - centres)) for x in points]) - np.log(len(centres))
 
 
-print(f"""#pragma once
+if __name__ == "__main__":
+    print(f"""#pragma once
 // Made by tests/metric/scipy_values.py with SciPy {scipy.__version__}.
 #include <cstdint>
 
@@ -32,10 +33,10 @@ struct KernelCase {{
 }};
 
 inline constexpr KernelCase kernel_cases[] = {{""")
-for points, centres, width, scale, shift in [(5, 7, 2, 4.0, 0.0), (300, 200, 2, 4.0, 1.0), (3, 1, 2, 40.0, 0.0),
-                                             (20, 30, 784, 2.0, 0.0), (20, 30, 3, 3.0, 1000.0)]:
-    values = density(congruential(points, width, 1, scale) + shift, congruential(centres, width, 2, scale) + shift)
-    print(f"    {{{points}, {centres}, {width}, {scale}, {shift}, {values[0]!r}, {values.mean()!r}}},")
-print("""};
+    for points, centres, width, scale, shift in [(5, 7, 2, 4.0, 0.0), (300, 200, 2, 4.0, 1.0), (3, 1, 2, 40.0, 0.0),
+                                                 (20, 30, 784, 2.0, 0.0), (20, 30, 3, 3.0, 1000.0)]:
+        values = density(congruential(points, width, 1, scale) + shift, congruential(centres, width, 2, scale) + shift)
+        print(f"    {{{points}, {centres}, {width}, {scale}, {shift}, {values[0]!r}, {values.mean()!r}}},")
+    print("""};
 
 }  // namespace whence::test""")

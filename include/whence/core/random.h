@@ -21,6 +21,10 @@ enum class Purpose : std::uint32_t {
   tracin_instances = 33,
   tracin_queries = 34,
   mixtures = 35,
+  test_data = 20,
+  test_latents = 21,
+  isolation_forest = 22,
+  random_selection = 23,
 };
 
 /// The draws of one (seed, purpose, step), addressed by index. Philox4x32-10 (Salmon et al., SC 2011) through

@@ -26,10 +26,12 @@ struct Dataset {
   std::int64_t width() const { return instances.size(1); }
 };
 
-/// What a run sees of its data source: instances to train on, and others, disjoint from them, to judge by.
+/// What a run sees of its data source, three sets without a common instance: to train on; to judge by when
+/// influence is estimated; to test what was decided by those estimates (Terashita et al., figures 5 to 7).
 struct DataSplit {
   Dataset train;
   Dataset held_out;
+  Dataset test = {};  ///< without `instances` where none are asked for
 };
 
 /// In DataOptions::instances: all that the source has and that are not held out.
@@ -54,6 +56,8 @@ struct DataOptions {
   std::int64_t image_size = 0;  ///< side in pixels that cifar10's images are resized to; 0: as they are
   std::string plant = {};       ///< idx:IMAGES:NUMBER, foreign instances that also train; may be empty
   std::string without = {};     ///< file of instance ids, one a line, that do not train; may be empty
+  std::int64_t test = 0;        ///< N_test, how many to test by; may be 0
+  bool swapped = false;         ///< train on the held-out set, and hold out the training set
 };
 
 /// NUMBER of DataOptions::plant, 0 where it is empty; UsageError naming --plant when it is not of that form.
@@ -63,17 +67,17 @@ std::int64_t planted_count(const std::string& plant);
 inline constexpr std::int64_t first_planted_id = 1'000'000'000;
 
 /// Loads or draws the data (sources.h says what each source gives). Files: a seeded random permutation of the
-/// rows gives the training instances first, then the held-out ones (rows.h); pixels are scaled to
-/// options.pixels. Planted instances, a random choice by the seed, follow the training instances; those
-/// listed in options.without are then taken out. Throws UsageError for an unknown source, no training
-/// instance, a negative number of held-out ones or more rows than it has, Error for a file that cannot be
-/// read or is not what it claims to be.
+/// rows gives the training instances first, then the held-out ones, then those to test by (rows.h); pixels
+/// are scaled to options.pixels. Planted instances, a random choice by the seed, follow the training
+/// instances; those listed in options.without are then taken out. Throws UsageError for an unknown source, no
+/// training instance, a negative number of held-out or test ones or more rows than it has, Error for a file
+/// that cannot be read or is not what it claims to be.
 DataSplit load_data(const DataOptions& options);
 
 /// One line that identifies the data, e.g. "normal2d N=10000 N'=1000 dtype=float64 crc32=1a2b3c4d": kind of
 /// source (not its place: moved files keep their fingerprint), sizes, and the CRC-32 of the training ids
-/// (int64), the training instances and the held-out instances, as they lie in memory. Labels are not part of
-/// it.
+/// (int64), the training instances and the held-out instances, as they lie in memory; then those of the test
+/// instances, where there are any ("... test=500 crc32=..."). Labels are not part of it.
 std::string fingerprint(const DataOptions& options, const DataSplit& data);
 
 }  // namespace whence

@@ -11,14 +11,15 @@ namespace whence {
 
 /// Row numbers, in the order in which the instances stand.
 struct RowChoice {
-  std::vector<std::int64_t> train, held_out;
+  std::vector<std::int64_t> train, held_out, test;
 };
 
 /// The rows in the order of the permutation that the seed draws of all `rows`: the first options.instances of
-/// them train (with every_instance all that are not held out), the next options.held_out are held out. So a
-/// smaller options.instances gives a prefix of a larger one, but other held-out rows. Where every row trains
-/// there is nothing to choose, and they keep the order of the file. Throws UsageError, naming `path`, where
-/// more rows are asked for than there are, or none is left to train on.
+/// them train (with every_instance all that are left), the next options.held_out are held out, the next
+/// options.test are for testing. So a smaller options.instances gives a prefix of a larger one, but other
+/// held-out rows. Where every row trains there is nothing to choose, and they keep the order of the file.
+/// Throws UsageError, naming `path`, where more rows are asked for than there are, or none is left to train
+/// on.
 RowChoice choose_rows(std::int64_t rows, const std::string& path, const DataOptions& options);
 
 /// choose_rows among the rows whose label is options.class_filter (`labels`: one a row; undefined: none are

@@ -11,9 +11,9 @@ namespace whence {
 
 /// Points of the plane, [N, 2], from N(mean, C) with mean = [1, 1] and C = [[1, 0.8], [0.8, 1]]: mean + L z
 /// with the Cholesky factor L = [[1, 0], [0.8, 0.6]] of C and standard normal z. Training and held-out points
-/// come from streams of their own, both with ids 0 .. N-1; point j depends on the seed and j alone, so a
-/// smaller N gives a prefix of a larger one. No labels; there is no every_instance (UsageError);
-/// options.source is not looked at.
+/// (and test points) come from streams of their own, each set with ids from 0 on; point j depends on the seed
+/// and j alone, so a smaller N gives a prefix of a larger one. No labels; there is no every_instance
+/// (UsageError); options.source is not looked at.
 DataSplit draw_normal2d(const DataOptions& options);
 
 /// Rows of an IDX file of rank 2 or more, [N, d] with d the product of the sizes after the first; bytes
@@ -27,6 +27,8 @@ DataSplit load_idx(const std::string& images, const std::optional<std::string>& 
 
 /// load_idx of train-images-idx3-ubyte and train-labels-idx1-ubyte in `folder`, each under that name or with
 /// .gz after it. MNIST (60,000 digits of 28 x 28 pixels) and its relatives are published under these names.
+/// Test instances come from the published test files beside them (t10k-images-idx3-ubyte and its labels),
+/// chosen by the same rule; their ids go on after those of the training files.
 DataSplit load_mnist(const std::string& folder, const DataOptions& options);
 
 /// Images of 3 x 32 x 32 pixels from files of CIFAR-10 binary records, plain or gzip (A. Krizhevsky,
@@ -52,7 +54,7 @@ DataSplit load_csv(const std::string& path, const std::optional<std::string>& cl
 /// 0.4, 0.4, 0.5 and 1. The paper does not give the centres; here they are (0, 0), (10, 0), (20, 0), (0, 10),
 /// (10, 10) and (20, 10). Another N keeps the sizes' proportions and has to be a multiple of 20 (UsageError).
 /// Instances stand in the order of the clusters; held-out point j is drawn from the cluster of instance
-/// j mod N. Both have ids from 0 on.
+/// j mod N, test point j likewise. Each set has ids from 0 on.
 DataSplit draw_six_clusters(const DataOptions& options);
 
 }  // namespace whence

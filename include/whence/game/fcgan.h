@@ -22,10 +22,7 @@ struct FcganOptions {
   at::ScalarType dtype;
 };
 
-/// The non-saturating game (Goodfellow et al., 2014), with D's logit d and softplus s:
-///   L_G = sum_l s(-d(G(z_l))) / |Z|
-///   L_D = (sum_j w_j s(-d(x_j)) + sum_l s(d(G(z_l)))) / |Z|
-/// and L2 on each owner's kernels. A removed instance has w_j = 0; divisor and latents do not change.
+/// The game of adversarial_losses between perceptrons.
 class Fcgan : public AdversarialGame {
  public:
   explicit Fcgan(FcganOptions options);

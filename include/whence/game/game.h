@@ -23,6 +23,7 @@ struct Batch {
   at::Tensor latents;    ///< [l, dz] latents Z, no part of any instance's removal
   std::int64_t divisor;  ///< |S| = |Z| of the whole mini-batch, before any removal
   bool carries_penalty = true;
+  at::Tensor labels = {};  ///< [b] int64 class labels of the instances; undefined where the data has none
 };
 
 /// A differentiable n-player game, written once as losses; an engine derives the rest.
@@ -50,10 +51,24 @@ class AdversarialGame : public Game {
   /// G(z): [R, m, d] from latents [m, dz].
   virtual at::Tensor generate(const std::vector<at::Tensor>& tensors, const at::Tensor& latents,
                               double kink_width) const = 0;
+  /// G(z) [m, d] of one theta [P], without a graph; games with kernels of their own override it.
+  virtual at::Tensor samples(const at::Tensor& params, const at::Tensor& latents) const;
+  /// sum_m by_sample_m . grad_theta G(z_m) [P]: eq. (10)'s chain rule through the generator.
+  virtual at::Tensor samples_pull_back(const at::Tensor& params, const at::Tensor& latents,
+                                       const at::Tensor& by_sample) const;
   /// D's logit d(x): [R, m] from points [m, d] or [R, m, d].
   virtual at::Tensor logits(const std::vector<at::Tensor>& tensors, const at::Tensor& points,
                             double kink_width) const = 0;
 };
+
+/// The non-saturating game (Goodfellow et al., 2014), with D's logit d and softplus s:
+///   L_G = sum_l s(-d(G(z_l))) / |Z|
+///   L_D = (sum_j w_j s(-d(x_j)) + sum_l s(d(G(z_l)))) / |Z|
+/// and gamma/2 * sum(kernel^2) of each owner's kernels, gamma = `l2`. A removed instance has w_j = 0; divisor
+/// and latents do not change.
+std::vector<at::Tensor> adversarial_losses(const AdversarialGame& game,
+                                           const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                           const at::Tensor& weights, double kink_width, double l2);
 
 /// u^T J, and what removing each instance of the batch does along u.
 struct TracedStep {

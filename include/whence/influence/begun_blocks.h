@@ -11,8 +11,8 @@ namespace whence {
 
 inline const Schema begun_block_schema{"whence.begun_block", 1};
 
-/// RESULT.part.BLOCK for each block that was left between two steps: the step, and theta of its replicas.
-/// Written by the rank that leaves the block, read by whichever rank draws it next time.
+/// RESULT.part.BLOCK for each block that was left between two steps: the step, and the states of its
+/// replicas. Written by the rank that leaves the block, read by whichever rank draws it next time.
 class BegunBlocks {
  public:
   BegunBlocks(const std::string& result, Attributes attributes);

@@ -37,22 +37,31 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
                                                       const std::vector<std::int64_t>& epochs_back,
                                                       std::int64_t replicas);
 
-/// A block under way (see retrain below), step by step, for callers that may have to leave it and come back.
-/// By one rank alone. The arguments outlive the object.
+/// A block under way, step by step, for callers that may have to leave it and come back: the block's steps
+/// again from the recorded theta (counterfactual ASGD, Terashita et al., section 3.1): same batches, latents,
+/// rates and divisor, w_j = 0 for removed instances; row 0 is the replica without removal. By one rank alone;
+/// a replica's result does not depend on the others, bit for bit. The arguments outlive the object.
 class Retraining {
  public:
   Retraining(const RecordedSteps& run, const CounterfactualBlock& block,
              const std::vector<std::vector<std::int64_t>>& removals);
 
   bool done() const { return step_ == run_.steps; }
-  /// The next step t to take, and theta [1 + removals, P] before it.
+  /// The next step t to take, and the optimisers' states [1 + removals, state_size] before it.
   std::int64_t step() const { return step_; }
-  const at::Tensor& params() const { return params_; }
+  const at::Tensor& state() const { return state_; }
+  std::int64_t replicas() const { return state_.size(0); }
+  /// theta [1 + removals, P], a view of the states.
+  at::Tensor params() const;
 
-  /// Takes the next step.
+  /// Takes the next step. Error naming step, player and removal set when a gradient is not finite.
   void advance();
-  /// Goes on before step t with theta as params() was there: to the same bits.
-  void restore(std::int64_t t, const at::Tensor& params);
+  /// Goes on before step t with the states as they were there: to the same bits.
+  void restore(std::int64_t t, const at::Tensor& state);
+
+  /// Each metric's value [metrics, 1 + removals] float64 of the replicas; Error naming metric and removal set
+  /// when one is not finite.
+  at::Tensor judged(const std::vector<std::shared_ptr<const Metric>>& metrics) const;
   /// What the block found, once done.
   CounterfactualResult result(const std::vector<std::shared_ptr<const Metric>>& metrics) const;
 
@@ -64,14 +73,10 @@ class Retraining {
   const std::vector<std::vector<std::int64_t>>& removals_;
   std::unordered_map<std::int64_t, std::vector<std::int64_t>> absent_;  // position -> replicas that lack it
   std::int64_t step_;
-  at::Tensor params_;
+  at::Tensor state_;
 };
 
-/// Takes the block's steps again from the recorded theta (counterfactual ASGD, Terashita et al.,
-/// section 3.1): same batches, latents, rates and divisor, w_j = 0 for removed instances. By this rank alone;
-/// a replica's result does not depend on the others, bit for bit. Error naming step, player and removal set
-/// when a gradient is not finite, and naming metric and set when a metric is not. `between_steps` is called
-/// after each step.
+/// A whole block: Retraining to its end, and its result. `between_steps` is called after each step.
 CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,
                              const std::vector<std::vector<std::int64_t>>& removals,
                              const std::vector<std::shared_ptr<const Metric>>& metrics,

@@ -37,9 +37,10 @@ struct RecordedSteps {
   const Dataset& data;
   std::uint64_t seed;
   std::int64_t steps, steps_per_epoch;
-  std::function<at::Tensor(std::int64_t)> params;  ///< theta [P] before step t
+  std::function<at::Tensor(std::int64_t)> params;  ///< the optimiser's state before step t, theta [P] first
   std::function<at::Tensor(std::int64_t)> batch;   ///< positions [|S|] of step t
   std::function<at::Tensor(std::int64_t)> rates;   ///< [players] of step t
+  Optimiser optimiser = Optimiser::sgd;
 };
 
 /// The recorded steps of a run folder.
@@ -91,8 +92,8 @@ class TraceBack {
 /// query carried back so far,
 ///   influence_j += <(B u)_p, grad f(x_j)> / |S|  for j in the batch,     u -= u^T B J,
 /// one Engine::trace for all instances and all queries. `queries` [Q, P] are gradients of metrics at the end
-/// of the run. Collective; every rank gets the whole result. Error naming step and query when a number is not
-/// finite.
+/// of the run. Collective; every rank gets the whole result. UsageError for an optimiser other than sgd,
+/// whose state the formula does not know; Error naming step and query when a number is not finite.
 at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                       const Communicator& ranks, const std::function<void(std::int64_t)>& progress);
 

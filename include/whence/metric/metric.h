@@ -12,6 +12,8 @@
 
 namespace whence {
 
+struct TrainedClassifier;
+
 /// A number V(theta), with its gradient as the query u of a trace-back (eq. 10).
 class Metric {
  public:
@@ -29,12 +31,17 @@ class Metric {
 struct Validation {
   at::Tensor held_out;
   at::Tensor latents;
+  std::shared_ptr<const TrainedClassifier> classifier = nullptr;  ///< for those that judge images
 };
 
-/// Metrics by name: "all", "disc-loss", "gen-loss". UsageError naming --metric for any other, and for one
-/// that the game has not got.
+/// Metrics by name: "all", "is", "log-is", "fid", "disc-loss", "gen-loss". UsageError naming --metric for any
+/// other, for one that the game has not got, and naming --classifier where one is needed.
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
                                                         const std::shared_ptr<const Game>& game,
                                                         const Validation& validation);
+
+/// Whether a larger value of the metric of that name is a better model; UsageError naming `option` for an
+/// unknown name.
+bool larger_is_better(const std::string& option, const std::string& metric);
 
 }  // namespace whence

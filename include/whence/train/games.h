@@ -58,6 +58,8 @@ struct GameKind {
 GameKind fcgan_kind();
 GameKind mlp_vae_kind();
 GameKind conv_vae_kind();
+GameKind dcgan_kind();
+GameKind classifier_kind();
 
 /// UsageError naming --game when there is no such game.
 const GameKind& game_kind(const std::string& name);

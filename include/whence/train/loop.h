@@ -22,14 +22,15 @@ struct Training {
   std::uint64_t seed;
 };
 
-/// Sees step t just before it is taken: theta [P], positions [|S|], rates [players].
-using StepObserver = std::function<void(std::int64_t t, const at::Tensor& params, const at::Tensor& positions,
+/// Sees step t just before it is taken: the optimiser's state (theta [P] first), positions [|S|], rates
+/// [players].
+using StepObserver = std::function<void(std::int64_t t, const at::Tensor& state, const at::Tensor& positions,
                                         const at::Tensor& rates)>;
 
-/// Takes steps first .. last-1 from theta [P] and returns theta at `last`. The mini-batch is split over
-/// `ranks` (real and latent halves alike), with one all-reduce of g a step. Error naming step and player when
-/// a gradient is not finite.
-at::Tensor train(const Training& training, at::Tensor params, std::int64_t first, std::int64_t last,
+/// Takes steps first .. last-1 from the optimiser's state (step.h; for sgd theta [P] itself) and returns it
+/// at `last`. The mini-batch is split over `ranks` (real and latent halves alike), with one all-reduce of g a
+/// step. Error naming step and player when a gradient is not finite.
+at::Tensor train(const Training& training, at::Tensor state, std::int64_t first, std::int64_t last,
                  const Communicator& ranks, const StepObserver& observe);
 
 }  // namespace whence

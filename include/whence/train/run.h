@@ -26,6 +26,10 @@ struct RunParts {
   TrajectoryPlan plan() const;
   /// Latents [N', dz] that metrics are judged on.
   at::Tensor validation_latents() const;
+  /// Latents [N_test, dz] of a stream of their own, to test by.
+  at::Tensor test_latents() const;
+  /// The optimiser's state at the start of training.
+  at::Tensor initial_state() const;
 };
 
 /// A finished training run, opened to be looked into. Error in one sentence when folder or files are missing,
@@ -39,9 +43,12 @@ class Run {
   const Trajectory& trajectory() const { return trajectory_; }
   std::int64_t steps() const { return trajectory_.steps(); }
 
-  /// theta [P] before step t. A step that was not recorded is replayed from the nearest recorded one before
-  /// it, by this rank alone; the replayed stretch is kept, since jobs walk through neighbouring steps.
+  /// theta [P] before step t.
   at::Tensor params(std::int64_t t) const;
+  /// The optimiser's state before step t (for sgd theta itself). A step that was not recorded is replayed
+  /// from the nearest recorded one before it, by this rank alone; the replayed stretch is kept, since jobs
+  /// walk through neighbouring steps.
+  at::Tensor state(std::int64_t t) const;
 
   /// UsageError naming `option` when an element is over the run's epochs, or reaches back before the first
   /// recorded step.

@@ -10,6 +10,7 @@
 #include "whence/comm/partition.h"
 #include "whence/data/dataset.h"
 #include "whence/game/game.h"
+#include "whence/train/schedule.h"
 
 namespace whence {
 
@@ -21,6 +22,9 @@ at::Tensor training_latents(std::uint64_t seed, std::int64_t t, Range rows, std:
 at::Tensor validation_latents(std::uint64_t seed, std::int64_t count, std::int64_t width,
                               at::ScalarType dtype);
 
+/// The same from another stream, for metrics that test what was decided by the first.
+at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t width, at::ScalarType dtype);
+
 /// Rows `rows` of step t's mini-batch: instances at `positions` [|S|] and their share of the latents. The
 /// slice that holds row 0 carries the penalty.
 Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t seed, std::int64_t t,
@@ -28,6 +32,17 @@ Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t
 
 /// theta' = theta - B g in place: params and gradient [R, P], `rates` [P] (ParameterLayout::spread).
 void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rates);
+
+/// Numbers in an optimiser's state of P parameters: theta alone, or theta, m and v one after another.
+std::int64_t state_size(Optimiser optimiser, std::int64_t parameters);
+
+/// The state [R, state_size] at the start of training from theta [R, P].
+at::Tensor initial_state(Optimiser optimiser, const at::Tensor& params);
+
+/// One step of the optimiser, in place: state [R, state_size], gradient [R, P] at its theta, `rates` [P],
+/// step t = 0, 1, ... A replica's bits do not depend on the others.
+void move(at::Tensor& state, const at::Tensor& gradient, const at::Tensor& rates, Optimiser optimiser,
+          std::int64_t t);
 
 /// Whether all elements of a contiguous float32 or float64 tensor are finite.
 bool all_finite(const at::Tensor& values);

@@ -1,0 +1,75 @@
+#pragma once
+// The classifier of digits whose features and probabilities FID and IS are made of (Terashita et al., table
+// 1).
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "whence/game/convnet.h"
+#include "whence/game/game.h"
+
+namespace whence {
+
+class ConvFunction;
+
+struct ClassifierOptions {
+  std::int64_t side;  ///< of square images of one channel
+  std::int64_t classes;
+  std::int64_t channels;  ///< of both convolutions
+  double l2;              ///< gamma/2 * sum(kernel^2) is added to the loss
+  at::ScalarType dtype;
+};
+
+/// A one-player game: convolution 5x5 'same', sigmoid, max-pool 2, the same again, 128 sigmoids, linear to
+/// one logit a class. Loss: sum_j w_j (-log softmax(logits_j)[label_j]) / |S| + L2.
+class Classifier : public Game {
+ public:
+  static constexpr std::int64_t features = 128;
+
+  explicit Classifier(ClassifierOptions options);
+
+  std::string name() const override { return "classifier"; }
+  const ParameterLayout& layout() const override { return layout_; }
+  std::int64_t latent_size() const override { return 0; }
+  at::ScalarType dtype() const override { return options_.dtype; }
+  at::Tensor initial_parameters(std::uint64_t seed) const override;
+  /// Error when the batch has no labels.
+  std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                 const at::Tensor& weights, double kink_width) const override;
+
+  const ClassifierOptions& options() const { return options_; }
+  const ConvNet& network() const { return network_; }
+  /// The network by native kernels, and the stages whose outputs are the features and the logits.
+  const ConvFunction& function() const { return *function_; }
+  std::size_t feature_stage() const { return network_.stages().size() - 2; }
+  std::size_t logit_stage() const { return network_.stages().size() - 1; }
+
+ private:
+  ClassifierOptions options_;
+  ParameterLayout layout_;
+  ConvNet network_;
+  std::shared_ptr<const ConvFunction> function_;
+};
+
+/// A classifier with the theta it was trained to.
+struct TrainedClassifier {
+  std::shared_ptr<const Classifier> network;
+  at::Tensor params;  ///< [P]
+
+  struct Outputs {
+    at::Tensor features;  ///< [m, 128]
+    at::Tensor logits;    ///< [m, classes]
+  };
+  Outputs operator()(const at::Tensor& images) const;
+  /// Derivatives by images [m, d] of sum(by_feature * features) + sum(by_logit * logits).
+  at::Tensor pull_back(const at::Tensor& images, const at::Tensor& by_feature,
+                       const at::Tensor& by_logit) const;
+  /// The share of images whose largest logit is their label's.
+  double accuracy(const at::Tensor& images, const at::Tensor& labels) const;
+};
+
+/// Computes the classifier's gradient by native kernels; traces as the LibTorch engine does.
+std::unique_ptr<Engine> make_classifier_engine(const std::shared_ptr<const Classifier>& game);
+
+}  // namespace whence

@@ -1,0 +1,149 @@
+// whence cleanse: takes the last epochs of a run again without the most harmful instances of each selection,
+// and says how the metrics on the test instances change.
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "whence/core/error.h"
+#include "whence/influence/cleansing.h"
+#include "whence/influence/retrain_blocks.h"
+#include "whence/influence/selection.h"
+#include "whence/io/summary.h"
+
+#include "cleansing_table.h"
+#include "job.h"
+#include "judge.h"
+
+namespace whence {
+namespace {
+
+// Everything that is known before any step is taken.
+struct Plan {
+  std::unique_ptr<Run> run;
+  Judge judge;
+  std::vector<Selection> selections;
+  std::vector<std::shared_ptr<const Metric>> metrics;
+  std::int64_t epochs_back = 1, replicas = 0, samples = 0;
+  Cleansing result;
+  Attributes attributes;
+  std::string path;
+};
+
+Plan read_plan(const Options& options) {
+  Plan plan;
+  plan.selections = parse_selections(options.text("select"));
+  for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
+  plan.epochs_back = options.integer("epochs-back", 1);
+  plan.replicas = options.integer("replicas", 1);
+  plan.result.remove = integer_list("remove", options.text("remove"));
+  plan.result.metrics = split_list("metric", options.text("metric"));
+  plan.run = std::make_unique<Run>(options.text("run"));
+  const RunParts& parts = plan.run->parts();
+  if (parts.settings.data.test == 0)
+    refuse("--run: {} was trained without test instances (whence train --test N)", options.text("run"));
+  if (plan.result.remove.back() >= parts.data.train.size())
+    refuse("--remove: {} leaves none of the {} instances", plan.result.remove.back(),
+           parts.data.train.size());
+  plan.run->check_epochs_back("epochs-back", {plan.epochs_back});
+  plan.judge = read_judge(options, parts);
+  plan.metrics = make_metrics(plan.result.metrics, parts.game,
+                              {parts.data.test.instances, parts.test_latents(), plan.judge.classifier});
+  for (const std::string& name : plan.result.metrics)
+    plan.result.larger_is_better.push_back(larger_is_better("metric", name));
+  plan.samples = samples_to_keep(options.text("samples"), parts);
+  plan.path = plan.run->folder() + "/cleansing.h5";
+  plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
+  if (plan.judge.classifier != nullptr) plan.attributes["classifier"] = plan.judge.fingerprint;
+  return plan;
+}
+
+// Each selection's order of instances.
+std::vector<std::vector<std::int64_t>> order_instances(Plan& plan, const Communicator& world) {
+  const Dataset& train = plan.run->parts().data.train;
+  InfluenceEstimates estimates;
+  const auto harm = harms_of(
+      plan.selections, train.size(),
+      [&] {
+        if (needs_influence(plan.selections))
+          estimates =
+              read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
+        const at::Tensor points =
+            plan.judge.classifier ? (*plan.judge.classifier)(train.instances).features : train.instances;
+        return HarmSources{&estimates, plan.epochs_back, points, plan.run->parts().settings.seed};
+      },
+      world);
+  std::vector<std::vector<std::int64_t>> orders;
+  for (const at::Tensor& values : harm) orders.push_back(most_harmful_first(values));
+  describe_instances(plan.result, harm, orders, train);
+  return orders;
+}
+
+}  // namespace
+
+OptionTable cleanse_options() {
+  OptionTable table("cleanse");
+  table.required("run", "run folder, trained with --test N and with the influence.h5 that --select needs")
+      .add<std::string>("select", "influence:all,disc-loss,isolation-forest,random",
+                        "selections, comma between: influence:METRIC, disc-loss (short for "
+                        "influence:disc-loss), isolation-forest (on features with --classifier), random")
+      .add<std::string>("remove", "500,1000",
+                        "n_h, how many of the most harmful to remove; several with commas")
+      .add<std::string>("metric", "all",
+                        "test metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss")
+      .add<std::int64_t>("epochs-back", 1, "k, how many epochs to take again")
+      .add<std::int64_t>("replicas", 16, "removal sets retrained together as one block")
+      .add<std::string>("samples", "auto",
+                        "generated samples kept of each model; auto: 10,000 of up to 3 numbers, else 64")
+      .flag("overwrite", "replace a cleansing.h5 that was made with other options");
+  add_classifier_option(table);
+  add_execution_options(table);
+  return table;
+}
+
+void run_cleanse(const Options& options, const Communicator& world) {
+  const Log log = begin_job(options, world);
+  const Stopwatch watch;
+  const StopSignals signals;
+  Plan plan;
+  bool done = false;
+  world.together([&] {
+    plan = read_plan(options);
+    done = !options.flag("overwrite") && already_there(plan.path, cleansing_schema, plan.attributes);
+  });
+  if (done && !options.flag("dry-run")) return log.say(plan.path + ": already there");
+  const std::int64_t sets = plan.selections.size() * plan.result.remove.size(),
+                     steps = plan.epochs_back * plan.run->parts().schedule.steps_per_epoch(),
+                     width = plan.run->parts().data.train.width(),
+                     row = cleansed_row_width(plan.replicas, plan.metrics.size(), plan.samples * width);
+  if (options.flag("dry-run"))
+    return print(world, fmt::format("removal sets {}, replica-steps at most {}, memory {} a rank\n", sets,
+                                    steps * (sets + 1), human_bytes(16.0 * row)));
+
+  std::unique_ptr<RunLock> lock;
+  world.on_root([&] { lock = std::make_unique<RunLock>(plan.run->folder(), "cleansing"); });
+  const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
+  const RecordedSteps recorded = recorded_steps_of(*plan.run);
+  const auto blocks = plan_counterfactuals(recorded, removals, {plan.epochs_back}, plan.replicas);
+  const at::Tensor latents = plan.run->parts().test_latents().narrow(0, 0, plan.samples);
+  BlockStore store(plan.path, cleansing_blocks_schema, plan.attributes, blocks.size(), row, world);
+  const BegunBlocks begun(plan.path, plan.attributes);
+  const BlockProgress done_now =
+      retrain_blocks({recorded, blocks, removals, store, begun, signals, "blocks of removal sets",
+                      [&](const Retraining& block) {
+                        return cleansed_row(block, recorded.game, plan.metrics, latents, row);
+                      }},
+                     log, world);
+  JobCost cost{
+      "cleanse",        watch.seconds(), done_now.replica_steps, "replica_steps", 8 * done_now.finished * row,
+      done_now.complete};
+  if (!cost.finished)
+    leave_off(store, done_now.finished, blocks.size(), plan.run->folder(), cost, log, world);
+  assemble(plan.result, blocks, store.close_and_read(), plan.samples, width);
+  world.on_root([&] { write_cleansing(plan.path, plan.result, plan.attributes); });
+  store.remove();
+  print(world, cleansing_table(cleansing_rows({plan.result})));
+  cost.seconds = watch.seconds();
+  log.say(record_cost(plan.run->folder(), cost, world));
+}
+
+}  // namespace whence

@@ -1,0 +1,28 @@
+#pragma once
+// The classifier that metrics of images judge by, as jobs are given it: --classifier RUN.
+
+#include <memory>
+#include <string>
+
+#include "whence/game/classifier.h"
+
+#include "job.h"
+
+namespace whence {
+
+OptionTable& add_classifier_option(OptionTable& table);
+
+/// What --classifier names: the network with its final theta in the dtype of the run's game, and a text that
+/// changes with any of its parameters; empty where the option is not given.
+struct Judge {
+  std::shared_ptr<const TrainedClassifier> classifier;
+  std::string fingerprint;
+};
+
+/// UsageError naming --classifier when the folder is no classifier's.
+Judge read_judge(const Options& options, const RunParts& parts);
+
+/// The share of held-out and test images that a classifier's run gets right, in words; "" for other games.
+std::string accuracy_report(const RunParts& parts, const at::Tensor& params);
+
+}  // namespace whence

@@ -1,0 +1,73 @@
+#include "tracin_options.h"
+
+#include <fmt/format.h>
+#include <string>
+#include <vector>
+
+#include "whence/core/error.h"
+
+#include "job.h"
+
+namespace whence {
+namespace {
+
+// The place of `value` among the names an option has.
+std::size_t choice(const Options& options, const std::string& option, const std::vector<std::string>& names) {
+  const std::string value = options.text(option);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i] == value) return i;
+  refuse("--{}: '{}' is not one of {}", option, value, fmt::join(names, ", "));
+}
+
+}  // namespace
+
+TracinOptions read_tracin_options(const Options& options) {
+  TracinOptions read;
+  read.gradient.loss = static_cast<TracinLoss>(choice(options, "loss", {"training", "scoring"}));
+  read.gradient.latent =
+      static_cast<LatentGradient>(choice(options, "estimator", {"reparameterised", "score-function"}));
+  read.gradient.samples = options.integer("samples", 1);
+  if (const std::string layers = options.text("layers"); layers != "all") {
+    const auto list = integer_list("layers", layers.rfind("last:", 0) == 0 ? layers.substr(5) : "");
+    if (list.size() != 1) refuse("--layers: '{}' is not all or last:NUMBER", layers);
+    read.gradient.last_layers = list.front();
+  }
+  read.weights =
+      static_cast<CheckpointWeights>(choice(options, "weights", {"none", "rate", "published", "visits"}));
+  read.instances = choice(options, "instances", {"all", "none"}) == 0;
+  read.fixed_noise = choice(options, "query-noise", {"fresh", "fixed"}) == 1;
+  read.memory = options.integer("memory", 1) << 20;
+  return read;
+}
+
+OptionTable tracin_options() {
+  OptionTable table("tracin");
+  table.required("run", "run folder of a VAE")
+      .add<std::string>(
+          "queries", "test:128",
+          "self, test:NUMBER (the first held-out instances), train:NUMBER (the first training "
+          "instances), ids:FILE (training instances, one id a line) or mixtures (of two labels)")
+      .add<std::string>("checkpoints", "all", "all, last, last:NUMBER or STEP,STEP,... of the recorded steps")
+      .add<std::int64_t>("samples", 16, "m, samples of the latent a gradient")
+      .add<std::string>("loss", "training",
+                        "training, or scoring: (squared error of sigmoid output + beta KL) / 12288")
+      .add<std::string>("estimator", "reparameterised",
+                        "encoder's gradient: reparameterised, or score-function (eq. 9)")
+      .add<std::string>("layers", "all",
+                        "all, or last:NUMBER, so many last layers of encoder and decoder each")
+      .add<std::string>("weights", "none",
+                        "of checkpoints: none, rate, published (rate * batch * steps since the last / N), or "
+                        "visits (rate / batch for every visit of an instance up to the next checkpoint)")
+      .add<std::string>("instances", "all", "all, or none: the queries' losses alone")
+      .add<std::string>(
+          "query-noise", "fresh",
+          "fresh noise at each checkpoint, or fixed: one for all, held-out ones that of metrics")
+      .add<std::int64_t>("list", 100, "K, how many largest and smallest scores are listed")
+      .add<std::int64_t>("memory", 1024, "MiB a rank; bounds the blocks of instances and queries")
+      .add<std::string>("name", "", "writes tracin-NAME.h5 in place of tracin.h5", Kind::execution)
+      .flag("overwrite", "replace a file that was made with other options");
+  add_execution_options(table);
+  return table;
+}
+
+}  // namespace whence

@@ -1,0 +1,13 @@
+#pragma once
+// What `whence tracin` is asked for.
+
+#include "whence/core/options.h"
+#include "whence/influence/tracin.h"
+
+namespace whence {
+
+/// The options of `whence tracin` that say how scores are computed. UsageError naming the option for every
+/// impossible value.
+TracinOptions read_tracin_options(const Options& options);
+
+}  // namespace whence

@@ -1,0 +1,65 @@
+// The choice among the compiled variants of conv_kernels.inc: those of kernels.inc, by name.
+#include <cstring>
+
+#include "whence/game/native/conv_kernels.h"
+#include "whence/game/native/kernels.h"
+
+namespace whence::native {
+
+namespace portable {
+const ConvKernels<double>& float64_conv_kernels();
+const ConvKernels<float>& float32_conv_kernels();
+}  // namespace portable
+#if defined(__x86_64__)
+namespace avx2 {
+const ConvKernels<double>& float64_conv_kernels();
+const ConvKernels<float>& float32_conv_kernels();
+}  // namespace avx2
+namespace avx512 {
+const ConvKernels<double>& float64_conv_kernels();
+const ConvKernels<float>& float32_conv_kernels();
+}  // namespace avx512
+#endif
+
+namespace {
+
+std::vector<const ConvKernels<double>*> compiled(double) {
+  return {
+#if defined(__x86_64__)
+    &avx512::float64_conv_kernels(), &avx2::float64_conv_kernels(),
+#endif
+        &portable::float64_conv_kernels()
+  };
+}
+
+std::vector<const ConvKernels<float>*> compiled(float) {
+  return {
+#if defined(__x86_64__)
+    &avx512::float32_conv_kernels(), &avx2::float32_conv_kernels(),
+#endif
+        &portable::float32_conv_kernels()
+  };
+}
+
+template <typename T>
+std::vector<const ConvKernels<T>*> usable() {
+  std::vector<const ConvKernels<T>*> found;
+  for (const ConvKernels<T>* kernels : compiled(T{}))
+    for (const Kernels<T>* runs_here : available_kernels<T>())
+      if (std::strcmp(kernels->name, runs_here->name) == 0) found.push_back(kernels);
+  return found;
+}
+
+}  // namespace
+
+template <>
+std::vector<const ConvKernels<double>*> available_conv_kernels<double>() {
+  return usable<double>();
+}
+
+template <>
+std::vector<const ConvKernels<float>*> available_conv_kernels<float>() {
+  return usable<float>();
+}
+
+}  // namespace whence::native

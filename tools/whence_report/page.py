@@ -1,0 +1,106 @@
+"""What the sections of a report share: run folders, pictures that hold their own data, tables."""
+import base64
+import html
+import io
+import json
+import os
+
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+import h5py
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+RESULTS = {
+    "trajectory.h5": "whence train",
+    "influence.h5": "whence influence",
+    "counterfactual.h5": "whence counterfactual",
+    "validation.json": "whence validate",
+    "cleansing.h5": "whence cleanse",
+    "cleansing.json": "whence cleansing",
+    "density.h5": "whence density",
+}
+MOST_POINTS = 20000  # drawn in one picture: more make it no clearer
+
+
+class Missing(Exception):
+    """What a figure would need and the folder does not hold."""
+
+
+class Run:
+    """A run folder with its files open as they are asked for."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._open = {}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def has(self, name):
+        return os.path.isfile(self.path(name))
+
+    def file(self, name, schema):
+        """The HDF5 file; Missing when it is not there, or is not what its name says."""
+        if not self.has(name):
+            raise Missing(f"{name} is not there; {RESULTS[name]} makes it")
+        if name not in self._open:
+            try:
+                self._open[name] = h5py.File(self.path(name), "r")
+            except OSError as error:
+                raise Missing(f"{name} cannot be read ({error})") from error
+        if text(self._open[name], "schema") != schema:
+            raise Missing(f"{name} is not a file of the schema {schema}")
+        return self._open[name]
+
+    def json(self, name):
+        """A JSON file's content; Missing when it is not there, or is none."""
+        if not self.has(name):
+            raise Missing(f"{name} is not there; {RESULTS[name]} makes it")
+        try:
+            with open(self.path(name), encoding="utf-8") as file:
+                return json.load(file)
+        except ValueError as error:
+            raise Missing(f"{name} cannot be read ({error})") from error
+
+
+def text(file, attribute):
+    value = file.attrs.get(attribute, b"")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def needed(file, name, why):
+    """The array, whole; Missing with the reason when the file has none."""
+    if name not in file:
+        raise Missing(f"{os.path.basename(file.filename)} has no {name}: {why}")
+    return file[name][...]
+
+
+def picture(figure, caption):
+    """The figure as an <img> that holds its own data."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<p><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}"><br>{html.escape(caption)}</p>'
+
+
+def table(rows, header=None):
+    cells = [("th", header)] if header else []
+    cells += [("td", row) for row in rows]
+    return "<table>" + "".join(
+        "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in row) + "</tr>"
+        for tag, row in cells) + "</table>"
+
+
+def plane(points):
+    """The first two coordinates; a single one is drawn along a line."""
+    return points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
+
+
+def row_of_axes(count, sharey=False):
+    figure, axes = plt.subplots(1, count, squeeze=False, figsize=(4.2 * count, 3.6), sharey=sharey)
+    return figure, axes[0]
