@@ -11,11 +11,13 @@ game, in its order. Batches of an imported run are not known, so it can be score
 import argparse
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import types
 import zlib
 
 os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
@@ -64,12 +66,32 @@ def state_dicts(value):
         yield from state_dicts(inner)
 
 
+class TensorUnpickler(pickle.Unpickler):
+    """Makes tensors, containers, numbers and texts, and nothing that could run code."""
+
+    ALLOWED = re.compile(r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.Size|"
+                         r"torch\.(storage\.)?\w*Storage|torch\.(float|int|uint|bfloat)\d+")
+
+    def find_class(self, module, name):
+        if not self.ALLOWED.fullmatch(module + "." + name):
+            raise pickle.UnpicklingError("it holds a %s.%s" % (module, name))
+        return super().find_class(module, name)
+
+
+def tensors_only():
+    """What torch.load takes for Python's pickle."""
+    module = types.ModuleType("tensors_only")
+    module.Unpickler = TensorUnpickler
+    module.load = lambda file, **options: TensorUnpickler(file, **options).load()
+    return module
+
+
 def load(path, trust):
     """The tensors of one checkpoint by name, in the order in which they were saved."""
     import torch
 
     try:
-        value = torch.load(path, map_location="cpu", weights_only=not trust)
+        value = torch.load(path, map_location="cpu", pickle_module=pickle if trust else tensors_only())
     except Exception as error:  # torch has no common class for what damaged or unusual files raise
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ImportFailure("%s: cannot be loaded (%s)%s" % (
@@ -156,14 +178,16 @@ def import_run(arguments):
 
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    own = sys.argv[1:sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    parser = argparse.ArgumentParser(usage="%(prog)s CHECKPOINTS --out RUN [--whence PROGRAM] [--trust] -- OPTIONS",
+                                     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", help="folder of checkpoints")
     parser.add_argument("--out", required=True, help="run folder to make")
     parser.add_argument("--whence", default=os.environ.get("WHENCE", os.path.join(here, "build/bin/whence")),
                         help="the program (default: build/bin/whence)")
     parser.add_argument("--trust", action="store_true", help="load files that hold more than tensors and numbers")
-    parser.add_argument("options", nargs="*", help="options of whence train, after --")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(own)
+    arguments.options = sys.argv[len(own) + 2:]
     try:
         if os.path.exists(arguments.out):
             raise ImportFailure("%s: exists already" % arguments.out)

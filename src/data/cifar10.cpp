@@ -53,7 +53,8 @@ Dataset take(const Records& records, std::vector<std::int64_t> rows, const DataO
                                                   : scaled<double>(records, rows, options.pixels);
   const std::int64_t size = options.image_size == 0 ? side : options.image_size;
   if (size != side)
-    images = resize_bilinear(images.view({-1, side, side}), size, size).view({images.size(0), -1});
+    images = resize_bilinear(images.view({-1, side, side}), size, size)
+                 .view({images.size(0), planes * size * size});
   data.instances = images;
   data.shape = {planes, size, size};
   data.labels = at::empty({static_cast<std::int64_t>(rows.size())}, at::kLong);

@@ -52,7 +52,6 @@ DataSplit load_csv_place(const std::string& place, const DataOptions& options) {
 DataSplit load_source(const DataOptions& options) {
   const auto [kind, place] = parse(options.source);
   if (kind == "cifar10" && !place.empty()) return load_cifar10(split_list("data", place), options);
-  if (options.image_size != 0) refuse("--image-size: only images of cifar10 are resized");
   if (kind == "mnist" && !place.empty()) return load_mnist(place, options);
   if (kind == "idx" && !place.empty()) return load_idx_place(place, options);
   if (options.class_filter != every_class)
@@ -80,6 +79,11 @@ DataSplit load_data(const DataOptions& options) {
     refuse("--dtype is {}, but data is float32 or float64", c10::toString(options.dtype));
 
   DataSplit data = load_source(options);
+  const auto& shape = data.train.shape;
+  if (const std::int64_t side = options.image_size;
+      side != 0 && (shape.size() < 2 || shape.back() != side || shape[shape.size() - 2] != side))
+    refuse("--image-size: only images of cifar10 are resized, and these have the shape [{}]",
+           fmt::join(shape, ", "));
   if (options.swapped) std::swap(data.train, data.held_out);
   plant(data, options);
   take_out(data, options);

@@ -116,7 +116,7 @@ TEST_F(Planted, ForeignInstancesFollowAndAreKnown) {
   for (std::int64_t i = 0; i < 7; ++i) {
     EXPECT_EQ(data.train.ids[i] >= first_planted_id, i >= 4);
     EXPECT_EQ(data.train.labels[i].item<std::int64_t>() == -1, i >= 4);
-    if (i >= 4) EXPECT_EQ(data.train.instances[i].sum().item<double>(), 4);
+    EXPECT_EQ(data.train.instances[i].sum().item<double>() == 4, i >= 4);
   }
   EXPECT_EQ(data.held_out.size(), 2);
 }

@@ -105,7 +105,7 @@ class ImportTest(ProgramTest):
         import_checkpoints(self.save("mlp-vae", models), run, *self.options("mlp-vae"))
         for job in (["influence", "--metric", "loss"], ["counterfactual", "--metric", "loss", "--targets", "2"]):
             self.assert_refused([job[0], "--run", run, *job[1:]], "imported", folder=run)
-        self.assert_refused(["tracin", "--run", run, "--weights", "visits"], "imported", folder=run)
+        self.assert_refused(["tracin", "--run", run, "--queries", "self", "--weights", "visits"], "imported", folder=run)
 
     def test_names_and_shapes_that_do_not_fit_are_listed(self):
         models = self.models("mlp-vae")
@@ -137,6 +137,18 @@ class ImportTest(ProgramTest):
             self.assertIn(words, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
             self.assertFalse(os.path.exists(self.path("bad")))
+
+    def test_code_in_a_checkpoint_does_not_run(self):
+        class Evil:
+            def __reduce__(self):
+                return os.mkdir, (evil,)
+
+        evil, folder = self.path("evil"), self.path("pickled")
+        os.makedirs(folder)
+        self.torch.save({"model": self.models("mlp-vae")[0].state_dict(), "other": Evil()}, os.path.join(folder, "a5.pt"))
+        done = import_checkpoints(folder, self.path("bad"), *self.options("mlp-vae"))
+        self.assertIn("cannot be loaded", done.stderr)
+        self.assertFalse(os.path.exists(evil))
 
 
 if __name__ == "__main__":
