@@ -172,6 +172,15 @@ class Cluster:
         self.daemons["slurmd-" + node].kill()
         self.daemons["slurmd-" + node].wait()
 
+    def restore_nodes(self):
+        """Starts killed slurmd again and takes nodes back that were drained or down."""
+        for node in NODES:
+            if self.daemons["slurmd-" + node].poll() is not None:
+                self.start_node(node)
+            self.wait_for(node + " to answer", lambda: not self.states().get(node, "*").endswith("*"), 30)
+            if self.states()[node] not in ("idle", "mixed", "allocated"):
+                self.call("scontrol", "update", "NodeName=" + node, "State=RESUME")
+
     def stop(self):
         """Cancels what still runs, then ends the daemons, the last started first."""
         with contextlib.suppress(Exception):
