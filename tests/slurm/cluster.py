@@ -1,6 +1,7 @@
 """A SLURM of one's own: munged, slurmctld and two slurmd, all on this host, as two nodes n1 and n2."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -68,6 +69,14 @@ def free_ports(count):
         return [one.getsockname()[1] for one in sockets]
 
 
+LIBC = ctypes.CDLL(None)
+
+
+def end_with_parent():
+    """A daemon ends when the test does, even one that was killed (prctl's PR_SET_PDEATHSIG)."""
+    LIBC.prctl(1, signal.SIGTERM)
+
+
 class Cluster:
     """Starts the daemons in a temporary folder of its own; stop() ends exactly those, by their process ids."""
 
@@ -104,7 +113,7 @@ class Cluster:
     def _start(self, name, *command):
         log = open(os.path.join(self.place, name + ".out"), "ab")
         self.daemons[name] = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                                              stderr=log, start_new_session=True)
+                                              stderr=log, start_new_session=True, preexec_fn=end_with_parent)
         log.close()
 
     def _start_all(self):
