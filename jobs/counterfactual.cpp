@@ -85,9 +85,9 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), block_count));
   const BegunBlocks begun(result, attributes);
   std::int64_t finished = 0, taken = 0;
+  Progress progress(log, "blocks of counterfactuals", block_count);
   {
     WorkQueue queue(world, block_count);
-    Progress progress(log, "blocks of counterfactuals", block_count);
     while (const auto b = queue.next()) {
       progress.advance_to(*b);
       if (store.finished(*b)) continue;
@@ -104,7 +104,6 @@ void run_counterfactual(const Options& options, const Communicator& world) {
       begun.remove(*b);
       ++finished;
     }
-    if (!queue.stopped(signals)) progress.advance_to(block_count);
   }
   finished = world.sum(finished);
   const std::int64_t done_blocks = store.finished_count() + finished;
@@ -115,6 +114,7 @@ void run_counterfactual(const Options& options, const Communicator& world) {
     log.say(record_cost(run->folder(), cost, world));
     throw Interrupted(stopped_at(run->folder(), "block", done_blocks, block_count));
   }
+  progress.advance_to(block_count);
   const at::Tensor rows = store.close_and_read();
   assemble(truth, blocks, rows);
   world.on_root([&] { write_counterfactual(result, truth, attributes); });

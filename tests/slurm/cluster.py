@@ -187,8 +187,8 @@ class Cluster:
             if self.daemons["slurmd-" + node].poll() is not None:
                 self.start_node(node)
             self.wait_for(node + " to answer", lambda: not self.states().get(node, "*").endswith("*"), 30)
-            if self.states()[node] not in ("idle", "mixed", "allocated"):
-                self.call("scontrol", "update", "NodeName=" + node, "State=RESUME")
+            self.call("scontrol", "update", "NodeName=" + node, "State=RESUME", check=False)  # refused where it is up
+            self.wait_for(node + " to be up", lambda: self.states()[node] in ("idle", "mixed", "allocated"), 30)
 
     def stop(self):
         """Cancels what still runs, then ends the daemons, the last started first."""
