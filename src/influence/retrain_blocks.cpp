@@ -9,9 +9,9 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
   const std::int64_t earlier = work.store.finished_count();
   if (earlier > 0) log.say(fmt::format("{} of {} blocks are already finished", earlier, total));
   std::int64_t finished = 0, replica_steps = 0;
+  Progress progress(log, work.label, total);
   {
     WorkQueue queue(ranks, total);
-    Progress progress(log, work.label, total);
     while (const auto b = queue.next()) {
       progress.advance_to(*b);
       if (work.store.finished(*b)) continue;
@@ -28,10 +28,11 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
       work.begun.remove(*b);
       ++finished;
     }
-    if (!queue.stopped(work.signals)) progress.advance_to(total);
   }
   finished = ranks.sum(finished);
-  return {finished, ranks.sum(replica_steps), earlier + finished == total};
+  const bool complete = earlier + finished == total;
+  if (complete) progress.advance_to(total);
+  return {finished, ranks.sum(replica_steps), complete};
 }
 
 }  // namespace whence

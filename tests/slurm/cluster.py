@@ -1,6 +1,7 @@
 """A SLURM of one's own: munged, slurmctld and two slurmd, all on this host, as two nodes n1 and n2."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -68,6 +69,14 @@ def free_ports(count):
         return [one.getsockname()[1] for one in sockets]
 
 
+LIBC = ctypes.CDLL(None)
+
+
+def end_with_parent():
+    """A daemon ends when the test does, even one that was killed (prctl's PR_SET_PDEATHSIG)."""
+    LIBC.prctl(1, signal.SIGTERM)
+
+
 class Cluster:
     """Starts the daemons in a temporary folder of its own; stop() ends exactly those, by their process ids."""
 
@@ -104,7 +113,7 @@ class Cluster:
     def _start(self, name, *command):
         log = open(os.path.join(self.place, name + ".out"), "ab")
         self.daemons[name] = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                                              stderr=log, start_new_session=True)
+                                              stderr=log, start_new_session=True, preexec_fn=end_with_parent)
         log.close()
 
     def _start_all(self):
@@ -171,6 +180,15 @@ class Cluster:
         """kill -9 of the node's slurmd (what it started goes on, as with a daemon that crashed)."""
         self.daemons["slurmd-" + node].kill()
         self.daemons["slurmd-" + node].wait()
+
+    def restore_nodes(self):
+        """Starts killed slurmd again and takes nodes back that were drained or down."""
+        for node in NODES:
+            if self.daemons["slurmd-" + node].poll() is not None:
+                self.start_node(node)
+            self.wait_for(node + " to answer", lambda: not self.states().get(node, "*").endswith("*"), 30)
+            self.call("scontrol", "update", "NodeName=" + node, "State=RESUME", check=False)  # refused where it is up
+            self.wait_for(node + " to be up", lambda: self.states()[node] in ("idle", "mixed", "allocated"), 30)
 
     def stop(self):
         """Cancels what still runs, then ends the daemons, the last started first."""
