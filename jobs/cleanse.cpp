@@ -1,84 +1,17 @@
 // whence cleanse: takes the last epochs of a run again without the most harmful instances of each selection,
 // and says how the metrics on the test instances change.
 
-#include <algorithm>
 #include <fmt/format.h>
 
-#include "whence/core/error.h"
 #include "whence/influence/cleansing.h"
 #include "whence/influence/retrain_blocks.h"
-#include "whence/influence/selection.h"
 #include "whence/io/summary.h"
 
+#include "cleanse_plan.h"
 #include "cleansing_table.h"
 #include "job.h"
-#include "judge.h"
 
 namespace whence {
-namespace {
-
-// Everything that is known before any step is taken.
-struct Plan {
-  std::unique_ptr<Run> run;
-  Judge judge;
-  std::vector<Selection> selections;
-  std::vector<std::shared_ptr<const Metric>> metrics;
-  std::int64_t epochs_back = 1, replicas = 0, samples = 0;
-  Cleansing result;
-  Attributes attributes;
-  std::string path;
-};
-
-Plan read_plan(const Options& options) {
-  Plan plan;
-  plan.selections = parse_selections(options.text("select"));
-  for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
-  plan.epochs_back = options.integer("epochs-back", 1);
-  plan.replicas = options.integer("replicas", 1);
-  plan.result.remove = integer_list("remove", options.text("remove"));
-  plan.result.metrics = split_list("metric", options.text("metric"));
-  plan.run = std::make_unique<Run>(options.text("run"));
-  const RunParts& parts = plan.run->parts();
-  if (parts.settings.data.test == 0)
-    refuse("--run: {} was trained without test instances (whence train --test N)", options.text("run"));
-  if (plan.result.remove.back() >= parts.data.train.size())
-    refuse("--remove: {} leaves none of the {} instances", plan.result.remove.back(),
-           parts.data.train.size());
-  plan.run->check_epochs_back("epochs-back", {plan.epochs_back});
-  plan.judge = read_judge(options, parts);
-  plan.metrics = make_metrics(plan.result.metrics, parts.game,
-                              {parts.data.test.instances, parts.test_latents(), plan.judge.classifier});
-  for (const std::string& name : plan.result.metrics)
-    plan.result.larger_is_better.push_back(larger_is_better("metric", name));
-  plan.samples = samples_to_keep(options.text("samples"), parts);
-  plan.path = plan.run->folder() + "/cleansing.h5";
-  plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
-  if (plan.judge.classifier != nullptr) plan.attributes["classifier"] = plan.judge.fingerprint;
-  return plan;
-}
-
-// Each selection's order of instances.
-std::vector<std::vector<std::int64_t>> order_instances(Plan& plan, const Communicator& world) {
-  const Dataset& train = plan.run->parts().data.train;
-  InfluenceEstimates estimates;
-  const auto harm = harms_of(
-      plan.selections, train.size(),
-      [&] {
-        if (needs_influence(plan.selections))
-          estimates =
-              read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
-        const at::Tensor points =
-            plan.judge.classifier ? (*plan.judge.classifier)(train.instances).features : train.instances;
-        return HarmSources{&estimates, plan.epochs_back, points, plan.run->parts().settings.seed};
-      },
-      world);
-  std::vector<std::vector<std::int64_t>> orders;
-  for (const at::Tensor& values : harm) orders.push_back(most_harmful_first(values));
-  describe_instances(plan.result, harm, orders, train);
-  return orders;
-}
-
-}  // namespace
 
 OptionTable cleanse_options() {
   OptionTable table("cleanse");
@@ -104,10 +37,10 @@ void run_cleanse(const Options& options, const Communicator& world) {
   const Log log = begin_job(options, world);
   const Stopwatch watch;
   const StopSignals signals;
-  Plan plan;
+  CleansePlan plan;
   bool done = false;
   world.together([&] {
-    plan = read_plan(options);
+    plan = read_cleanse_plan(options);
     done = !options.flag("overwrite") && already_there(plan.path, cleansing_schema, plan.attributes);
   });
   if (done && !options.flag("dry-run")) return log.say(plan.path + ": already there");

@@ -10,7 +10,13 @@ import html
 import os
 import sys
 
-from whence_report import CHAPTERS
+DEBIANS = "/usr/bin/python3"  # has matplotlib, h5py and SciPy (tools/setup); another Python first on PATH may not
+try:
+    from whence_report import CHAPTERS
+except ModuleNotFoundError:
+    if os.path.realpath(sys.executable) == os.path.realpath(DEBIANS) or not os.path.exists(DEBIANS):
+        raise
+    os.execv(DEBIANS, [DEBIANS, *sys.argv])
 from whence_report.page import RESULTS, Missing, Run, table
 
 STYLE = """body{font:15px/1.5 sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}

@@ -48,6 +48,12 @@ at::Tensor flattened(const std::vector<at::Tensor>& tensors, std::int64_t replic
 
 at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch,
                                     const at::Tensor& weights) const {
+  if (params.size(0) > 1 && game_->one_replica_at_a_time()) {
+    std::vector<at::Tensor> rows;
+    for (std::int64_t r = 0; r < params.size(0); ++r)
+      rows.push_back(gradient(params.narrow(0, r, 1), batch, weights.narrow(0, r, 1)));
+    return at::cat(rows);
+  }
   const Leaves leaves(game_->layout(), params);
   const auto losses = game_->losses(leaves.tensors, batch, weights, 0.0);
   return flattened(joint_gradient(losses, leaves, false), params.size(0));
@@ -56,6 +62,15 @@ at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch
 TracedStep AutogradEngine::trace(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
                                  double kink_width) const {
   const std::int64_t query_count = queries.size(0);
+  if (query_count > 1 && game_->one_replica_at_a_time()) {
+    std::vector<at::Tensor> jacobians, instances;
+    for (std::int64_t q = 0; q < query_count; ++q) {
+      const TracedStep one = trace(params, batch, queries.narrow(0, q, 1), kink_width);
+      jacobians.push_back(one.u_jacobian);
+      instances.push_back(one.u_instance);
+    }
+    return {at::cat(jacobians), at::cat(instances)};
+  }
   const Leaves leaves(game_->layout(), params.expand({query_count, -1}));
   const at::Tensor weights =
       at::ones({query_count, batch.instances.size(0)}, params.options()).requires_grad_();

@@ -98,6 +98,10 @@ at::Tensor ConvNet::forward(const std::vector<at::Tensor>& tensors, const at::Te
   for (const ConvStage& stage : stages_)
     if (stage.layer.kind != ConvKind::pool) replicas = tensors[stage.first].size(0);
   const std::int64_t samples = x.size(-2);
+  if (samples == 0)  // a rank without work; the graph goes on, with derivatives 0
+    return (tensors[stages_.front().first].flatten(1).sum(1) * 0)
+        .reshape({replicas, 1, 1})
+        .expand({replicas, 0, output().values()});
   at::Tensor h = x.dim() == 3 ? x : x.expand({replicas, -1, -1});
   for (const ConvStage& stage : stages_) {
     h = h.reshape({replicas * samples, stage.in.channels, stage.in.height, stage.in.width});

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
@@ -70,18 +69,6 @@ at::Tensor harm_of(const Selection& selection, const HarmSources& sources) {
   const at::Tensor influence =
       estimates.influence[0][metric - estimates.metrics.begin()][k - estimates.epochs_back.begin()];
   return (larger_is_better("select", selection.metric) ? influence : -influence).contiguous();
-}
-
-std::vector<at::Tensor> harms_of(const std::vector<Selection>& selections, std::int64_t instances,
-                                 const std::function<HarmSources()>& sources, const Communicator& ranks) {
-  std::vector<at::Tensor> harms(selections.size());
-  for (at::Tensor& harm : harms) harm = at::zeros({instances}, at::kDouble);
-  ranks.on_root([&] {
-    const HarmSources by = sources();
-    for (std::size_t s = 0; s < harms.size(); ++s) harms[s].copy_(harm_of(selections[s], by));
-  });
-  for (at::Tensor& harm : harms) ranks.broadcast(harm);
-  return harms;
 }
 
 std::vector<std::int64_t> most_harmful_first(const at::Tensor& harm) {

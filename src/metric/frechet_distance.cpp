@@ -26,15 +26,25 @@ Spectrum spectrum_of(const at::Tensor& matrix) {
           largest * static_cast<double>(matrix.size(0)) * std::numeric_limits<double>::epsilon()};
 }
 
-at::Tensor root(const Spectrum& s) {
-  return at::matmul(s.vectors * s.values.clamp_min(0).sqrt(), s.vectors.t());
+// f(values) where they are more than 0, else 0. The root of what rounding leaves of a 0, 1e-8 of the largest,
+// would be most of a distance's error where a covariance is rank deficient.
+template <typename Function>
+at::Tensor on_range(const Spectrum& s, const Function& f) {
+  const at::Tensor positive = s.values.clamp_min(std::numeric_limits<double>::min());
+  return at::where(s.values > s.smallest, f(positive), at::zeros_like(s.values));
 }
 
-at::Tensor inverse_root_on_range(const Spectrum& s) {
-  const at::Tensor inverse =
-      at::where(s.values > s.smallest, s.values.clamp_min(std::numeric_limits<double>::min()).rsqrt(),
-                at::zeros_like(s.values));
-  return at::matmul(s.vectors * inverse, s.vectors.t());
+at::Tensor roots(const Spectrum& s) {
+  return on_range(s, [](const at::Tensor& values) { return values.sqrt(); });
+}
+
+at::Tensor matrix_of(const Spectrum& s, const at::Tensor& values) {
+  return at::matmul(s.vectors * values, s.vectors.t());
+}
+
+at::Tensor root(const at::Tensor& matrix) {
+  const Spectrum s = spectrum_of(matrix);
+  return matrix_of(s, roots(s));
 }
 
 at::Tensor sandwich(const at::Tensor& outer, const at::Tensor& inner) {
@@ -49,18 +59,19 @@ Moments moments_of(const at::Tensor& features) {
 }
 
 double frechet_distance(const Moments& real, const Moments& generated) {
-  const at::Tensor a = root(spectrum_of(real.covariance));
+  const at::Tensor a = root(real.covariance);
   const Spectrum m = spectrum_of(sandwich(a, generated.covariance));
   const double shift = (real.mean - generated.mean).square().sum().item<double>();
   const double traces =
       real.covariance.diagonal().sum().item<double>() + generated.covariance.diagonal().sum().item<double>();
-  return shift + traces - 2 * m.values.clamp_min(0).sqrt().sum().item<double>();
+  return shift + traces - 2 * roots(m).sum().item<double>();
 }
 
 Moments frechet_gradient(const Moments& real, const Moments& generated) {
-  const at::Tensor a = root(spectrum_of(real.covariance));
+  const at::Tensor a = root(real.covariance);
   const Spectrum m = spectrum_of(sandwich(a, generated.covariance));
-  at::Tensor by_covariance = -sandwich(a, inverse_root_on_range(m));
+  at::Tensor by_covariance =
+      -sandwich(a, matrix_of(m, on_range(m, [](const at::Tensor& v) { return v.rsqrt(); })));
   by_covariance.diagonal().add_(1);
   return {(generated.mean - real.mean) * 2, by_covariance};
 }

@@ -26,6 +26,7 @@ namespace {
 class PlainDcgan : public Dcgan {
  public:
   using Dcgan::Dcgan;
+  bool one_replica_at_a_time() const override { return false; }
   at::Tensor generate(const std::vector<at::Tensor>& tensors, const at::Tensor& latents,
                       double) const override {
     return forward(generator(), tensors, latents);

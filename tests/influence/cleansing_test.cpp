@@ -89,10 +89,10 @@ TEST(IsolationForest, ScoresOfTinySetsAreKnown) {
   EXPECT_THROW(isolation_scores(bad, {}), Error);
 }
 
-class FirstParameters : public Metric {
+class SumOfParameters : public Metric {
  public:
-  std::string name() const override { return "first"; }
-  at::Tensor value(const at::Tensor& params) const override { return params.narrow(1, 0, 2).sum(1); }
+  std::string name() const override { return "sum"; }
+  at::Tensor value(const at::Tensor& params) const override { return params.sum(1); }
   at::Tensor gradient(const at::Tensor& params, const Communicator&) const override { return params; }
 };
 
@@ -125,24 +125,22 @@ TEST(Cleansing, EverySetIsRetrainedOnItsOwn) {
   const Sets sets = removal_sets(orders, {1, 3, 5});
   ASSERT_EQ(sets.size(), 6u);
   EXPECT_EQ(sets[4], (std::vector<std::int64_t>{17, 16, 15}));
-  const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<FirstParameters>()};
-  const std::int64_t first = run.schedule.steps() - run.schedule.steps_per_epoch();
-  const auto blocks = plan_counterfactuals(run.steps(), sets, {1}, 4);
+  const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<SumOfParameters>()};
+  const std::int64_t first = run.schedule.steps() - 2 * run.schedule.steps_per_epoch();
+  const auto blocks = plan_counterfactuals(run.steps(), sets, {2}, 4);
   std::vector<at::Tensor> rows;
   for (const auto& block : blocks)
     rows.push_back(
         cleansed_row(run.steps(), block, sets, metrics, at::Tensor(), cleansed_row_width(4, 1, 0), [] {}));
   Cleansing result;
   result.selections = {"a", "b"};
-  result.metrics = {"first"};
+  result.metrics = {"sum"};
   result.remove = {1, 3, 5};
   assemble(result, blocks, at::stack(rows), 0, 0);
-  EXPECT_NEAR(result.baseline[0].item<double>(), run.params.back().narrow(0, 0, 2).sum().item<double>(),
-              1e-14);
+  EXPECT_NEAR(result.baseline[0].item<double>(), run.params.back().sum().item<double>(), 1e-14);
   for (std::int64_t s = 0; s < 2; ++s)
     for (std::int64_t h = 0; h < 3; ++h) {
-      const double expected =
-          plainly_retrained(run, sets[3 * s + h], first).narrow(0, 0, 2).sum().item<double>();
+      const double expected = plainly_retrained(run, sets[3 * s + h], first).sum().item<double>();
       EXPECT_NEAR(result.value[s][h][0].item<double>(), expected, 1e-13);
       EXPECT_GT(std::abs(expected - result.baseline[0].item<double>()), 1e-9);
     }

@@ -33,6 +33,7 @@ class Classifier : public Game {
   const ParameterLayout& layout() const override { return layout_; }
   std::int64_t latent_size() const override { return 0; }
   at::ScalarType dtype() const override { return options_.dtype; }
+  bool one_replica_at_a_time() const override { return true; }
   at::Tensor initial_parameters(std::uint64_t seed) const override;
   /// Error when the batch has no labels.
   std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,

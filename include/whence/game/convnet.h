@@ -45,7 +45,7 @@ class ConvNet {
           const std::vector<ConvLayer>& layers);
 
   /// [R, m, out] from `tensors` (all of the layout's, [R, ...]) and x [m, in] or [R, m, in]: differentiable
-  /// by LibTorch, twice if need be; a replica's bits do not depend on the others.
+  /// by LibTorch, twice if need be. See Game::one_replica_at_a_time.
   at::Tensor forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x) const;
 
   /// Sets the gains in theta [P] to 1.

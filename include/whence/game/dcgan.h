@@ -33,6 +33,7 @@ class Dcgan : public AdversarialGame {
   const ParameterLayout& layout() const override { return layout_; }
   std::int64_t latent_size() const override { return options_.latent_size; }
   at::ScalarType dtype() const override { return options_.dtype; }
+  bool one_replica_at_a_time() const override { return true; }
   at::Tensor initial_parameters(std::uint64_t seed) const override;
   std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                  const at::Tensor& weights, double kink_width) const override;

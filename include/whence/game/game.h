@@ -38,6 +38,10 @@ class Game {
   /// theta [P] at the start of training.
   virtual at::Tensor initial_parameters(std::uint64_t seed) const = 0;
 
+  /// Whether `losses` must see one replica at a time for a replica's bits to depend on it alone: sums over
+  /// the pixels of images round differently with the number of replicas beside them.
+  virtual bool one_replica_at_a_time() const { return false; }
+
   /// One loss [R] for each player. `tensors`: the layout's tensors, each [R, shape...]; `weights` [R, b]: w_j
   /// multiplies instance j's loss term. Replicas do not mix: replica r's loss depends on its own slices
   /// alone. `kink_width`: see relu().

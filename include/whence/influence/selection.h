@@ -2,13 +2,11 @@
 // Which instances to remove first: selections of data cleansing (Terashita et al., section 5.2).
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
-#include "whence/comm/communicator.h"
 #include "whence/influence/files.h"
 
 namespace whence {
@@ -40,11 +38,6 @@ bool needs_influence(const std::vector<Selection>& selections);
 /// metric (for several kink widths, by the first); by isolation forest: its anomaly score; random: uniform on
 /// [0, 1). Error when the estimates have no such metric or epochs_back.
 at::Tensor harm_of(const Selection& selection, const HarmSources& sources);
-
-/// harm_of each selection over N `instances`, found by rank 0 and sent to all, so that every rank removes the
-/// same. `sources` is asked for on rank 0. Collective.
-std::vector<at::Tensor> harms_of(const std::vector<Selection>& selections, std::int64_t instances,
-                                 const std::function<HarmSources()>& sources, const Communicator& ranks);
 
 /// Positions in order of falling harm [N], equal ones in order of position. Error when one is not finite.
 std::vector<std::int64_t> most_harmful_first(const at::Tensor& harm);

@@ -1,0 +1,63 @@
+#include "cleanse_plan.h"
+
+#include <ATen/ops/zeros.h>
+
+#include "whence/core/error.h"
+
+namespace whence {
+
+CleansePlan read_cleanse_plan(const Options& options) {
+  CleansePlan plan;
+  plan.selections = parse_selections(options.text("select"));
+  for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
+  plan.epochs_back = options.integer("epochs-back", 1);
+  plan.replicas = options.integer("replicas", 1);
+  plan.result.remove = integer_list("remove", options.text("remove"));
+  plan.result.metrics = split_list("metric", options.text("metric"));
+  plan.run = std::make_unique<Run>(options.text("run"));
+  const RunParts& parts = plan.run->parts();
+  if (parts.settings.data.test == 0)
+    refuse("--run: {} was trained without test instances (whence train --test N)", options.text("run"));
+  if (plan.result.remove.back() >= parts.data.train.size())
+    refuse("--remove: {} leaves none of the {} instances", plan.result.remove.back(),
+           parts.data.train.size());
+  plan.run->check_epochs_back("epochs-back", {plan.epochs_back});
+  plan.judge = read_judge(options, parts);
+  plan.metrics = make_metrics(plan.result.metrics, parts.game,
+                              {parts.data.test.instances, parts.test_latents(), plan.judge.classifier});
+  for (const std::string& name : plan.result.metrics)
+    plan.result.larger_is_better.push_back(larger_is_better("metric", name));
+  plan.samples = samples_to_keep(options.text("samples"), parts);
+  plan.path = plan.run->folder() + "/cleansing.h5";
+  plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
+  if (plan.judge.classifier != nullptr) plan.attributes["classifier"] = plan.judge.fingerprint;
+  const std::string estimates = plan.run->folder() + "/influence.h5";
+  if (needs_influence(plan.selections))
+    plan.attributes["influence"] = open_artifact(estimates, influence_schema).attribute("settings");
+  return plan;
+}
+
+std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const Communicator& world) {
+  const Dataset& train = plan.run->parts().data.train;
+  std::vector<at::Tensor> harm(plan.selections.size(), at::Tensor());
+  world.on_root([&] {
+    InfluenceEstimates estimates;
+    if (needs_influence(plan.selections))
+      estimates = read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
+    const at::Tensor points =
+        plan.judge.classifier ? (*plan.judge.classifier)(train.instances).features : train.instances;
+    for (std::size_t s = 0; s < harm.size(); ++s)
+      harm[s] = harm_of(plan.selections[s],
+                        {&estimates, plan.epochs_back, points, plan.run->parts().settings.seed});
+  });
+  std::vector<std::vector<std::int64_t>> orders;
+  for (at::Tensor& values : harm) {
+    if (!values.defined()) values = at::zeros({train.size()}, at::kDouble);
+    world.broadcast(values);
+    orders.push_back(most_harmful_first(values));
+  }
+  describe_instances(plan.result, harm, orders, train);
+  return orders;
+}
+
+}  // namespace whence

@@ -1,0 +1,34 @@
+#pragma once
+// What `whence cleanse` knows before it takes any step.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "whence/influence/cleansing.h"
+#include "whence/influence/selection.h"
+
+#include "job.h"
+#include "judge.h"
+
+namespace whence {
+
+struct CleansePlan {
+  std::unique_ptr<Run> run;
+  Judge judge;
+  std::vector<Selection> selections;
+  std::vector<std::shared_ptr<const Metric>> metrics;
+  std::int64_t epochs_back = 1, replicas = 0, samples = 0;
+  Cleansing result;
+  Attributes attributes;
+  std::string path;
+};
+
+/// Reads the options and opens the run; UsageError naming the option for impossible values.
+CleansePlan read_cleanse_plan(const Options& options);
+
+/// Each selection's order of instances, most harmful first, found by rank 0 so that all ranks remove the
+/// same; fills what the result says of instances. Collective.
+std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const Communicator& world);
+
+}  // namespace whence
