@@ -98,7 +98,8 @@ class SumOfParameters : public Metric {
 
 MemoryRun make_run(Optimiser optimiser = Optimiser::sgd) {
   const auto game = std::make_shared<QuadraticGame>(3, true, 0.1);
-  ScheduleOptions schedule{18, 5, 4, 3, Update::simultaneous, Decay::constant, {0.05, 0.04}, optimiser};
+  ScheduleOptions schedule{18, 5, 4, 3, Update::simultaneous, Decay::constant, {0.05, 0.04}};
+  schedule.optimiser = optimiser;
   return {game, std::make_shared<AutogradEngine>(game), normals({18, 3}, 1), schedule};
 }
 
@@ -127,11 +128,14 @@ TEST(Cleansing, EverySetIsRetrainedOnItsOwn) {
   EXPECT_EQ(sets[4], (std::vector<std::int64_t>{17, 16, 15}));
   const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<SumOfParameters>()};
   const std::int64_t first = run.schedule.steps() - 2 * run.schedule.steps_per_epoch();
-  const auto blocks = plan_counterfactuals(run.steps(), sets, {2}, 4);
+  const RecordedSteps recorded = run.steps();
+  const auto blocks = plan_counterfactuals(recorded, sets, {2}, 4);
   std::vector<at::Tensor> rows;
-  for (const auto& block : blocks)
-    rows.push_back(
-        cleansed_row(run.steps(), block, sets, metrics, at::Tensor(), cleansed_row_width(4, 1, 0), [] {}));
+  for (const auto& block : blocks) {
+    Retraining retraining(recorded, block, sets);
+    while (!retraining.done()) retraining.advance();
+    rows.push_back(cleansed_row(retraining, *run.game, metrics, at::Tensor(), cleansed_row_width(4, 1, 0)));
+  }
   Cleansing result;
   result.selections = {"a", "b"};
   result.metrics = {"sum"};
