@@ -27,10 +27,10 @@ class ClassifierTest(ProgramTest):
     def test_ten_thousand_digits_are_enough_for_96_percent(self):
         folder = self.path("classifier")
         result = self.run_fine("train", "--out", folder, "--game", "classifier", "--data", "mnist:" + mnist_folder(),
-                               "--test", "10000", "--epochs", "5", "--record", "last:1", "--rate-classifier", "0.02",
+                               "--test", "10000", "--epochs", "10", "--record", "last:1",
                                timeout=300)
         accuracy = float(result.out.split("10000 test instances: ")[1])
-        print("accuracy on MNIST's test set after 5 epochs: %.4f" % accuracy)
+        print("accuracy on MNIST's test set after 10 epochs: %.4f" % accuracy)
         self.assertGreaterEqual(accuracy, 0.96)
 
     def test_adam_cannot_be_traced_back(self):
@@ -47,7 +47,7 @@ class ImagesTest(ProgramTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.classifier = cls.train("classifier", *small("classifier", epochs=10))
+        cls.classifier = cls.train("classifier", *small("classifier", epochs=40))
         cls.gan = cls.train("gan", *small("dcgan", dtype="float64"), ranks=2)
         cls.judge = ("--classifier", cls.classifier)
 
@@ -89,7 +89,8 @@ class ImagesTest(ProgramTest):
     def test_bad_input_is_refused(self):
         self.assert_refused(["influence", "--run", self.gan, "--metric", "fid"], "--classifier")
         self.assert_refused(["influence", "--run", self.gan, "--metric", "fid", "--classifier", self.gan], "--classifier")
-        self.assert_refused(["cleanse", "--run", self.gan, "--select", "influence:is"], "influence.h5", folder=self.gan)
+        self.assert_refused(["cleanse", "--run", self.gan, "--select", "influence:is", "--remove", "9"], "influence.h5",
+                            folder=self.gan)
         self.assert_refused(["cleanse", "--run", self.gan, "--remove", "1000", "--select", "random"], "--remove")
         self.assert_refused(["cleanse", "--run", self.gan, "--select", "harm"], "--select")
         self.assert_refused(["train", "--out", self.path("x"), "--game", "dcgan"], "28 x 28")
@@ -120,10 +121,9 @@ class ForestTest(ProgramTest):
         rank = stats.spearmanr(file["harm"][0], reference)[0]
         print("rank correlation with scikit-learn: %.4f" % rank)
         self.assertGreater(rank, 0.9)
-        # Its own seeds agree with each other no better than this one with them.
-        outliers = set(np.flatnonzero(ids < planted))
-        first = np.argsort(-file["harm"][0])[:len(outliers)]
-        self.assertGreater(len(outliers & set(first)) / len(outliers), 0.9)
+        outlier = ids < planted
+        wins = (file["harm"][0][outlier][:, None] > file["harm"][0][~outlier]).mean()
+        self.assertGreater(wins, 0.95, "planted outliers are more anomalous than the others")
         self.assertLess(abs(stats.spearmanr(file["harm"][1], reference)[0]), 0.2)
 
 
@@ -162,7 +162,8 @@ class TableTest(ProgramTest):
     def test_bad_input_is_refused(self):
         without = self.train("without", *tiny())
         self.assert_refused(["cleanse", "--run", without, "--select", "random"], "--test", folder=without)
-        self.assert_refused(["cleanse", "--run", self.runs[0], "--select", "random"], "cleansing.h5", folder=self.runs[0])
+        self.assert_refused(["cleanse", "--run", self.runs[0], "--select", "random", "--remove", "10"], "cleansing.h5",
+                            folder=self.runs[0])
         self.assert_refused(["cleansing", "--run", self.runs[0], "--run", self.runs[0] + "/"], self.runs[0])
         self.assert_refused(["cleansing", "--run", without], "cleansing.h5")
 
