@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import types
+import unittest.mock
 import zlib
 
 os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
@@ -81,6 +82,7 @@ class TensorUnpickler(pickle.Unpickler):
 def tensors_only():
     """What torch.load takes for Python's pickle."""
     module = types.ModuleType("tensors_only")
+    module.__dict__.update({name: value for name, value in vars(pickle).items() if not name.startswith("__")})
     module.Unpickler = TensorUnpickler
     module.load = lambda file, **options: TensorUnpickler(file, **options).load()
     return module
@@ -90,8 +92,11 @@ def load(path, trust):
     """The tensors of one checkpoint by name, in the order in which they were saved."""
     import torch
 
+    chosen = pickle if trust else tensors_only()
     try:
-        value = torch.load(path, map_location="cpu", pickle_module=pickle if trust else tensors_only())
+        # PyTorch 1.13 drops pickle_module and takes its own import of pickle.
+        with unittest.mock.patch.object(torch.serialization, "pickle", chosen):
+            value = torch.load(path, map_location="cpu", pickle_module=chosen)
     except Exception as error:  # torch has no common class for what damaged or unusual files raise
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ImportFailure("%s: cannot be loaded (%s)%s" % (

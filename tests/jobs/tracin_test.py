@@ -75,7 +75,7 @@ class TracinTest(ProgramTest):
         np.testing.assert_array_equal(np.flatnonzero(np.abs(found["score"]).max(0)), np.unique(batch))
 
     def test_killed_jobs_keep_their_blocks_and_end_in_the_same_bytes(self):
-        options = ("--queries", "test:10", "--samples", "200", "--memory", "6")
+        options = ("--queries", "test:10", "--samples", "3000", "--memory", "40")
         reference, folder = (self.copy_of(self.run_folder, name) for name in ("reference", "killed"))
         self.tracin(reference, *options)
         part = os.path.join(folder, "tracin.h5.part")
@@ -177,7 +177,7 @@ class TracinTest(ProgramTest):
 class MnistTest(ProgramTest):
     def test_instances_are_their_own_strongest_proponents(self):
         options = ("--game", "mlp-vae", "--data", "mnist:" + mnist_folder(), "--instances", "2000", "--held-out", "10",
-                   "--steps", "1000", "--latent", "16", "--rate", "0.0005", "--checkpoints", "4")
+                   "--steps", "800", "--latent", "32", "--rate", "0.0005", "--checkpoints", "4")
         folder = self.train("mnist", *options)
         self.run_fine("tracin", "--run", folder, "--queries", "train:128", "--quiet")
         found = arrays(os.path.join(folder, "tracin.h5"))
