@@ -22,6 +22,8 @@ RESULTS = {
     "cleansing.h5": "whence cleanse",
     "cleansing.json": "whence cleansing",
     "density.h5": "whence density",
+    "tracin.h5": "whence tracin",
+    "tracin-self.h5": "whence tracin --queries self --name self",
 }
 MOST_POINTS = 20000  # drawn in one picture: more make it no clearer
 
