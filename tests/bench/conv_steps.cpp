@@ -48,9 +48,11 @@ class PlainDcgan : public Dcgan {
       const ConvLayer& layer = stage.layer;
       h = layer.kind == ConvKind::convolution
               ? at::conv2d(h, tensor[0].permute({0, 4, 3, 1, 2}).flatten(0, 1), bias,
-                           {layer.stride, layer.stride}, {0, 0}, {1, 1}, replicas)
+                           at::IntArrayRef{layer.stride, layer.stride}, at::IntArrayRef{0, 0},
+                           at::IntArrayRef{1, 1}, replicas)
               : at::conv_transpose2d(h, tensor[0].permute({0, 3, 4, 1, 2}).flatten(0, 1), bias,
-                                     {layer.stride, layer.stride}, {0, 0}, {0, 0}, replicas);
+                                     at::IntArrayRef{layer.stride, layer.stride}, at::IntArrayRef{0, 0},
+                                     at::IntArrayRef{0, 0}, replicas);
       if (layer.activation == Activation::sigmoid) h = at::sigmoid(h);
       if (layer.activation == Activation::tanh) h = at::tanh(h);
       if (!layer.norm) continue;

@@ -7,8 +7,8 @@ from .page import picture, table
 
 TITLE = "Estimates against retraining"
 FILES = ("validation.json",)
-NAMES = {"all": "ALL", "is": "IS", "log-is": "log IS", "fid": "FID", "disc-loss": "discriminator loss",
-         "gen-loss": "generator loss"}
+NAMES = {"all": "ALL", "is": "IS", "log-is": "log IS", "fid": "FID", "disc-loss": "disc. loss",
+         "gen-loss": "gen. loss"}
 
 
 def curves(rows):

@@ -166,12 +166,12 @@ def figure_4(run):
         return ""
     names = text(file, "selections").split(",")
     before = needed(file, "generated_before", "the game has no generator")[:36]
-    figure, axes = plt.subplots(len(names), 4, squeeze=False, figsize=(11, 2.9 * len(names)))
+    figure, axes = plt.subplots(len(names), 4, squeeze=False, figsize=(11, 3.0 * len(names)))
     for s, name in enumerate(names):
         for side, title in ((0, "most harmful"), (1, "most helpful")):
-            show(axes[s][side], file["extreme_instance"][s, side], shape, f"{named(name)}: {title}")
-        show(axes[s][2], before, shape, "generated, no removal")
-        show(axes[s][3], file["generated"][s, h][:36], shape, f"generated, {file['remove'][h]:,} removed")
+            show(axes[s][side], file["extreme_instance"][s, side], shape, f"{named(name)}:\n{title}")
+        show(axes[s][2], before, shape, "generated,\nno removal")
+        show(axes[s][3], file["generated"][s, h][:36], shape, f"generated,\n{file['remove'][h]:,} removed")
     figure.tight_layout()
     return picture(figure, "Training images at both ends of each selection, and images generated from the same latents "
                            "before and after cleansing")
