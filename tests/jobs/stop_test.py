@@ -81,7 +81,8 @@ class Stop(ProgramTest):
         self.check_training(1, "last:1", [(signal.SIGTERM, [0]), (signal.SIGUSR1, [0])])
 
     def check_job(self, job, unit, options, shown, ranks, ways):
-        run = self.train("run-" + job, *tiny(epochs=60, engine="torch"))
+        # Wide enough for the native engine, which counterfactual uses too, to be at work for some seconds.
+        run = self.train("run-" + job, *tiny(epochs=60, generator_hidden="48,48", discriminator_hidden="48,48"))
         whole, stopped = self.copy_of(run, job + "-whole"), self.copy_of(run, job + "-stopped")
         self.run_fine(job, "--run", whole, *options, ranks=ranks)
         for number, to in ways:
