@@ -80,9 +80,8 @@ class Stop(ProgramTest):
     def test_training_alone(self):
         self.check_training(1, "last:1", [(signal.SIGTERM, [0]), (signal.SIGUSR1, [0])])
 
-    def check_job(self, job, unit, options, shown, ranks, ways):
-        # Wide enough for the native engine, which counterfactual uses too, to be at work for some seconds.
-        run = self.train("run-" + job, *tiny(epochs=60, generator_hidden="48,48", discriminator_hidden="48,48"))
+    def check_job(self, job, unit, options, shown, ranks, ways, **training):
+        run = self.train("run-" + job, *tiny(epochs=60, **training))
         whole, stopped = self.copy_of(run, job + "-whole"), self.copy_of(run, job + "-stopped")
         self.run_fine(job, "--run", whole, *options, ranks=ranks)
         for number, to in ways:
@@ -98,12 +97,14 @@ class Stop(ProgramTest):
     def test_trace_back(self):
         self.check_job("influence", "steps", ("--metric", "all,gen-loss,disc-loss", "--epochs-back", "10,60",
                                               "--kink-width", "0,1e-3,2e-3"),
-                       "going on from step", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1])])
+                       "going on from step", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1])], engine="torch")
 
     def test_counterfactuals(self):
         # Two blocks, each of many steps: both ranks leave theirs in the middle.
         self.check_job("counterfactual", "replica_steps", ("--targets", "240", "--replicas", "120", "--epochs-back", "60"),
-                       "blocks of counterfactuals", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0])])
+                       "blocks of counterfactuals", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0])],
+                       # Wide enough to be at work for some seconds.
+                       generator_hidden="64,64", discriminator_hidden="64,64")
 
 
 if __name__ == "__main__":
