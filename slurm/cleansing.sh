@@ -2,7 +2,7 @@
 # Data cleansing over many seeds: trains a run for each seed, estimates influences, and trains again without the
 # instances whose removal is predicted to improve the model.
 #
-#   slurm/cleansing.sh --out runs/cleansing --seeds 10 -- train --epochs 70 -- influence --metric all --epochs-back 1
+#   slurm/cleansing.sh --out runs/cleansing --seeds 10 -- train --epochs 70 --test 10000 -- influence --metric all,disc-loss
 #       -- cleanse --select influence:all,disc-loss,isolation-forest,random --remove 500,1000
 #
 # After each -- the options of one job. Before the first: --out, --seeds, and for SLURM --ranks, --nodes, --time (of

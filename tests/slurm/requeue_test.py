@@ -10,7 +10,8 @@ STEPS, PER_EPOCH = 4000, 10
 TRAIN = tiny(instances=4000, epochs=STEPS // PER_EPOCH, batch=400, engine="torch", record="every:7", generator_hidden="64",
              discriminator_hidden="64")
 BACK = ("--metric", "all", "--epochs-back", "60")
-TARGETS = ("--targets", "20", "--replicas", "10")
+# Blocks enough that the log tells of one when most of them are still to come.
+TARGETS = ("--targets", "40", "--replicas", "5")
 
 
 class Requeue(SlurmTest):
