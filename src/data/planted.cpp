@@ -1,6 +1,5 @@
 #include "planted.h"
 
-#include <fstream>
 #include <numeric>
 #include <set>
 
@@ -12,6 +11,7 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/random.h"
+#include "whence/data/ids.h"
 #include "whence/data/sources.h"
 
 namespace whence {
@@ -29,26 +29,6 @@ PlantName parse_plant(const std::string& text) {
   const auto number = integer_list("plant", text.substr(last + 1));
   if (number.size() != 1) refuse("--plant: '{}' is not idx:IMAGES:NUMBER", text);
   return {text.substr(first + 1, last - first - 1), number.front()};
-}
-
-std::set<std::int64_t> ids_in(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) refuse("--without: cannot read {}", path);
-  std::set<std::int64_t> ids;
-  for (std::string line; std::getline(file, line);) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    std::size_t used = 0;
-    std::int64_t id = 0;
-    try {
-      id = std::stoll(line, &used);
-    } catch (const std::exception&) {
-    }
-    if (used == 0 || line.find_first_not_of(" \t\r", used) != std::string::npos)
-      refuse("--without: {}: '{}' is not an instance id", path, line);
-    if (!ids.insert(id).second) refuse("--without: {}: the id {} is there twice", path, id);
-  }
-  if (ids.empty()) refuse("--without: {} holds no ids", path);
-  return ids;
 }
 
 }  // namespace
@@ -79,7 +59,8 @@ void plant(DataSplit& data, const DataOptions& options) {
 
 void take_out(DataSplit& data, const DataOptions& options) {
   if (options.without.empty()) return;
-  std::set<std::int64_t> out = ids_in(options.without);
+  const auto listed = ids_in_file("without", options.without);
+  std::set<std::int64_t> out(listed.begin(), listed.end());
   Dataset& train = data.train;
   std::vector<std::int64_t> kept, ids;
   for (std::int64_t i = 0; i < train.size(); ++i) {

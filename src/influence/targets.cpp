@@ -2,40 +2,26 @@
 
 #include <algorithm>
 #include <fstream>
-#include <set>
 #include <unordered_map>
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/random.h"
+#include "whence/data/ids.h"
 #include "whence/io/checksum.h"
 
 namespace whence {
 
 std::vector<std::int64_t> positions_in_file(const std::string& option, const std::string& path,
                                             const Dataset& data) {
-  std::ifstream file(path);
-  if (!file) refuse("--{}: '{}' is not a file that can be read", option, path);
   std::unordered_map<std::int64_t, std::int64_t> position;
   for (std::int64_t i = 0; i < data.size(); ++i) position[data.ids[i]] = i;
-  std::vector<std::int64_t> targets;
-  std::set<std::int64_t> seen;
-  for (std::string line; std::getline(file, line);) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    std::size_t used = 0;
-    std::int64_t id = 0;
-    try {
-      id = std::stoll(line, &used);
-    } catch (const std::exception&) {
-    }
-    if (used == 0 || line.find_first_not_of(" \t\r", used) != std::string::npos)
-      refuse("--{}: {}: '{}' is not an instance id", option, path, line);
+  std::vector<std::int64_t> positions;
+  for (const std::int64_t id : ids_in_file(option, path)) {
     if (position.count(id) == 0) refuse("--{}: {}: no training instance has the id {}", option, path, id);
-    if (!seen.insert(id).second) refuse("--{}: {}: the id {} is there twice", option, path, id);
-    targets.push_back(position[id]);
+    positions.push_back(position[id]);
   }
-  if (targets.empty()) refuse("--{}: {} holds no ids", option, path);
-  return targets;
+  return positions;
 }
 
 std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data,
