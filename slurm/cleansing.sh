@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Data cleansing over many seeds: trains a run for each seed, estimates influences, and trains again without the
-# instances whose removal is predicted to improve the model.
+# Data cleansing over many seeds: trains a run for each seed, estimates influences, trains again without the instances
+# whose removal is predicted to improve the model, and tells in one table over all seeds what that did.
 #
 #   slurm/cleansing.sh --out runs/cleansing --seeds 10 -- train --epochs 70 --test 10000 -- influence --metric all,disc-loss
 #       -- cleanse --select influence:all,disc-loss,isolation-forest,random --remove 500,1000
@@ -16,4 +16,5 @@ begin_pipeline "$elements"
 options_of train && submit_stage train '' "${options[@]}"
 options_of influence && submit_stage influence train "${options[@]}"
 options_of cleanse && submit_stage cleanse influence "${options[@]}"
-end_pipeline 'seed*/cleansing.h5'
+submit_table cleansing cleansing.json
+end_pipeline cleansing.txt

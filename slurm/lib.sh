@@ -12,7 +12,7 @@ PYTHON=python3
 [ -x /usr/bin/python3 ] && PYTHON=/usr/bin/python3
 
 declare -A RESULT=([train]=trajectory.h5 [influence]=influence.h5 [counterfactual]=counterfactual.h5
-  [cleanse]=cleansing.h5 [tracin]=tracin.h5)
+  [cleanse]=cleansing.h5 [tracin]=tracin.h5) # tracin: see result_of_tracin
 
 refuse() {
   echo "$(basename "$0"): $1" >&2
@@ -85,6 +85,16 @@ sections() {
 
 # options_of STAGE: its section as the array `options`.
 options_of() { IFS=$'\t' read -ra options <<<"${section[$1]:-}"; }
+
+# result_of_tracin OPTIONS...: the file that tracin writes with these options.
+result_of_tracin() {
+  local previous='' option
+  for option in "$@"; do
+    case $option in --name=*) RESULT[tracin]=tracin-${option#*=}.h5 ;; esac
+    [ "$previous" != --name ] || RESULT[tracin]=tracin-$option.h5
+    previous=$option
+  done
+}
 
 # check_training: the options of the first element, as `whence train` sees them, before anything is submitted.
 check_training() {
@@ -280,6 +290,26 @@ wait_for_orphans() {
   for lock in "$run/.lock" "$run/.lock.$stage"; do
     [ ! -e "$lock" ] || flock --wait 600 "$lock" true || echo "--- $run is still in use by another job"
   done
+}
+
+# tabulate JOB NAME STAGES ARGUMENTS...: whence JOB over all runs that have the results of all STAGES ("train cleanse"), into
+# OUT/NAME.json and OUT/NAME.txt; names the other runs and why, and fails where there are any. By hand: just the job.
+tabulate() {
+  local job=$1 result=$2 stages runs=() name stage code=0 missing
+  read -ra stages <<<"$3"
+  shift 3
+  if [ -z "${WHENCE_ELEMENTS:-}" ]; then
+    "$WHENCE" "$job" "$@"
+    return
+  fi
+  exec > >(tee "$out/$result.txt") 2>&1
+  missing=$(missing_results "${stages[@]}")
+  while IFS=$'\t' read -r name _; do
+    grep -q "^$name: " <<<"$missing" || runs+=(--run "$out/$name")
+  done <"$WHENCE_ELEMENTS"
+  if [ ${#runs[@]} -gt 0 ]; then "$WHENCE" "$job" "${runs[@]}" --out "$out/$result.json" "$@" || code=1; fi
+  [ -z "$missing" ] || { printf '\nnot in this table:\n%s\n' "$missing" && code=1; }
+  return $code
 }
 
 # missing_results STAGES...: a line for each element that lacks a stage's result, with the reason from its log.

@@ -96,7 +96,8 @@ at::Tensor LayerStack::forward(const std::vector<at::Tensor>& tensors, const at:
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const at::Tensor &weight = tensors[weight_place(l)], &bias = tensors[weight_place(l) + 1];
     if (layers_[l].kind == LayerKind::linear) {
-      h = at::baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2));
+      // W h^T rather than h W^T: autograd then forms the gradient of W in W's own layout, without a copy.
+      h = at::baddbmm(bias.unsqueeze(2), weight, h.transpose(1, 2)).transpose(1, 2);
     } else {
       std::vector<at::Tensor> each;
       for (std::int64_t r = 0; r < replicas; ++r) each.push_back(apply(layers_[l], weight[r], bias[r], h[r]));

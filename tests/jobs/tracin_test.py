@@ -9,13 +9,7 @@ from scipy.stats import pearsonr
 
 from resume_test import kill_when, read_when_there
 from support import Job, ProgramTest, arrays, main, mnist_folder, whence
-from vae_support import write_idx
-
-
-def vae(data, **changes):
-    values = {"game": "mlp-vae", "data": data, "instances": 120, "held_out": 20, "batch": 10, "steps": 60, "latent": 3,
-              "hidden": "24,16", "rate": "0.003", "checkpoints": 3, **changes}
-    return [text for name, value in values.items() for text in ("--" + name.replace("_", "-"), str(value))]
+from vae_support import vae, write_idx
 
 
 class TracinTest(ProgramTest):

@@ -36,6 +36,13 @@ def keyed_noise(seed, purpose, step, keys, samples, width):
     return np.stack([normals(seed, purpose, step, key << 32, samples * width).reshape(samples, width) for key in keys])
 
 
+def vae(data, **changes):
+    """Options of a small mlp-vae on these images, with changes."""
+    values = {"game": "mlp-vae", "data": data, "instances": 120, "held_out": 20, "batch": 10, "steps": 60, "latent": 3,
+              "hidden": "24,16", "rate": "0.003", "checkpoints": 3, **changes}
+    return [text for name, value in values.items() for text in ("--" + name.replace("_", "-"), str(value))]
+
+
 def write_idx(path, values):
     """An IDX file of unsigned bytes."""
     with open(path, "wb") as file:

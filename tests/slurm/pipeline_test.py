@@ -3,8 +3,11 @@
 import csv
 import os
 
+import numpy as np
+
 from slurm_support import SlurmTest
 from support import main, read_json, tiny, whence
+from vae_support import vae, write_idx
 
 TRAIN = tiny(epochs=3)
 SAME = ("--metric", "all,disc-loss", "--epochs-back", "1,2")
@@ -15,10 +18,11 @@ class Validation(SlurmTest):
     def test_two_seeds_on_two_nodes_equal_the_same_jobs_without_slurm(self):
         out, here = self.path("validation"), self.path("here")
         command = ("validation.sh", "--out", out, "--seeds", "2", *SAME, *TARGETS, "--critical", "5", *TRAIN)
+        before = self.cluster.jobs()
         said = self.script(*command, "--dry-run").stdout
         self.assertEqual(said.count("\nsbatch ") + said.startswith("sbatch "), 4, said)
         self.assertFalse(os.path.exists(out), "a dry run made something")
-        self.assertEqual(self.cluster.jobs(), {})
+        self.assertEqual(self.cluster.jobs(), before)
 
         ids, said = self.submit(*command)
         self.assertEqual(set(ids), {"train", "influence", "counterfactual", "validate"}, said)
@@ -66,18 +70,57 @@ class Validation(SlurmTest):
                     self.assertIn(words, last)
 
     def test_pipelines_of_later_jobs_submit_them_in_order(self):
-        for name, stages in (("cleansing.sh", ("train", "influence", "cleanse")), ("tracin.sh", ("train", "tracin"))):
+        for name, stages, tables in (("cleansing.sh", ("train", "influence", "cleanse"), 1),
+                                     ("tracin.sh", ("train", "tracin"), 0)):
             with self.subTest(name):
                 out = self.path(name)
                 said = self.script(name, "--out", out, "--seeds", "3", "--at-once", "2", "--dry-run", "--", "train", *TRAIN,
                                    "--", stages[-1], "--run-with", "x").stdout
                 lines = [line for line in said.splitlines() if line.startswith("sbatch ")]
-                self.assertEqual(len(lines), len(stages), said)
+                self.assertEqual(len(lines), len(stages) + tables, said)
+                if tables:
+                    self.assertIn("--dependency=afterany:ID1:ID2:ID3 ", lines.pop())
                 for number, (stage, line) in enumerate(zip(stages, lines)):
                     self.assertIn("/%s.sbatch" % stage, line)
                     self.assertIn("--array=0\\,1\\,2%2", line)
                     self.assertEqual("--dependency=aftercorr:ID%d " % number in line, number > 0)
                 self.assertTrue(lines[-1].endswith("%s.sbatch --run-with x" % stages[-1]), lines[-1])
+
+    def test_cleansing_of_two_seeds_ends_in_the_table_of_the_same_jobs_without_slurm(self):
+        out, train = self.path("cleansing"), (*TRAIN, "--test", "50")
+        estimate, cleanse = ("--metric", "all"), ("--select", "influence:all,random", "--remove", "20,60")
+        command = ("cleansing.sh", "--out", out, "--seeds", "2", "--", "train", *train, "--", "influence", *estimate,
+                   "--", "cleanse", *cleanse)
+        ids, said = self.submit(*command)
+        self.assertEqual(set(ids), {"train", "influence", "cleanse", "cleansing"}, said)
+        self.cluster.wait_until_empty(300)
+        here = [self.path("cleansed/seed%d" % seed) for seed in range(2)]
+        for seed, run in enumerate(here):
+            self.run_fine("train", "--out", run, "--seed", str(seed), *train, ranks=2)
+            self.run_fine("influence", "--run", run, *estimate, ranks=2)
+            self.run_fine("cleanse", "--run", run, *cleanse, ranks=2)
+            self.assert_same_runs(os.path.join(out, "seed%d" % seed), run, "trajectory.h5", "influence.h5", "cleansing.h5")
+        self.assertEqual(self.log(out, "../../cleansing.txt"),
+                         self.run_fine("cleansing", "--run", here[0], "--run", here[1]).out)
+        self.assertEqual(self.submit(*command)[0], {}, "everything was there")
+
+    def test_tracin_of_two_seeds_and_other_queries_of_the_same_runs(self):
+        images = self.path("images")
+        write_idx(images, np.random.default_rng(0).integers(0, 256, (160, 6, 6)))
+        out, train = self.path("tracin"), vae("idx:" + images)
+        command = ("tracin.sh", "--out", out, "--seeds", "2", "--nodes", "1", "--", "train", *train, "--", "tracin")
+        for options, name in ((("--queries", "test:5"), "tracin.h5"), (("--queries", "self", "--name", "own"), "tracin-own.h5")):
+            ids, said = self.submit(*command, *options)
+            self.assertEqual(set(ids), {"train", "tracin"} if name == "tracin.h5" else {"tracin"}, said)
+            self.assertIn("seed*/" + name, said)
+            self.cluster.wait_until_empty(120)
+            self.assertEqual(self.submit(*command, *options)[0], {}, "everything was there")
+            for seed in ("0", "1"):
+                run = self.path("here/vae" + seed)
+                if name == "tracin.h5":
+                    self.run_fine("train", "--out", run, "--seed", seed, *train, ranks=2)
+                self.run_fine("tracin", "--run", run, *options, ranks=2)
+                self.assert_same_runs(os.path.join(out, "seed" + seed), run, "trajectory.h5", name)
 
     def test_mistakes_are_refused_before_anything_is_submitted(self):
         grid = self.path("bad.csv")
