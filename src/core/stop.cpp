@@ -26,7 +26,11 @@ StopSignals::StopSignals() {
   handle_with(remember_stop);
 }
 
-StopSignals::~StopSignals() { handle_with(SIG_DFL); }
+StopSignals::~StopSignals() {
+  handle_with(SIG_DFL);
+  // Only a scheduler's notice, and what it gives notice of has been done: it must not end the process.
+  std::signal(SIGUSR1, SIG_IGN);
+}
 
 bool StopSignals::requested() const { return stop_requested != 0; }
 

@@ -26,6 +26,11 @@ TEST_F(Stopping, ASignalIsRememberedWhileTheObjectLives) {
   EXPECT_FALSE(fresh.requested()) << "an earlier object's signal";
 }
 
+TEST_F(Stopping, ANoticeThatComesAfterTheWorkDoesNotEndTheProcess) {
+  { const StopSignals signals; }
+  EXPECT_EQ(std::raise(SIGUSR1), 0);
+}
+
 TEST_F(Stopping, AllRanksAgreeOnTheStepAfterOneWasAsked) {
   const StopSignals signals;
   StopVote vote(signals, world_);
