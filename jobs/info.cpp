@@ -1,8 +1,9 @@
-// whence info FILE: a file's contents in words.
+// whence info FILE: a file's contents in words. whence info --devices: what could be computed on.
 
 #include <filesystem>
 #include <fmt/format.h>
 
+#include "whence/comm/devices.h"
 #include "whence/core/error.h"
 #include "whence/io/hdf5.h"
 
@@ -18,17 +19,28 @@ std::string indented(const std::string& text) {
   return result;
 }
 
+std::string devices_in_words() {
+  const VisibleDevices visible = visible_devices();
+  if (visible.lines.empty()) return fmt::format("cpu alone: {}\n", visible.reason);
+  std::string text;
+  for (const std::string& line : visible.lines) text += "cuda " + line + "\n";
+  return text;
+}
+
 }  // namespace
 
 OptionTable info_options() {
   OptionTable table("info");
-  table.required("file", "file to describe: a result of any job, also an unfinished one");
+  table.add<std::string>("file", "none", "file to describe: a result of any job, also an unfinished one")
+      .flag("devices", "print the GPUs that this process sees");
   return table;
 }
 
 void run_info(const Options& options, const Communicator& world) {
+  if (options.flag("devices")) return print(world, devices_in_words());
   world.on_root([&] {
     const std::string path = options.text("file");
+    if (path == "none") refuse("--file: a file, or --devices, is required");
     if (!std::filesystem::is_regular_file(path)) fail("{}: no such file", path);
     const H5File file = H5File::open_to_read(path);
     std::string text = fmt::format("{}: {}, {} on disk\n", path, file.attribute("schema"),

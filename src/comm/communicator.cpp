@@ -45,12 +45,14 @@ Communicator Communicator::split(int color) const {
     MPI_Comm_free(comm);
     delete comm;
   });
+  if (devices_ != nullptr) result.devices_ = devices_->for_group(result);
   return result;
 }
 
 void Communicator::barrier() const { MPI_Barrier(handle()); }
 
 void Communicator::sum(at::Tensor& tensor) const {
+  if (devices_ != nullptr && !tensor.device().is_cpu()) return devices_->sum({tensor});
   const MPI_Datatype type = mpi_type(tensor);
   if (size_ == 1) return;
   in_pieces(tensor, [&](void* data, int count) {
@@ -69,6 +71,7 @@ double Communicator::max(double value) const {
 }
 
 void Communicator::broadcast(at::Tensor& tensor) const {
+  if (devices_ != nullptr && !tensor.device().is_cpu()) return devices_->broadcast({tensor});
   const MPI_Datatype type = mpi_type(tensor);
   in_pieces(tensor, [&](void* data, int count) { MPI_Bcast(data, count, type, 0, handle()); });
 }

@@ -10,6 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/comm/device_collectives.h"
 #include "whence/core/error.h"
 
 namespace whence {
@@ -37,8 +38,12 @@ class Communicator {
   Communicator split(int color) const;
 
   void barrier() const;
-  /// Adds `tensor` (contiguous, CPU, float32, float64 or int64) over all ranks, in place. Every rank gets the
-  /// same bits.
+  /// From now on sum() and broadcast() of tensors that are not in host memory go this way, also in groups
+  /// that are split off.
+  void attach(std::shared_ptr<DeviceCollectives> devices) { devices_ = std::move(devices); }
+
+  /// Adds `tensor` (contiguous, float32, float64 or int64) over all ranks, in place. Every rank gets the same
+  /// bits. On a device it may return before the sum is there, for what comes later on the same stream.
   void sum(at::Tensor& tensor) const;
   std::int64_t sum(std::int64_t value) const;
   double max(double value) const;
@@ -58,6 +63,7 @@ class Communicator {
 
  private:
   std::shared_ptr<MPI_Comm> comm_;
+  std::shared_ptr<DeviceCollectives> devices_;
   int rank_ = 0, size_ = 1;
 };
 
