@@ -1,5 +1,6 @@
 #include "whence/game/autograd_engine.h"
 
+#include <ATen/Context.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
@@ -54,6 +55,10 @@ at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch
       rows.push_back(gradient(params.narrow(0, r, 1), batch, weights.narrow(0, r, 1)));
     return at::cat(rows);
   }
+  // MKL multiplies one matrix by other code than several, which rounds differently: a lone replica gets a
+  // twin.
+  if (params.size(0) == 1 && at::hasMKL() && !game_->one_replica_at_a_time())
+    return gradient(params.expand({2, -1}), batch, weights.expand({2, -1})).narrow(0, 0, 1).contiguous();
   const Leaves leaves(game_->layout(), params);
   const auto losses = game_->losses(leaves.tensors, batch, weights, 0.0);
   return flattened(joint_gradient(losses, leaves, false), params.size(0));
