@@ -30,7 +30,9 @@ template <typename T>
 class TypedConvEngine : public Engine {
  public:
   TypedConvEngine(const std::shared_ptr<const Dcgan>& game, const std::string& variant)
-      : game_(game), setting_(setting_of<T>(*game, variant)) {}
+      : game_(game), setting_(setting_of<T>(*game, variant)), trace_setting_(setting_) {
+    trace_setting_.kernels = &native::trace_conv_kernels(*setting_.kernels);
+  }
   std::string name() const override { return "native"; }
 
   at::Tensor gradient(const at::Tensor& params, const Batch& batch,
@@ -57,7 +59,7 @@ class TypedConvEngine : public Engine {
     const Held held(batch);
     TracedStep traced{at::empty_like(u), at::empty({u.size(0), batch.instances.size(0)}, u.options())};
     auto step = traces_.take([](const auto&) { return true; },
-                             [&] { return std::make_unique<ConvGanStep<T>>(setting_, true); });
+                             [&] { return std::make_unique<ConvGanStep<T>>(trace_setting_, true); });
     step->trace(theta.data_ptr<T>(), held.samples, u.data_ptr<T>(), u.size(0),
                 traced.u_jacobian.template data_ptr<T>(), traced.u_instance.template data_ptr<T>());
     traces_.give_back(std::move(step));
@@ -87,7 +89,7 @@ class TypedConvEngine : public Engine {
   }
 
   std::shared_ptr<const Dcgan> game_;
-  ConvGanSetting<T> setting_;
+  ConvGanSetting<T> setting_, trace_setting_;
   mutable native::Pool<ConvGanStep<T>> steps_, traces_;
 };
 

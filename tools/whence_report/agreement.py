@@ -48,7 +48,8 @@ def figure_1(run):
     figure.tight_layout()
     runs, targets = rows[0]["runs"], rows[0]["targets"]
     spread = f"mean and standard deviation of {runs} runs" if runs > 1 else "one run"
-    return picture(figure, f"Agreement of estimated with true influence: {spread}, {targets} targets each") + table(
+    note = "; the critical sets are all targets, so the Jaccard index says nothing" if rows[0]["jaccard_chance"] == 1 else ""
+    return picture(figure, f"Agreement of estimated with true influence: {spread}, {targets} targets each{note}") + table(
         [(NAMES.get(row["metric"], row["metric"]), row["epochs_back"], f"{row['kink_width']:g}", number(row, "kendall_tau"),
           number(row, "jaccard"), number(row, "spearman"), number(row, "pearson")) for row in rows],
         ("metric", "k", "kink width", "Kendall's tau", "Jaccard", "Spearman", "Pearson"))

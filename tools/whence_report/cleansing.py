@@ -13,6 +13,7 @@ from .page import MOST_POINTS, needed, picture, row_of_axes, table, text
 TITLE = "Data cleansing"
 FILES = ("cleansing.h5", "cleansing.json")
 SCHEMA = "whence.cleansing"
+JUDGES_HARM = ("disc-loss",)  # and influence; isolation forest and chance only order the instances
 SHOWN_AFTER = 0.1  # the share removed that before-and-after pictures show, if there is a choice
 
 
@@ -38,14 +39,26 @@ def rows_of(run):
 
 def metric_axis(axis, rows, metric):
     mine = [row for row in rows if row["metric"] == metric]
-    baseline = mine[0]["baseline"]
-    axis.axhline(baseline, color="0.3", linestyle="--", linewidth=1, label="no removal")
+    axis.axhline(0, color="0.3", linestyle="--", linewidth=1, label="no removal")
     for number, selection in enumerate(dict.fromkeys(row["selection"] for row in mine)):
-        points = sorted((row["removed"], baseline + row["change"]) for row in mine if row["selection"] == selection)
+        points = sorted((row["removed"], row["change"]) for row in mine if row["selection"] == selection)
         axis.plot(*zip(*points), marker="o", markersize=4, color=f"C{number}", label=named(selection))
+    better = 1 if mine[0]["larger_is_better"] else -1
+    gains = [better * row["change"] for row in mine]
+    # Removing nearly everything costs many times what cleansing gains: linear up to the largest gain only.
+    if 0 < 4 * max(gains) < -min(gains):
+        gain = next(n * 10.0**power for power in [np.floor(np.log10(max(gains)))] for n in (1, 2, 5, 10)
+                    if n * 10.0**power >= max(gains))
+        axis.set_yscale("symlog", linthresh=gain, linscale=1.5)
+        beyond = [gain * 10.0**power for power in range(1, 1 + int(np.ceil(np.log10(-min(gains) / gain))))]
+        axis.set_yticks(ticks := [-gain, 0, gain] + [-better * loss for loss in beyond], labels=[f"{t:g}" for t in ticks])
+        axis.minorticks_off()
     axis.set_xscale("log")
-    direction = "larger is better" if mine[0]["larger_is_better"] else "smaller is better"
-    axis.set(title=f"test {NAMES.get(metric, metric)} ({direction})", xlabel="instances removed")
+    name = NAMES.get(metric, metric)
+    direction = "larger" if better > 0 else "smaller"
+    axis.set(title=f"test {name}, {mine[0]['baseline']:.4g} without removal ({direction} is better)",
+             xlabel="instances removed", ylabel=f"change of test {name}")
+    axis.title.set_fontsize(10)
     axis.grid(alpha=0.3)
 
 
@@ -55,8 +68,9 @@ def figure_2(run):
     figure, axes = plt.subplots(1, len(metrics), squeeze=False, figsize=(5.4 * len(metrics), 4))
     for axis, metric in zip(axes[0], metrics):
         metric_axis(axis, rows, metric)
-    axes[0][0].legend(fontsize=8)
     figure.tight_layout()
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), fontsize=8, ncols=3 * len(metrics))
     runs = rows[0]["runs"]
     return picture(figure, f"Test metrics after removing the most harmful instances ({runs} run{'s' * (runs > 1)})") + "".join(
         change_table(rows, metric) for metric in metrics)
@@ -120,18 +134,19 @@ def density_in_the_plane(run):
     if points is None or "generated" not in file:
         return ""
     names, h = text(file, "selections").split(","), shown_number(file)
-    low, high = np.percentile(points, [0.3, 99.7], axis=0)
+    generated = file["generated_before"][...]
+    low, high = np.percentile(np.concatenate([points[:len(generated)], generated]), [0.3, 99.7], axis=0)
     grid = np.meshgrid(*(np.linspace(a, b, 70) for a, b in zip(low, high)))
     flat = np.stack([g.ravel() for g in grid])
 
     def density(samples):
         return gaussian_kde(samples[:4000].T.astype(float))(flat).reshape(grid[0].shape)
 
-    truth, before = density(points), density(file["generated_before"][...])
+    truth, before = density(points), density(generated)
     levels = np.linspace(0.15, 0.9, 4) * truth.max()
     figure, axes = row_of_axes(len(names), sharey=True)
     for s, (axis, name) in enumerate(zip(axes, names)):
-        for values, color, style in ((truth, "0.6", "-"), (before, "C0", "--"), (density(file["generated"][s, h]), "C3", "-")):
+        for values, color, style in ((truth, "0.6", "-"), (density(file["generated"][s, h]), "C3", "-"), (before, "C0", "--")):
             axis.contour(*grid, values, levels=levels, colors=color, linestyles=style, linewidths=1.3)
         axis.set(title=named(name), aspect="equal")
     figure.legend(handles=[Line2D([], [], color="0.6", label="training data"),
@@ -168,7 +183,9 @@ def figure_4(run):
     before = needed(file, "generated_before", "the game has no generator")[:36]
     figure, axes = plt.subplots(len(names), 4, squeeze=False, figsize=(11, 3.0 * len(names)))
     for s, name in enumerate(names):
-        for side, title in ((0, "most harmful"), (1, "most helpful")):
+        ends = ("most harmful", "most helpful") if name in JUDGES_HARM or name.startswith("influence:") else (
+            "removed first", "removed last")
+        for side, title in enumerate(ends):
             show(axes[s][side], file["extreme_instance"][s, side], shape, f"{named(name)}:\n{title}")
         show(axes[s][2], before, shape, "generated,\nno removal")
         show(axes[s][3], file["generated"][s, h][:36], shape, f"generated,\n{file['remove'][h]:,} removed")

@@ -19,6 +19,10 @@ namespace avx512 {
 const ConvKernels<double>& float64_conv_kernels();
 const ConvKernels<float>& float32_conv_kernels();
 }  // namespace avx512
+namespace avx512_narrow {
+const ConvKernels<double>& float64_conv_kernels();
+const ConvKernels<float>& float32_conv_kernels();
+}  // namespace avx512_narrow
 #endif
 
 namespace {
@@ -41,6 +45,11 @@ std::vector<const ConvKernels<float>*> compiled(float) {
   };
 }
 
+#if defined(__x86_64__)
+const ConvKernels<double>& narrow(double) { return avx512_narrow::float64_conv_kernels(); }
+const ConvKernels<float>& narrow(float) { return avx512_narrow::float32_conv_kernels(); }
+#endif
+
 template <typename T>
 std::vector<const ConvKernels<T>*> usable() {
   std::vector<const ConvKernels<T>*> found;
@@ -61,5 +70,16 @@ template <>
 std::vector<const ConvKernels<float>*> available_conv_kernels<float>() {
   return usable<float>();
 }
+
+template <typename T>
+const ConvKernels<T>& trace_conv_kernels(const ConvKernels<T>& usual) {
+#if defined(__x86_64__)
+  if (std::strcmp(usual.name, "avx512") == 0 && __builtin_cpu_is("amd")) return narrow(T{});
+#endif
+  return usual;
+}
+
+template const ConvKernels<double>& trace_conv_kernels(const ConvKernels<double>&);
+template const ConvKernels<float>& trace_conv_kernels(const ConvKernels<float>&);
 
 }  // namespace whence::native

@@ -126,4 +126,10 @@ struct ConvKernels {
 template <typename T>
 std::vector<const ConvKernels<T>*> available_conv_kernels();
 
+/// What traces take in the place of `usual`. The maps of a trace do not fit into a core's caches. AMD's Zen 4
+/// takes 512 bits in two halves, as long as 256 bits twice; so on AMD's processors with AVX-512 vectors of
+/// traces are half as wide, and the maps half as large.
+template <typename T>
+const ConvKernels<T>& trace_conv_kernels(const ConvKernels<T>& usual);
+
 }  // namespace whence::native

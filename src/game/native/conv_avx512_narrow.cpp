@@ -1,0 +1,6 @@
+#if defined(__x86_64__)
+#define WHENCE_VARIANT avx512_narrow
+#define WHENCE_VECTOR_BYTES 32
+#define WHENCE_CONV_CHANNELS 8
+#include "conv_kernels.inc"
+#endif
