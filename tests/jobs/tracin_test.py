@@ -1,5 +1,6 @@
 """whence tracin: ranks, kills, queries, weights, and the claims of the paper that small runs can show."""
 
+import json
 import os
 import random
 import zlib
@@ -28,6 +29,10 @@ class TracinTest(ProgramTest):
     def tracin(self, folder, *options, name="", ranks=1):
         self.run_fine("tracin", "--run", folder, *options, *(["--name", name] if name else []), "--quiet", ranks=ranks)
         return arrays(os.path.join(folder, "tracin%s.h5" % ("-" + name if name else "")))
+
+    def gradients_taken(self, folder):
+        with open(os.path.join(folder, "summary.json")) as file:
+            return json.load(file)["tracin"]["gradients"]
 
     def test_scores_are_the_same_bytes_on_any_ranks(self):
         for queries in (("--queries", "test:5"), ("--queries", "self"), ("--queries", "mixtures", "--weights", "visits")):
@@ -91,6 +96,10 @@ class TracinTest(ProgramTest):
         self.assertIn("%d of %d blocks are already finished" % (len(kept), len(left["seal"])), ended.err)
         self.assert_same_bytes(*(os.path.join(f, "tracin.h5") for f in (folder, reference)))
         self.assertFalse(os.path.exists(part))
+        # The killed start left no costs, so the folder's are those of the second: finished blocks were not taken again.
+        taken = [self.gradients_taken(f) for f in (folder, reference)]
+        self.assertGreater(taken[0], 0)
+        self.assertLess(taken[0], taken[1])
 
     def test_planted_instances_are_known_and_removable(self):
         plant = ("--plant", "idx:%s/foreign:9" % self.place)
