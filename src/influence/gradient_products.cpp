@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
 namespace whence {
@@ -18,6 +19,16 @@ LayerExtent extent_of(const LayerGradients& gradients) {
 // [n, p q], each instance's gradient by the weight.
 at::Tensor added_up(const LayerGradients& gradients) {
   return at::bmm(gradients.left.transpose(1, 2), gradients.right).flatten(1);
+}
+
+// Copies `rows` to rows first, first + 1, ... of `all`, which is made for `count` rows when it isn't there.
+void keep_rows(at::Tensor& all, std::int64_t count, std::int64_t first, const at::Tensor& rows) {
+  if (!all.defined()) {
+    std::vector<std::int64_t> sizes = rows.sizes().vec();
+    sizes[0] = count;
+    all = at::empty(sizes, rows.options());
+  }
+  all.narrow(0, first, rows.size(0)).copy_(rows);
 }
 
 }  // namespace
@@ -58,14 +69,14 @@ QueryGradients::QueryGradients(std::vector<LayerExtent> layers, std::int64_t que
   for (const LayerExtent& layer : layers) kept_.push_back({cheaper_form(layer, queries), {}, {}, {}, {}});
 }
 
-void QueryGradients::put(std::size_t l, const LayerGradients& of_queries) {
+void QueryGradients::put(std::size_t l, std::int64_t first, const LayerGradients& of_queries) {
   Kept& kept = kept_[l];
-  kept.bias = of_queries.bias;
+  keep_rows(kept.bias, queries_, first, of_queries.bias);
   if (kept.form == ProductForm::gram) {
-    kept.left = of_queries.left.flatten(0, 1).contiguous();
-    kept.right = of_queries.right.flatten(0, 1).contiguous();
+    keep_rows(kept.left, queries_, first, of_queries.left);
+    keep_rows(kept.right, queries_, first, of_queries.right);
   } else {
-    kept.gradient = added_up(of_queries);
+    keep_rows(kept.gradient, queries_, first, added_up(of_queries));
   }
 }
 
@@ -80,8 +91,9 @@ void QueryGradients::add_products(std::size_t l, const LayerGradients& of_instan
   const std::int64_t n = of_instances.left.size(0), rows = of_instances.left.size(1);
   for (std::int64_t begin = 0; begin < n; begin += tile) {
     const std::int64_t count = std::min(tile, n - begin);
-    at::Tensor grams = at::mm(of_instances.left.narrow(0, begin, count).flatten(0, 1), kept.left.t());
-    grams *= at::mm(of_instances.right.narrow(0, begin, count).flatten(0, 1), kept.right.t());
+    at::Tensor grams =
+        at::mm(of_instances.left.narrow(0, begin, count).flatten(0, 1), kept.left.flatten(0, 1).t());
+    grams *= at::mm(of_instances.right.narrow(0, begin, count).flatten(0, 1), kept.right.flatten(0, 1).t());
     const at::Tensor sums = grams.view({count, rows, -1}).sum(1).view({count, queries_, -1}).sum(2);
     scores.narrow(1, begin, count) += sums.t();
   }

@@ -1,5 +1,7 @@
 #include "whence/influence/tracin.h"
 
+#include <algorithm>
+
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
@@ -91,11 +93,17 @@ void TracinWorker::enter_queries(std::int64_t checkpoint, Range queries) {
   if (checkpoint == query_checkpoint_ && queries == query_range_) return;
   const std::int64_t step = plan_.steps[checkpoint];
   query_gradients_ = std::make_unique<QueryGradients>(layers_, queries.size());
-  query_losses_ = take_gradients(
-      vae_, tensors_, queries_.points.narrow(0, queries.begin, queries.size()),
-      query_noise(run_, step, queries_, queries, options_.gradient.samples, options_.fixed_noise),
-      options_.gradient,
-      [this](std::size_t l, const LayerGradients& gradients) { query_gradients_->put(l, gradients); });
+  query_losses_ = at::zeros({queries.size()}, at::kDouble);
+  for (std::int64_t begin = queries.begin; begin < queries.end; begin += plan_.query_piece) {
+    const Range piece{begin, std::min(queries.end, begin + plan_.query_piece)};
+    const std::int64_t first = begin - queries.begin;
+    const at::Tensor losses = take_gradients(
+        vae_, tensors_, queries_.points.narrow(0, begin, piece.size()),
+        query_noise(run_, step, queries_, piece, options_.gradient.samples, options_.fixed_noise),
+        options_.gradient,
+        [&](std::size_t l, const LayerGradients& gradients) { query_gradients_->put(l, first, gradients); });
+    query_losses_.narrow(0, first, piece.size()).copy_(losses);
+  }
   check_finite(query_losses_.unsqueeze(1), step, "the loss of query",
                [&](std::int64_t i) { return queries.begin + i; });
   query_checkpoint_ = checkpoint;

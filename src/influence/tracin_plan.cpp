@@ -62,7 +62,15 @@ void set_all_positions(TracinPlan& plan, std::int64_t instances) {
                                             std::vector<std::int64_t>(instances, 1)));
 }
 
-// Half of the memory is for queries, half for instances and what their products need.
+std::int64_t largest_gradient(const std::vector<LayerExtent>& layers) {
+  std::int64_t largest = 0;
+  for (const LayerExtent& layer : layers) largest = std::max(largest, layer.left * layer.right);
+  return largest;
+}
+
+// Half of the memory is for queries, half for instances and what their products need. Every chunk of queries
+// takes all instances' gradients again, so of the queries' half most is for gradients that are kept, and as
+// little as an eighth of it for taking them.
 void set_sizes(TracinPlan& plan, const Vae& vae, std::int64_t queries, const TracinOptions& options,
                std::int64_t most_instances) {
   const std::int64_t number = vae.dtype() == at::kFloat ? 4 : 8;
@@ -70,7 +78,11 @@ void set_sizes(TracinPlan& plan, const Vae& vae, std::int64_t queries, const Tra
   const std::int64_t half = options.memory / 2 / number;
   const std::int64_t instance =
       working_numbers(vae, options.gradient) + 2 * options.gradient.samples * vae.latent_size();
-  const auto queries_need = [&](std::int64_t q) { return q * (query_numbers(layers, q) + instance); };
+  plan.query_piece = std::clamp<std::int64_t>(half / 8 / instance, 1, std::max<std::int64_t>(1, queries));
+  const auto queries_need = [&](std::int64_t q) {
+    return q * query_numbers(layers, q) +
+           std::min(q, plan.query_piece) * (instance + largest_gradient(layers));
+  };
   const auto instances_need = [&](std::int64_t n) {
     return n * instance + product_numbers(layers, plan.query_chunk, n) +
            2 * n * std::max<std::int64_t>(1, plan.query_chunk);

@@ -82,7 +82,7 @@ struct Setting {
     for (const at::Tensor& view : vae.layout().views(theta.unsqueeze(0))) tensors.push_back(view[0]);
     kept = std::make_unique<QueryGradients>(gradient_extents(vae, options), query_count);
     take_gradients(vae, tensors, queries.x, queries.noise, options,
-                   [&](std::size_t l, const LayerGradients& gradients) { kept->put(l, gradients); });
+                   [&](std::size_t l, const LayerGradients& gradients) { kept->put(l, 0, gradients); });
     query_matrix = at::empty({query_count, theta.size(0)}, theta.options());
     for (std::int64_t q = 0; q < query_count; ++q)
       query_matrix[q].copy_(gradient_one_by_one(vae, theta, queries.x[q], queries.noise[q]));

@@ -103,8 +103,13 @@ Scores scores_of(const Vae& vae, const at::Tensor& theta, const Inputs& queries,
   const auto extents = gradient_extents(vae, options);
   const std::int64_t q = queries.x.size(0), n = instances.x.size(0);
   QueryGradients kept(extents, q);
-  take_gradients(vae, tensors, queries.x, queries.noise, options,
-                 [&](std::size_t l, const LayerGradients& gradients) { kept.put(l, gradients); });
+  // Queries in two pieces.
+  for (const auto& [first, end] : {std::pair<std::int64_t, std::int64_t>{0, q / 2}, {q / 2, q}})
+    if (first < end)
+      take_gradients(vae, tensors, queries.x.slice(0, first, end), queries.noise.slice(0, first, end),
+                     options, [&, begin = first](std::size_t l, const LayerGradients& gradients) {
+                       kept.put(l, begin, gradients);
+                     });
   Scores scores{at::zeros({q, n}, at::kDouble), at::zeros({n}, at::kDouble)};
   take_gradients(vae, tensors, instances.x, instances.noise, options,
                  [&](std::size_t l, const LayerGradients& gradients) {

@@ -1,14 +1,16 @@
 """whence tracin: ranks, kills, queries, weights, and the claims of the paper that small runs can show."""
 
+import json
 import os
 import random
+import sys
 import zlib
 
 import numpy as np
-from scipy.stats import pearsonr
+from scipy.stats import mannwhitneyu, pearsonr
 
 from resume_test import kill_when, read_when_there
-from support import Job, ProgramTest, arrays, main, mnist_folder, whence
+from support import SOURCE, Job, ProgramTest, arrays, main, mnist_folder, whence
 from vae_support import vae, write_idx
 
 
@@ -28,6 +30,10 @@ class TracinTest(ProgramTest):
     def tracin(self, folder, *options, name="", ranks=1):
         self.run_fine("tracin", "--run", folder, *options, *(["--name", name] if name else []), "--quiet", ranks=ranks)
         return arrays(os.path.join(folder, "tracin%s.h5" % ("-" + name if name else "")))
+
+    def gradients_taken(self, folder):
+        with open(os.path.join(folder, "summary.json")) as file:
+            return json.load(file)["tracin"]["gradients"]
 
     def test_scores_are_the_same_bytes_on_any_ranks(self):
         for queries in (("--queries", "test:5"), ("--queries", "self"), ("--queries", "mixtures", "--weights", "visits")):
@@ -91,6 +97,10 @@ class TracinTest(ProgramTest):
         self.assertIn("%d of %d blocks are already finished" % (len(kept), len(left["seal"])), ended.err)
         self.assert_same_bytes(*(os.path.join(f, "tracin.h5") for f in (folder, reference)))
         self.assertFalse(os.path.exists(part))
+        # The killed start left no costs, so the folder's are those of the second: finished blocks were not taken again.
+        taken = [self.gradients_taken(f) for f in (folder, reference)]
+        self.assertGreater(taken[0], 0)
+        self.assertLess(taken[0], taken[1])
 
     def test_planted_instances_are_known_and_removable(self):
         plant = ("--plant", "idx:%s/foreign:9" % self.place)
@@ -101,6 +111,7 @@ class TracinTest(ProgramTest):
         foreign = found["instance_id"] >= 10 ** 9
         above = found["self_influence"][foreign][:, None] > found["self_influence"][~foreign][None, :]
         self.assertGreater(above.mean(), 0.85, "noise among four shapes has no larger self-influences")
+        self.assert_report_finds(folder, found["self_influence"], foreign)
         worst = found["instance_id"][found["top"][0, :5]]
         with open(self.path("ids"), "w") as file:
             file.write("\n".join(str(i) for i in worst))
@@ -108,6 +119,25 @@ class TracinTest(ProgramTest):
         ids = arrays(os.path.join(cleaned, "trajectory.h5"))["instance_id"]
         self.assertEqual(set(found["instance_id"]) - set(ids), set(worst))
         self.assertEqual(len(ids), 124)
+
+    def assert_report_finds(self, folder, values, foreign):
+        """The report's AUC and densities against the statistic of Mann and Whitney and plain counts."""
+        sys.path.insert(0, os.path.join(SOURCE, "tools", "whence_report"))
+        import tracin as report
+        scores, = report.files_of([folder])
+        ordered = mannwhitneyu(values[foreign], values[~foreign]).statistic / (foreign.sum() * (~foreign).sum())
+        # The curve's area counts places among all instances, not among the own ones alone; it goes up in whole steps.
+        share = foreign.mean()
+        expected = ordered * (1 - share) + share / 2
+        self.assertAlmostEqual(report.detection([scores])[0]["auc"][0], expected, delta=1e-9)
+        edges, densities = report.shares(scores)
+        for density, chosen in zip(densities, (foreign, ~foreign)):
+            self.assertAlmostEqual((density * np.diff(edges)).sum(), 1)
+            above = (np.log10(values[chosen]) >= edges[30]).mean()
+            self.assertAlmostEqual((density * np.diff(edges))[30:].sum(), above)
+        page = "".join(report.sections([folder]))
+        self.assertEqual(page.count("detection of planted instances"), 1)
+        self.assertGreaterEqual(page.count("<img"), 4)
 
     def test_mixtures_name_what_they_are_made_of(self):
         found = self.tracin(self.run_folder, "--queries", "mixtures", "--checkpoints", "last", name="mixtures")

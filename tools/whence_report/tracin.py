@@ -133,6 +133,16 @@ def detection_curve(scores):
     return np.concatenate([[0], np.cumsum(planted[order]) / planted.sum()])
 
 
+def shares(scores):
+    """Figures 14 and 16: shares of the planted and of the own instances by the logarithm of their self-influence.
+
+    Edges of 60 bins [61], and for planted and own instances each a density that integrates to 1 over log10."""
+    planted = scores["instance_id"] >= FIRST_PLANTED
+    values = np.log10(np.maximum(scores["self_influence"], np.finfo(float).tiny))
+    edges = np.histogram_bin_edges(values, 60)
+    return edges, [np.histogram(values[chosen], edges, density=True)[0] for chosen in (planted, ~planted)]
+
+
 def detection(all_scores):
     """Figures 15 and 17, Table 8: area under the detection curve, over runs (repeats)."""
     having = [s for s in all_scores if "self_influence" in s and (s["instance_id"] >= FIRST_PLANTED).any()]
@@ -287,6 +297,28 @@ def figures(scores):
     return "".join(parts)
 
 
+def draw_shares(axis, scores):
+    """One run's panel of Figures 14 and 16."""
+    edges, densities = shares(scores)
+    for density, name, colour in zip(densities, ("planted", "own"), ("tab:red", "tab:blue")):
+        axis.stairs(density, edges, fill=True, alpha=0.5, label=name, color=colour)
+    axis.set_title("%s, d = %s, beta = %s, seed %s" % (scores.name, scores.run["latent"], scores.run["beta"], scores.run["seed"]), fontsize=7)
+    axis.set_xlabel("log10 of self-influence")
+    axis.set_ylabel("density")
+    axis.legend(fontsize=6)
+
+
+def draw_curves(axis, having):
+    """Figures 15 and 17."""
+    for scores in having:
+        curve = detection_curve(scores)
+        axis.plot(np.linspace(0, 1, len(curve)), curve, label=scores.name)
+    axis.plot([0, 1], [0, 1], color="grey", linewidth=0.5, label="by chance")
+    axis.set_xlabel("fraction checked")
+    axis.set_ylabel("fraction of planted instances found")
+    axis.legend(fontsize=6)
+
+
 def shown(value):
     if isinstance(value, float):
         return "%.4g" % value
@@ -315,15 +347,12 @@ def sections(folders):
             own["steps"][-1], scores.options["loss"], scores.options["weights"], "".join(table([row]) for row in rows), figures(scores)))
     having = detection(files_of(folders))[1]
     if having:
-        def draw(axis):
-            for scores in having:
-                curve = detection_curve(scores)
-                axis.plot(np.linspace(0, 1, len(curve)), curve, label=scores.name)
-            axis.set_xlabel("fraction checked")
-            axis.set_ylabel("fraction of planted instances found")
-            axis.legend(fontsize=6)
-        parts.append("<section><h2>TracIn: detection of planted instances</h2>%s%s</section>" % (
-            table([found["detection"]]), plot(draw, figsize=(4, 3))))
+        def draw(axes):
+            for axis, scores in zip(axes[0], having):
+                draw_shares(axis, scores)
+        parts.append("<section><h2>TracIn: detection of planted instances</h2>%s%s%s</section>" % (
+            table([found["detection"]]), plot(lambda axis: draw_curves(axis, having), figsize=(4, 3)),
+            plot(draw, ncols=len(having), figsize=(4 * len(having), 3), squeeze=False)))
     for name, title in (("removal", "test loss after leaving instances out"), ("samples_needed", "error against the number of samples")):
         if name in found:
             parts.append("<section><h2>TracIn: %s</h2>%s</section>" % (title, table(found[name])))

@@ -28,15 +28,16 @@ class QueryGradients {
  public:
   QueryGradients(std::vector<LayerExtent> layers, std::int64_t queries);
 
-  /// Takes in layer l's gradients of all Q queries.
-  void put(std::size_t l, const LayerGradients& of_queries);
+  /// Takes in layer l's gradients of the queries from `first` on; each query once, before products are asked
+  /// for.
+  void put(std::size_t l, std::int64_t first, const LayerGradients& of_queries);
   /// Adds layer l's part of the products with n instances to `scores` [Q, n] float64.
   void add_products(std::size_t l, const LayerGradients& of_instances, at::Tensor& scores) const;
 
  private:
   struct Kept {
     ProductForm form;
-    at::Tensor left, right;  // gram: [Q T, p], [Q T, q]
+    at::Tensor left, right;  // gram: [Q, T, p], [Q, T, q]
     at::Tensor gradient;     // product: [Q, p q]
     at::Tensor bias;         // [Q, out]
   };

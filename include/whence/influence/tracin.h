@@ -43,6 +43,7 @@ struct TracinPlan {
   /// Positions of the instances that count at each checkpoint, and how often each does; shared where all do.
   std::vector<std::shared_ptr<const std::vector<std::int64_t>>> positions, visits;
   std::int64_t query_chunk, block;  ///< largest sizes of a block
+  std::int64_t query_piece;         ///< of a chunk's queries so many gradients are taken at once
   std::vector<TracinBlock> blocks;
 
   /// A block's results: scores [queries * instances], losses of the instances, losses of the queries, each at
