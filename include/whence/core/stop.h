@@ -17,8 +17,8 @@ constexpr int interrupted_exit_code = 75;
 
 /// While it lives, SIGUSR1 (sent ahead of a time limit) and SIGTERM (preemption) no longer end this process:
 /// they are remembered, for the work to find at its next good moment. One object at a time: what a handler
-/// can reach is the process's, not an object's. Afterwards SIGTERM ends the process again, SIGUSR1 does nothing:
-/// the work it warned of is done.
+/// can reach is the process's, not an object's. Afterwards SIGTERM ends the process again, SIGUSR1 does
+/// nothing: the work it warned of is done.
 class StopSignals {
  public:
   StopSignals();
