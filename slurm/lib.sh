@@ -42,12 +42,11 @@ common_option() {
 
 usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; }
 
-# read_pipeline STAGES... -- ARGUMENTS...: common options (and seeds), then a section for each of the stages.
-read_pipeline() {
-  local -A known=()
-  while [ "$1" != -- ]; do known[$1]=yes && shift; done
+# read_options OTHERS ARGUMENTS...: seeds and common options up to the first --, which `rest` begins with; whatever else goes
+# to the function OTHERS, as NAME VALUE.
+read_options() {
+  local others=$1
   shift
-  seeds=1
   while [ $# -gt 0 ] && [ "$1" != -- ]; do
     case $1 in
       --help | -h) usage && exit ;;
@@ -57,11 +56,23 @@ read_pipeline() {
     esac
     case $1 in
       --seeds) count "$1" "$2" && seeds=$2 ;;
-      *) common_option "$1" "$2" || refuse "$1: unknown here; options of a job come after '-- JOB'" ;;
+      *) common_option "$1" "$2" || "$others" "$1" "$2" ;;
     esac
     shift 2
   done
-  sections "$@"
+  rest=("$@")
+}
+
+not_an_option() { refuse "$1: unknown here; options of a job come after '-- JOB'"; }
+
+# read_pipeline STAGES... -- ARGUMENTS...: common options (and seeds), then a section for each of the stages.
+read_pipeline() {
+  local -A known=()
+  while [ "$1" != -- ]; do known[$1]=yes && shift; done
+  shift
+  seeds=1
+  read_options not_an_option "$@"
+  sections "${rest[@]}"
   local stage
   for stage in "${!section[@]}"; do [ -n "${known[$stage]:-}" ] || refuse "-- $stage: not a job of this pipeline"; done
 }

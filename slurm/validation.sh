@@ -12,24 +12,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 seeds=10
 validate=()
-while [ $# -gt 0 ]; do
+option_of_a_job() {
   case $1 in
-    --help | -h) usage && exit ;;
-    --dry-run) dry_run=yes && shift && continue ;;
-    --*) [ $# -ge 2 ] || refuse "$1: a value is missing" ;;
-    *) refuse "'$1': options begin with --" ;;
-  esac
-  case $1 in
-    --seeds) count "$1" "$2" && seeds=$2 ;;
     --seed) refuse "--seed: --seeds N trains seeds 0 to N-1" ;;
     --metric | --epochs-back) sections -- influence "$1" "$2" -- counterfactual "$1" "$2" ;;
     --kink-width | --grid) sections -- influence "$1" "$2" ;;
     --targets | --replicas) sections -- counterfactual "$1" "$2" ;;
     --critical) validate+=("$1" "$2") ;;
-    *) common_option "$1" "$2" || sections -- train "$1" "$2" ;;
+    *) sections -- train "$1" "$2" ;;
   esac
-  shift 2
-done
+}
+read_options option_of_a_job "$@"
+[ ${#rest[@]} -eq 0 ] || refuse "'--': options begin with --"
 
 elements=$(elements_of_seeds "$seeds")
 begin_pipeline "$elements"

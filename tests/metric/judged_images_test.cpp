@@ -27,18 +27,9 @@
 namespace whence {
 namespace {
 
+using test::congruential;
 using test::normals;
 using test::relative_difference;
-
-// The numbers of scipy_values.py.
-at::Tensor congruential(std::int64_t rows, std::int64_t columns, std::uint32_t state, double scale) {
-  at::Tensor values = at::empty({rows, columns}, at::kDouble);
-  for (std::int64_t i = 0; i < values.numel(); ++i) {
-    state = state * 1664525u + 1013904223u;
-    values.data_ptr<double>()[i] = scale * (state / 4294967296.0 - 0.5);
-  }
-  return values;
-}
 
 TEST(Golden, FrechetDistanceAndInceptionScoreEqualSciPys) {
   for (const test::ImageCase& c : test::image_cases) {

@@ -19,6 +19,7 @@
 namespace whence {
 namespace {
 
+using test::congruential;
 using test::normals;
 using test::relative_difference;
 
@@ -32,16 +33,6 @@ Validation make_validation(at::ScalarType dtype = at::kDouble) {
 
 at::Tensor some_params(const Game& game, std::int64_t replicas) {
   return (normals({replicas, game.layout().size()}, 3) * 0.5).to(game.dtype());
-}
-
-// The points of scipy_values.py: a linear congruential generator written in both languages.
-at::Tensor congruential(std::int64_t rows, std::int64_t columns, std::uint32_t state, double scale) {
-  at::Tensor values = at::empty({rows, columns}, at::kDouble);
-  for (std::int64_t i = 0; i < values.numel(); ++i) {
-    state = state * 1664525u + 1013904223u;
-    values.data_ptr<double>()[i] = scale * (state / 4294967296.0 - 0.5);
-  }
-  return values;
 }
 
 TEST(KernelLogDensity, EqualsSciPys) {

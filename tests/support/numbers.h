@@ -17,6 +17,16 @@ inline at::Tensor normals(std::vector<std::int64_t> shape, int seed) {
   return values;
 }
 
+/// The numbers of tests/metric/scipy_values.py: a linear congruential generator written in both languages.
+inline at::Tensor congruential(std::int64_t rows, std::int64_t columns, std::uint32_t state, double scale) {
+  at::Tensor values = at::empty({rows, columns}, at::kDouble);
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    state = state * 1664525u + 1013904223u;
+    values.data_ptr<double>()[i] = scale * (state / 4294967296.0 - 0.5);
+  }
+  return values;
+}
+
 /// Largest absolute difference over the largest absolute value of `expected`.
 inline double relative_difference(const at::Tensor& actual, const at::Tensor& expected) {
   return (actual - expected).abs().max().item<double>() / expected.abs().max().item<double>();

@@ -40,6 +40,15 @@ void ConvGanStep<T>::fake_pass(const T* theta, const ConvGanBatch<T>& batch, std
 }
 
 template <typename T>
+void ConvGanStep<T>::fake_adjoint(const ConvGanBatch<T>& batch, std::size_t count) {
+  for (std::size_t i = 0; i < lanes_; ++i) {
+    at_.first[i] = i < count ? -at_.down[i] / batch.divisor : T(0);
+    at_.second[i] = i < count ? at_.up[i] / batch.divisor : T(0);
+  }
+  unit_adjoint();
+}
+
+template <typename T>
 void ConvGanStep<T>::unit_adjoint() {
   std::fill_n(discriminator_.output_adjoint(), lanes_, T(1));
 }
@@ -62,11 +71,7 @@ void ConvGanStep<T>::gradient(const T* theta, const ConvGanBatch<T>& batch, cons
   for (std::size_t begin = 0; begin < batch.fake; begin += lanes_) {
     const std::size_t count = std::min(lanes_, batch.fake - begin);
     fake_pass(theta, batch, begin);
-    for (std::size_t i = 0; i < lanes_; ++i) {
-      at_.first[i] = i < count ? -at_.down[i] / batch.divisor : T(0);
-      at_.second[i] = i < count ? at_.up[i] / batch.divisor : T(0);
-    }
-    unit_adjoint();
+    fake_adjoint(batch, count);
     discriminator_.backward(theta, {sums_.data(), at_.second, true});
     adjoint_to_generator();
     generator_.backward(theta, {sums_.data(), nullptr, false});
@@ -133,11 +138,7 @@ void ConvGanStep<T>::trace(const T* theta, const ConvGanBatch<T>& batch, const T
   for (std::size_t begin = 0; begin < batch.fake; begin += lanes_) {
     const std::size_t count = std::min(lanes_, batch.fake - begin);
     fake_pass(theta, batch, begin);
-    for (std::size_t i = 0; i < lanes_; ++i) {
-      at_.first[i] = i < count ? -at_.down[i] / batch.divisor : T(0);
-      at_.second[i] = i < count ? at_.up[i] / batch.divisor : T(0);
-    }
-    unit_adjoint();
+    fake_adjoint(batch, count);
     discriminator_.backward(theta, {nullptr, nullptr, true});
     adjoint_to_generator();
     generator_.backward(theta, {nullptr, nullptr, false});

@@ -49,6 +49,7 @@ class ConvGanStep {
   };
   void sigmoids(const T* logit);
   void fake_pass(const T* theta, const ConvGanBatch<T>& batch, std::size_t begin);
+  void fake_adjoint(const ConvGanBatch<T>& batch, std::size_t count);
   void unit_adjoint();
   void adjoint_to_generator();
   void trace_fake(const T* theta, const T* u, T divisor, std::size_t count, T* sums);
