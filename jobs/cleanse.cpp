@@ -29,18 +29,23 @@ OptionTable cleanse_options() {
                         "generated samples kept of each model; auto: 10,000 of up to 3 numbers, else 64")
       .flag("overwrite", "replace a cleansing.h5 that was made with other options");
   add_classifier_option(table);
+  add_device_options(table);
+  add_determinism_option(table);
   add_execution_options(table);
   return table;
 }
 
-void run_cleanse(const Options& options, const Communicator& world) {
-  const Log log = begin_job(options, world);
+void run_cleanse(const Options& options, const Communicator& all) {
+  const Log log = begin_job(options, all);
+  const Place place = take_place(options, all);
+  const Communicator& world = place.world;
+  choose_determinism(options, place.device);
   const Stopwatch watch;
   const StopSignals signals;
   CleansePlan plan;
   bool done = false;
   world.together([&] {
-    plan = read_cleanse_plan(options);
+    plan = read_cleanse_plan(options, place.device);
     done = !options.flag("overwrite") && already_there(plan.path, cleansing_schema, plan.attributes);
   });
   if (done && !options.flag("dry-run")) return log.say(plan.path + ": already there");

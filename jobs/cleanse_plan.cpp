@@ -6,7 +6,7 @@
 
 namespace whence {
 
-CleansePlan read_cleanse_plan(const Options& options) {
+CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
   CleansePlan plan;
   plan.selections = parse_selections(options.text("select"));
   for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
@@ -14,7 +14,7 @@ CleansePlan read_cleanse_plan(const Options& options) {
   plan.replicas = options.integer("replicas", 1);
   plan.result.remove = integer_list("remove", options.text("remove"));
   plan.result.metrics = split_list("metric", options.text("metric"));
-  plan.run = std::make_unique<Run>(options.text("run"));
+  plan.run = std::make_unique<Run>(options.text("run"), device);
   const RunParts& parts = plan.run->parts();
   if (parts.settings.data.test == 0)
     refuse("--run: {} was trained without test instances (whence train --test N)", options.text("run"));
@@ -24,7 +24,7 @@ CleansePlan read_cleanse_plan(const Options& options) {
   plan.run->check_epochs_back("epochs-back", {plan.epochs_back});
   plan.judge = read_judge(options, parts);
   plan.metrics = make_metrics(plan.result.metrics, parts.game,
-                              {parts.data.test.instances, parts.test_latents(), plan.judge.classifier});
+                              {parts.test_instances(), parts.test_latents(), plan.judge.classifier});
   for (const std::string& name : plan.result.metrics)
     plan.result.larger_is_better.push_back(larger_is_better("metric", name));
   plan.samples = samples_to_keep(options.text("samples"), parts);
@@ -45,7 +45,9 @@ std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const 
     if (needs_influence(plan.selections))
       estimates = read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
     const at::Tensor points =
-        plan.judge.classifier ? (*plan.judge.classifier)(train.instances).features : train.instances;
+        plan.judge.classifier
+            ? (*plan.judge.classifier)(plan.run->parts().training_data.instances).features.cpu()
+            : train.instances;
     for (std::size_t s = 0; s < harm.size(); ++s)
       harm[s] = harm_of(plan.selections[s],
                         {&estimates, plan.epochs_back, points, plan.run->parts().settings.seed});

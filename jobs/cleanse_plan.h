@@ -25,7 +25,7 @@ struct CleansePlan {
 };
 
 /// Reads the options and opens the run; UsageError naming the option for impossible values.
-CleansePlan read_cleanse_plan(const Options& options);
+CleansePlan read_cleanse_plan(const Options& options, at::Device device);
 
 /// Each selection's order of instances, most harmful first, found by rank 0 so that all ranks remove the
 /// same; fills what the result says of instances. Collective.

@@ -31,12 +31,17 @@ OptionTable counterfactual_options() {
       .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
       .flag("overwrite", "replace a counterfactual.h5 that was made with other options");
   add_classifier_option(table);
+  add_device_options(table);
+  add_determinism_option(table);
   add_execution_options(table);
   return table;
 }
 
-void run_counterfactual(const Options& options, const Communicator& world) {
-  const Log log = begin_job(options, world);
+void run_counterfactual(const Options& options, const Communicator& all) {
+  const Log log = begin_job(options, all);
+  const Place place = take_place(options, all);
+  const Communicator& world = place.world;
+  choose_determinism(options, place.device);
   const Stopwatch watch;
   const StopSignals signals;
   CounterfactualTruth truth;
@@ -51,12 +56,12 @@ void run_counterfactual(const Options& options, const Communicator& world) {
   bool done = false;
   world.together([&] {
     replicas = options.integer("replicas", 1);
-    run = std::make_unique<Run>(options.text("run"));
+    run = std::make_unique<Run>(options.text("run"), place.device);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
     const Judge judge = read_judge(options, parts);
     metrics = make_metrics(truth.metrics, parts.game,
-                           {parts.data.held_out.instances, parts.validation_latents(), judge.classifier});
+                           {parts.held_out_instances(), parts.validation_latents(), judge.classifier});
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
     replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
     for (const std::int64_t position : truth.target_positions) {

@@ -49,12 +49,15 @@ OptionTable influence_options() {
                         Kind::execution)
       .flag("overwrite", "replace an influence.h5 that was made with other options");
   add_classifier_option(table);
+  add_device_options(table);
   add_execution_options(table);
   return table;
 }
 
-void run_influence(const Options& options, const Communicator& world) {
-  const Log log = begin_job(options, world);
+void run_influence(const Options& options, const Communicator& all) {
+  const Log log = begin_job(options, all);
+  const Place place = take_place(options, all);
+  const Communicator& world = place.world;
   const Stopwatch watch;
   const StopSignals signals;
   const auto metric_names = split_list("metric", options.text("metric"));
@@ -67,12 +70,12 @@ void run_influence(const Options& options, const Communicator& world) {
   Attributes attributes;
   bool done = false;
   world.together([&] {
-    run = std::make_unique<Run>(options.text("run"));
+    run = std::make_unique<Run>(options.text("run"), place.device);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
     const Judge judge = read_judge(options, parts);
     metrics = make_metrics(metric_names, parts.game,
-                           {parts.data.held_out.instances, parts.validation_latents(), judge.classifier});
+                           {parts.held_out_instances(), parts.validation_latents(), judge.classifier});
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()));
     result = run->folder() + "/influence.h5";
     attributes = result_attributes(*run, options.settings(), metric_names);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 
+#include "whence/comm/devices.h"
 #include "whence/comm/session.h"
 #include "whence/core/stop.h"
 
@@ -12,6 +13,27 @@ OptionTable& add_execution_options(OptionTable& table) {
   return table.add<std::int64_t>("threads", 1, "threads a rank", Kind::execution)
       .flag("quiet", "no progress on standard error")
       .flag("dry-run", "say what the job would need, and stop");
+}
+
+OptionTable& add_device_options(OptionTable& table) {
+  return table
+      .add<std::string>("device", "cpu", "where to compute: cpu, or cuda (one GPU a rank)", Kind::execution)
+      .flag("share-gpu", "several ranks may share a GPU, and communicate through host memory");
+}
+
+Place take_place(const Options& options, const Communicator& world) {
+  Place place{world, at::kCPU};
+  place.device = join_devices(options.text("device"), options.flag("share-gpu"), place.world);
+  return place;
+}
+
+OptionTable& add_determinism_option(OptionTable& table) {
+  return table.flag("nondeterministic",
+                    "on a GPU: also use algorithms whose results differ in the last bits from run to run");
+}
+
+void choose_determinism(const Options& options, at::Device device) {
+  if (!options.flag("nondeterministic")) use_deterministic_algorithms(device);
 }
 
 Log begin_job(const Options& options, const Communicator& world) {

@@ -51,6 +51,23 @@ void run_verify(const Options& options, const Communicator& world);
 /// Adds --threads, --quiet and --dry-run.
 OptionTable& add_execution_options(OptionTable& table);
 
+/// Adds --device and --share-gpu.
+OptionTable& add_device_options(OptionTable& table);
+
+/// Where a job computes: its ranks, joined on their devices, and this rank's device.
+struct Place {
+  Communicator world;
+  at::Device device;
+};
+
+/// By --device and --share-gpu. Collective.
+Place take_place(const Options& options, const Communicator& world);
+
+/// Adds --nondeterministic, for jobs that take recorded steps again.
+OptionTable& add_determinism_option(OptionTable& table);
+/// Unless it is given, the device computes the same bits every time.
+void choose_determinism(const Options& options, at::Device device);
+
 /// The log of rank 0, silent with --quiet; sets the threads of this rank.
 Log begin_job(const Options& options, const Communicator& world);
 

@@ -22,8 +22,8 @@ Judge read_judge(const Options& options, const RunParts& parts) {
     refuse("--classifier: {} holds a run of {}, not of a classifier", folder, run.parts().game->name());
   ClassifierOptions same = trained->options();
   same.dtype = parts.game->dtype();
-  return {std::make_shared<TrainedClassifier>(
-              TrainedClassifier{std::make_shared<Classifier>(same), run.params(run.steps()).to(same.dtype)}),
+  return {std::make_shared<TrainedClassifier>(TrainedClassifier{
+              std::make_shared<Classifier>(same), run.params(run.steps()).to(same.dtype).to(parts.device)}),
           run.trajectory().fingerprint()};
 }
 
@@ -36,7 +36,7 @@ std::string accuracy_report(const RunParts& parts, const at::Tensor& params) {
                                   std::pair<const char*, const Dataset*>{"test", &parts.data.test}})
     if (set->instances.defined())
       text += fmt::format("accuracy on {} {} instances: {:.4f}\n", set->size(), name,
-                          trained.accuracy(set->instances, set->labels));
+                          trained.accuracy(set->instances.to(parts.device), set->labels.to(parts.device)));
   return text;
 }
 

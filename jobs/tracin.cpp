@@ -27,8 +27,10 @@ std::string result_path(const Run& run, const std::string& name) {
 
 }  // namespace
 
-void run_tracin(const Options& options, const Communicator& world) {
-  const Log log = begin_job(options, world);
+void run_tracin(const Options& options, const Communicator& all) {
+  const Log log = begin_job(options, all);
+  const Place place = take_place(options, all);
+  const Communicator& world = place.world;
   const Stopwatch watch;
   const StopSignals signals;
   std::unique_ptr<Run> run;
@@ -42,7 +44,7 @@ void run_tracin(const Options& options, const Communicator& world) {
   world.together([&] {
     tracin = read_tracin_options(options);
     listed = options.integer("list", 1);
-    run = std::make_unique<Run>(options.text("run"));
+    run = std::make_unique<Run>(options.text("run"), place.device);
     result = result_path(*run, options.text("name"));
     vae_of(*run);
     queries = choose_tracin_queries(options.text("queries"), run->parts().data, run->parts().settings.seed);

@@ -66,6 +66,7 @@ OptionTable tracin_options() {
       .add<std::int64_t>("memory", 1024, "MiB a rank; bounds the blocks of instances and queries")
       .add<std::string>("name", "", "writes tracin-NAME.h5 in place of tracin.h5", Kind::execution)
       .flag("overwrite", "replace a file that was made with other options");
+  add_device_options(table);
   add_execution_options(table);
   return table;
 }

@@ -81,15 +81,18 @@ OptionTable train_job_options() {
   OptionTable table = train_options();
   table.add<std::string>("describe", "", "write what trajectory.h5 would be into this JSON file, and stop",
                          Kind::execution);
+  add_device_options(table);
   add_execution_options(table);
   return table;
 }
 
-void run_train(const Options& options, const Communicator& world) {
-  const Log log = begin_job(options, world);
+void run_train(const Options& options, const Communicator& all) {
+  const Log log = begin_job(options, all);
+  const Place place = take_place(options, all);
+  const Communicator& world = place.world;
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
   std::unique_ptr<RunParts> parts;
-  world.together([&] { parts = std::make_unique<RunParts>(read_settings(options)); });
+  world.together([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
   const TrajectoryPlan plan = parts->plan();
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
@@ -111,12 +114,12 @@ void run_train(const Options& options, const Communicator& world) {
   const Stopwatch watch;
   const StopSignals signals;
   StopVote vote(signals, world);
-  TrajectoryWriter writer(trajectory, plan, world);
+  TrajectoryWriter writer(trajectory, plan, world, place.device);
 
   const std::int64_t first = writer.first_step();
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
   Progress progress(log, "training steps", plan.steps, first);
-  const at::Tensor start = first > 0 ? writer.first_params() : parts->initial_state();
+  const at::Tensor start = first > 0 ? writer.first_params().to(place.device) : parts->initial_state();
   const at::Tensor end = train(
       parts->training(), start, first, plan.steps, world,
       [&](std::int64_t t, const at::Tensor& params, const at::Tensor& positions, const at::Tensor& rates) {

@@ -52,7 +52,10 @@ Communicator Communicator::split(int color) const {
 void Communicator::barrier() const { MPI_Barrier(handle()); }
 
 void Communicator::sum(at::Tensor& tensor) const {
-  if (devices_ != nullptr && !tensor.device().is_cpu()) return devices_->sum({tensor});
+  if (!tensor.device().is_cpu()) {
+    if (devices_ != nullptr) return devices_->sum({tensor});
+    if (size_ == 1) return;
+  }
   const MPI_Datatype type = mpi_type(tensor);
   if (size_ == 1) return;
   in_pieces(tensor, [&](void* data, int count) {

@@ -1,5 +1,8 @@
 #include "whence/comm/devices.h"
 
+#include <ATen/ops/empty.h>
+
+#include "whence/comm/device_backend.h"
 #include "whence/comm/nccl_collectives.h"
 #include "whence/core/error.h"
 
@@ -20,7 +23,28 @@ Place place_on_node(const Communicator& world) {
   return place;
 }
 
+class NoWait : public DeviceMark {
+ public:
+  void set() override {}
+  void wait() override {}
+};
+
 }  // namespace
+
+VisibleDevices visible_devices() { return device_backend::visible(); }
+
+void use_deterministic_algorithms(at::Device device) {
+  if (!device.is_cpu()) device_backend::use_deterministic_algorithms();
+}
+
+at::Tensor staging_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
+  return device.is_cpu() ? at::empty(sizes, dtype) : device_backend::page_locked(sizes, dtype);
+}
+
+std::unique_ptr<DeviceMark> device_mark(at::Device device) {
+  if (device.is_cpu()) return std::make_unique<NoWait>();
+  return device_backend::mark();
+}
 
 int device_of(int local_rank, int local_ranks, int devices, bool share) {
   if (local_ranks > devices && !share)
@@ -36,18 +60,19 @@ at::Device join_devices(const std::string& kind, bool share, Communicator& world
   if (kind == "cpu") return at::kCPU;
   const Place place = place_on_node(world);
   int device = 0;
+  at::Device joined = at::kCPU;
   world.together([&] {
     const VisibleDevices visible = visible_devices();
     if (visible.lines.empty()) refuse("--device cuda: {}", visible.reason);
     device = device_of(place.rank, place.ranks, static_cast<int>(visible.lines.size()), share);
-    use_cuda_device(device);
+    joined = device_backend::use(device);
   });
   if (share)
     world.attach(std::make_shared<HostStagedCollectives>(world));
   else
     world.attach(std::make_shared<NcclCollectives>(world, nccl_runtime(device),
                                                    std::chrono::seconds(nccl_patience_seconds)));
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(device)};
+  return joined;
 }
 
 }  // namespace whence

@@ -49,7 +49,9 @@ at::Tensor flattened(const std::vector<at::Tensor>& tensors, std::int64_t replic
 
 at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch,
                                     const at::Tensor& weights) const {
-  if (params.size(0) > 1 && game_->one_replica_at_a_time()) {
+  // Devices take all replicas at once: what their libraries do with one depends on the others anyway.
+  const bool on_cpu = params.device().is_cpu(), alone = on_cpu && game_->one_replica_at_a_time();
+  if (params.size(0) > 1 && alone) {
     std::vector<at::Tensor> rows;
     for (std::int64_t r = 0; r < params.size(0); ++r)
       rows.push_back(gradient(params.narrow(0, r, 1), batch, weights.narrow(0, r, 1)));
@@ -57,7 +59,7 @@ at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch
   }
   // MKL multiplies one matrix by other code than several, which rounds differently: a lone replica gets a
   // twin.
-  if (params.size(0) == 1 && at::hasMKL() && !game_->one_replica_at_a_time())
+  if (params.size(0) == 1 && on_cpu && !alone && at::hasMKL())
     return gradient(params.expand({2, -1}), batch, weights.expand({2, -1})).narrow(0, 0, 1).contiguous();
   const Leaves leaves(game_->layout(), params);
   const auto losses = game_->losses(leaves.tensors, batch, weights, 0.0);
@@ -67,7 +69,7 @@ at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch
 TracedStep AutogradEngine::trace(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
                                  double kink_width) const {
   const std::int64_t query_count = queries.size(0);
-  if (query_count > 1 && game_->one_replica_at_a_time()) {
+  if (query_count > 1 && params.device().is_cpu() && game_->one_replica_at_a_time()) {
     std::vector<at::Tensor> jacobians, instances;
     for (std::int64_t q = 0; q < query_count; ++q) {
       const TracedStep one = trace(params, batch, queries.narrow(0, q, 1), kink_width);

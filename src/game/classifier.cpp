@@ -6,6 +6,7 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
@@ -90,7 +91,15 @@ std::vector<at::Tensor> Classifier::losses(const std::vector<at::Tensor>& tensor
   return {loss};
 }
 
+// The same by LibTorch's operations, differentiable, where the native kernels don't reach.
+TrainedClassifier::Outputs TrainedClassifier::on_device(const at::Tensor& images) const {
+  const auto outputs = network->network().outputs(network->layout().views(params.unsqueeze(0)), images,
+                                                  {network->feature_stage(), network->logit_stage()});
+  return {outputs[0][0], outputs[1][0]};
+}
+
 TrainedClassifier::Outputs TrainedClassifier::operator()(const at::Tensor& images) const {
+  if (!images.device().is_cpu()) return on_device(images);
   const auto outputs =
       network->function().forward(params, images, {network->feature_stage(), network->logit_stage()});
   return {outputs[0], outputs[1]};
@@ -98,6 +107,11 @@ TrainedClassifier::Outputs TrainedClassifier::operator()(const at::Tensor& image
 
 at::Tensor TrainedClassifier::pull_back(const at::Tensor& images, const at::Tensor& by_feature,
                                         const at::Tensor& by_logit) const {
+  if (!images.device().is_cpu()) {
+    const at::Tensor leaf = images.detach().requires_grad_();
+    const Outputs outputs = on_device(leaf);
+    return torch::autograd::grad({outputs.features, outputs.logits}, {leaf}, {by_feature, by_logit})[0];
+  }
   return network->function().pull_back(params, images, {network->feature_stage(), network->logit_stage()},
                                        {by_feature, by_logit}, true, at::Tensor());
 }

@@ -3,7 +3,7 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/col2im.h>
 #include <ATen/ops/im2col.h>
-#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/maximum.h>
 
 #include "whence/core/error.h"
 #include "whence/game/activation.h"
@@ -63,6 +63,14 @@ at::Tensor normalised(const at::Tensor& h, const at::Tensor& gain, const at::Ten
          offset.unsqueeze(1).unsqueeze(3);
 }
 
+// Max-pooling of 2 x 2 pixels; the derivative of LibTorch's own is not the same bits every time on a GPU.
+at::Tensor largest_of_four(const at::Tensor& x) {
+  const auto corner = [&](std::int64_t row, std::int64_t column) {
+    return x.slice(2, row, x.size(2) / 2 * 2, 2).slice(3, column, x.size(3) / 2 * 2, 2);
+  };
+  return at::maximum(at::maximum(corner(0, 0), corner(0, 1)), at::maximum(corner(1, 0), corner(1, 1)));
+}
+
 }  // namespace
 
 ConvNet::ConvNet(ParameterLayout& layout, std::int64_t player, const std::string& name, ImageSize input,
@@ -93,29 +101,41 @@ ConvNet::ConvNet(ParameterLayout& layout, std::int64_t player, const std::string
   }
 }
 
-at::Tensor ConvNet::forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x) const {
+std::vector<at::Tensor> ConvNet::outputs(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+                                         const std::vector<std::size_t>& stages) const {
   std::int64_t replicas = 1;
   for (const ConvStage& stage : stages_)
     if (stage.layer.kind != ConvKind::pool) replicas = tensors[stage.first].size(0);
   const std::int64_t samples = x.size(-2);
-  if (samples == 0)  // a rank without work; the graph goes on, with derivatives 0
-    return (tensors[stages_.front().first].flatten(1).sum(1) * 0)
-        .reshape({replicas, 1, 1})
-        .expand({replicas, 0, output().values()});
+  std::vector<at::Tensor> all;
+  if (samples == 0) {  // a rank without work; the graph goes on, with derivatives 0
+    const at::Tensor nothing =
+        (tensors[stages_.front().first].flatten(1).sum(1) * 0).reshape({replicas, 1, 1});
+    for (const std::size_t stage : stages)
+      all.push_back(nothing.expand({replicas, 0, stages_[stage].out.values()}));
+    return all;
+  }
   at::Tensor h = x.dim() == 3 ? x : x.expand({replicas, -1, -1});
   for (const ConvStage& stage : stages_) {
     h = h.reshape({replicas * samples, stage.in.channels, stage.in.height, stage.in.width});
     if (stage.layer.kind == ConvKind::pool) {
-      h = at::max_pool2d(h, {2, 2});
-      continue;
+      h = largest_of_four(h);
+    } else {
+      const at::Tensor* tensor = &tensors[stage.first];
+      h = convolve(stage, tensor[0], h).reshape({replicas, samples, stage.out.channels, -1}) +
+          tensor[1].unsqueeze(1).unsqueeze(3);
+      h = activate(stage.layer.activation, h, 0);
+      if (stage.layer.norm) h = normalised(h, tensor[2], tensor[3]);
     }
-    const at::Tensor* tensor = &tensors[stage.first];
-    h = convolve(stage, tensor[0], h).reshape({replicas, samples, stage.out.channels, -1}) +
-        tensor[1].unsqueeze(1).unsqueeze(3);
-    h = activate(stage.layer.activation, h, 0);
-    if (stage.layer.norm) h = normalised(h, tensor[2], tensor[3]);
+    all.push_back(h.reshape({replicas, samples, -1}));
   }
-  return h.reshape({replicas, samples, -1});
+  std::vector<at::Tensor> wanted;
+  for (const std::size_t stage : stages) wanted.push_back(all[stage]);
+  return wanted;
+}
+
+at::Tensor ConvNet::forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x) const {
+  return outputs(tensors, x, {stages_.size() - 1})[0];
 }
 
 void ConvNet::set_gains(at::Tensor& theta) const {

@@ -61,11 +61,13 @@ std::vector<at::Tensor> Dcgan::losses(const std::vector<at::Tensor>& tensors, co
 }
 
 at::Tensor Dcgan::samples(const at::Tensor& params, const at::Tensor& latents) const {
+  if (!params.device().is_cpu()) return AdversarialGame::samples(params, latents);
   return native_generator_->forward(params, latents, {generator_.stages().size() - 1})[0];
 }
 
 at::Tensor Dcgan::samples_pull_back(const at::Tensor& params, const at::Tensor& latents,
                                     const at::Tensor& by_sample) const {
+  if (!params.device().is_cpu()) return AdversarialGame::samples_pull_back(params, latents, by_sample);
   at::Tensor by_theta = at::zeros_like(params);
   native_generator_->pull_back(params, latents, {generator_.stages().size() - 1}, {by_sample}, false,
                                by_theta);

@@ -48,8 +48,8 @@ std::vector<at::Tensor> ParameterLayout::views(const at::Tensor& params) const {
   return tensors;
 }
 
-at::Tensor ParameterLayout::spread(const at::Tensor& by_player, at::ScalarType dtype) const {
-  at::Tensor result = at::empty({size()}, dtype);
+at::Tensor ParameterLayout::spread(const at::Tensor& by_player, const at::TensorOptions& options) const {
+  at::Tensor result = at::empty({size()}, options);
   for (std::int64_t player = 0; player < player_count(); ++player) {
     const auto [begin, end] = block(player);
     result.narrow(0, begin, end - begin).fill_(by_player[player].item<double>());

@@ -226,10 +226,13 @@ TracedStep NativeEngine::trace(const at::Tensor& params, const Batch& batch, con
   return typed_->trace(params, batch, queries, kink_width);
 }
 
-std::shared_ptr<const Engine> make_engine(const std::string& name, const std::shared_ptr<const Game>& game) {
+std::shared_ptr<const Engine> make_engine(const std::string& name, const std::shared_ptr<const Game>& game,
+                                          at::Device device) {
   if (name != "auto" && name != "native" && name != "torch")
     refuse("--engine: '{}' is not auto, native or torch", name);
-  if (name == "native" || (name == "auto" && NativeEngine::applies_to(*game)))
+  if (name == "native" && !device.is_cpu())
+    refuse("--engine: native computes on the CPU, not on {}", device.str());
+  if (name == "native" || (name == "auto" && device.is_cpu() && NativeEngine::applies_to(*game)))
     return std::make_shared<NativeEngine>(game);
   return std::make_shared<AutogradEngine>(game);
 }

@@ -30,7 +30,7 @@ void BegunBlocks::load(std::int64_t number, Retraining& block) const {
 void BegunBlocks::save(std::int64_t number, const Retraining& block) const {
   write_artifact(path(number), begun_block_schema, attributes_, [&](const H5File& file) {
     file.put("step", at::tensor({block.step()}, at::kLong));
-    file.put("state", block.state());
+    file.put("state", block.state().cpu());
   });
 }
 

@@ -69,7 +69,8 @@ at::Tensor cleansed_row(const Retraining& block, const Game& game,
   for (std::int64_t r = 0; r < params.size(0); ++r) {
     parts.push_back(values.select(1, r));
     if (generator != nullptr)
-      parts.push_back(generated(*generator, params[r], sample_latents).to(at::kDouble).reshape({-1}));
+      parts.push_back(
+          generated(*generator, params[r], sample_latents).to(at::kCPU, at::kDouble).reshape({-1}));
   }
   const at::Tensor filled = at::cat(parts);
   at::Tensor row = at::zeros({width}, at::kDouble);

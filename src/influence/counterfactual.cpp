@@ -69,8 +69,9 @@ Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& bloc
       removals_(removals),
       absent_(absentees(block, removals)),
       step_(block.first_step),
-      state_(run.params(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})) {
-}
+      state_(run.params(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})),
+      gradients_(watch_players("the gradient", run.game.layout(),
+                               [this](std::int64_t replica) { return name_of(replica); })) {}
 
 std::string Retraining::name_of(std::int64_t replica) const {
   if (replica == 0) return "the replica without removal";
@@ -84,7 +85,7 @@ at::Tensor Retraining::params() const { return state_.narrow(1, 0, run_.game.lay
 
 void Retraining::restore(std::int64_t t, const at::Tensor& state) {
   step_ = t;
-  state_ = state.clone();
+  state_ = state.to(state_.device(), state.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
 }
 
 void Retraining::advance() {
@@ -98,11 +99,11 @@ void Retraining::advance() {
       for (const std::int64_t replica : found->second) present.data_ptr<double>()[replica * count + i] = 0;
 
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, {0, count}, run_.game);
-  const at::Tensor gradient = run_.engine.gradient(theta, batch, present.to(theta.scalar_type()));
-  check_finite(gradient, "the gradient", run_.game.layout(), t,
-               [this](std::int64_t replica) { return name_of(replica); });
-  move(state_, gradient, run_.game.layout().spread(run_.rates(t), theta.scalar_type()), run_.optimiser, t);
-  ++step_;
+  const at::Tensor gradient = run_.engine.gradient(
+      theta, batch, present.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
+  gradients_.see(gradient, t);
+  move(state_, gradient, run_.game.layout().spread(run_.rates(t), theta.options()), run_.optimiser, t);
+  if (++step_ == run_.steps) gradients_.check();
 }
 
 at::Tensor Retraining::judged(const std::vector<std::shared_ptr<const Metric>>& metrics) const {

@@ -26,14 +26,15 @@ RecordedSteps recorded_steps_of(const Run& run) {
   const RunParts& parts = run.parts();
   return {*parts.game,
           *parts.engine,
-          parts.data.train,
+          parts.training_data,
           parts.settings.seed,
           run.steps(),
           parts.schedule.steps_per_epoch(),
           [&run](std::int64_t t) { return run.state(t); },
           [&run](std::int64_t t) { return run.trajectory().batch(t); },
           [&run](std::int64_t t) { return run.trajectory().rates(t); },
-          parts.settings.schedule.optimiser};
+          parts.settings.schedule.optimiser,
+          [&run](std::int64_t t) { run.expect(t); }};
 }
 
 TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
@@ -47,36 +48,40 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
   queries_ = part_of(queries.size(0), groups, ranks.rank() / group_size);
   rows_ = part_of(run.batch(run.steps - 1).size(0), group_size, group_.rank());
   const std::int64_t instances = run.data.size();
+  const auto wide = queries.options().dtype(at::kDouble);
   for (const double width : options.kink_widths)
     carried_.push_back({width, queries.narrow(0, queries_.begin, queries_.size()).clone(),
-                        at::zeros({queries_.size(), instances}, at::kDouble)});
+                        at::zeros({queries_.size(), instances}, wide),
+                        watch_queries(width, queries.size(1))});
   result_ = at::zeros({static_cast<std::int64_t>(options.kink_widths.size()), queries.size(0),
                        static_cast<std::int64_t>(options.epochs_back.size()), instances},
-                      at::kDouble);
+                      wide);
 }
 
-void TraceBack::check_finite(const Carried& carried, std::int64_t t) const {
-  if (all_finite(carried.u)) return;
-  for (std::int64_t q = 0; q < queries_.size(); ++q)
-    if (!all_finite(carried.u[q]))
-      fail("trace-back of query {} at step {}: not a finite number (kink width {})", queries_.begin + q, t,
-           carried.kink_width);
+FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t parameters) const {
+  return {{{0, parameters}},
+          [first = queries_.begin, kink_width](std::int64_t t, std::int64_t row, std::int64_t) {
+            return fmt::format("trace-back of query {} at step {}: not a finite number (kink width {})",
+                               first + row, t, kink_width);
+          }};
 }
 
 void TraceBack::step() {
   const std::int64_t t = run_.steps - 1 - taken_;
   const at::Tensor theta = run_.params(t), positions = run_.batch(t);
-  const at::Tensor rates = run_.game.layout().spread(run_.rates(t), theta.scalar_type());
+  const at::Tensor rates = run_.game.layout().spread(run_.rates(t), theta.options());
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
-  const at::Tensor own = positions.narrow(0, rows_.begin, rows_.size());
+  const at::Tensor own =
+      positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
   for (Carried& carried : carried_) {
     TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
     carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     group_.sum(traced.u_jacobian);
     carried.u.sub_(traced.u_jacobian);
-    check_finite(carried, t);
+    carried.watch.see(carried.u, t);
   }
   ++taken_;
+  if (!done() && run_.expect) run_.expect(t - 1);
   if (taken_ != options_.epochs_back[horizon_] * run_.steps_per_epoch) return;
   for (std::size_t w = 0; w < carried_.size(); ++w)
     own_result()[static_cast<std::int64_t>(w)].select(1, horizon_).copy_(carried_[w].influence);
@@ -86,14 +91,15 @@ void TraceBack::step() {
 // A view of what this rank's group fills in.
 at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
 
-at::Tensor TraceBack::state() const {
+at::Tensor TraceBack::state() {
   std::vector<at::Tensor> parts;
-  for (const Carried& carried : carried_) {
+  for (Carried& carried : carried_) {
+    carried.watch.check();
     parts.push_back(carried.u.reshape({-1}).to(at::kDouble));
     parts.push_back(carried.influence.reshape({-1}));
   }
   parts.push_back(own_result().reshape({-1}));
-  return at::cat(parts);
+  return at::cat(parts).cpu();
 }
 
 void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
@@ -112,8 +118,9 @@ void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
   horizon_ = std::upper_bound(epochs.begin(), epochs.end(), taken / run_.steps_per_epoch) - epochs.begin();
 }
 
-at::Tensor TraceBack::result() const {
-  at::Tensor all = result_.clone();
+at::Tensor TraceBack::result() {
+  for (Carried& carried : carried_) carried.watch.check();
+  at::Tensor all = result_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
   ranks_.sum(all);
   return all;
 }

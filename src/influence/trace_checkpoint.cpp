@@ -46,7 +46,7 @@ bool TraceCheckpoint::load(TraceBack& sweep) const {
   return found;
 }
 
-void TraceCheckpoint::save(const TraceBack& sweep) const {
+void TraceCheckpoint::save(TraceBack& sweep) const {
   const at::Tensor state = sweep.state();
   const std::int64_t ranks = ranks_.size(), rank = ranks_.rank();
   const auto longest = static_cast<std::int64_t>(ranks_.max(static_cast<double>(state.numel())));

@@ -97,9 +97,10 @@ void TracinWorker::enter_queries(std::int64_t checkpoint, Range queries) {
   for (std::int64_t begin = queries.begin; begin < queries.end; begin += plan_.query_piece) {
     const Range piece{begin, std::min(queries.end, begin + plan_.query_piece)};
     const std::int64_t first = begin - queries.begin;
+    const at::Device device = run_.parts().device;
     const at::Tensor losses = take_gradients(
-        vae_, tensors_, queries_.points.narrow(0, begin, piece.size()),
-        query_noise(run_, step, queries_, piece, options_.gradient.samples, options_.fixed_noise),
+        vae_, tensors_, queries_.points.narrow(0, begin, piece.size()).to(device),
+        query_noise(run_, step, queries_, piece, options_.gradient.samples, options_.fixed_noise).to(device),
         options_.gradient,
         [&](std::size_t l, const LayerGradients& gradients) { query_gradients_->put(l, first, gradients); });
     query_losses_.narrow(0, first, piece.size()).copy_(losses);
@@ -124,17 +125,22 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
   const auto& all = *plan_.positions[block.checkpoint];
   const std::vector<std::int64_t> positions(all.begin() + block.instances.begin,
                                             all.begin() + block.instances.end);
-  const Dataset& data = run_.parts().data.train;
-  at::Tensor scores = queries_.self ? at::zeros({n}, at::kDouble) : at::zeros({q, n}, at::kDouble);
+  const Dataset& data = run_.parts().training_data;
+  const at::Device device = run_.parts().device;
+  at::Tensor scores = at::zeros({queries_.self ? 1 : q, n}, data.instances.options().dtype(at::kDouble));
+  if (queries_.self) scores = scores[0];
   const at::Tensor losses =
-      take_gradients(vae_, tensors_, at::index_select(data.instances, 0, at::tensor(positions, at::kLong)),
-                     instance_noise(run_, step, positions, options_.gradient.samples), options_.gradient,
-                     [&](std::size_t l, const LayerGradients& gradients) {
-                       if (queries_.self)
-                         add_squared_norms(gradients, scores);
-                       else
-                         query_gradients_->add_products(l, gradients, scores);
-                     });
+      take_gradients(
+          vae_, tensors_, at::index_select(data.instances, 0, at::tensor(positions, at::kLong).to(device)),
+          instance_noise(run_, step, positions, options_.gradient.samples).to(device), options_.gradient,
+          [&](std::size_t l, const LayerGradients& gradients) {
+            if (queries_.self)
+              add_squared_norms(gradients, scores);
+            else
+              query_gradients_->add_products(l, gradients, scores);
+          })
+          .cpu();
+  scores = scores.cpu();
   const auto id_of = [&](std::int64_t i) { return data.ids[positions[i]]; };
   check_finite(losses.unsqueeze(1), step, "the loss of instance", id_of);
   check_finite(queries_.self ? scores.unsqueeze(1) : scores.t(), step, "a score of instance", id_of);

@@ -36,7 +36,7 @@ at::Tensor seen_by_all(const AdversarialGame& game, const TrainedClassifier& cla
                        at::Tensor TrainedClassifier::Outputs::*part, std::int64_t width,
                        const Communicator& ranks) {
   const Range own = part_of(latents.size(0), ranks.size(), ranks.rank());
-  at::Tensor all = at::zeros({latents.size(0), width}, at::kDouble);
+  at::Tensor all = at::zeros({latents.size(0), width}, latents.options().dtype(at::kDouble));
   if (own.size() > 0)
     all.narrow(0, own.begin, own.size())
         .copy_(seen(game, classifier, params, latents.narrow(0, own.begin, own.size()), part));

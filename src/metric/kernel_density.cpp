@@ -12,6 +12,8 @@
 #include "whence/game/native/kernels.h"
 #include "whence/game/native/threads.h"
 
+#include "log_factor.h"
+
 namespace whence {
 namespace {
 
@@ -21,7 +23,6 @@ using native::Outer;
 using native::Product;
 
 constexpr double ln2 = 0.69314718055994530942, log2_e = 1.4426950408889634074;
-constexpr double log_two_pi = 1.8378770664093454835606594728112;
 
 // Centres of a block: so few that their kernels at a block of points stay in the first-level cache.
 constexpr std::int64_t centres_at_once = 16;
@@ -128,6 +129,7 @@ KernelDensity::KernelDensity(const at::Tensor& points)
       half_squares_(points_.square().sum(1) * 0.5) {}
 
 at::Tensor KernelDensity::log_density(const at::Tensor& centres) const {
+  if (!centres.device().is_cpu()) return log_density_on_device(centres);
   const Centres powers(centres, origin_, log2_e);
   const std::int64_t rows = points_at_once(points_.size(1)), blocks = (size() + rows - 1) / rows;
   at::Tensor density = at::empty({size()}, at::kDouble);
@@ -139,11 +141,11 @@ at::Tensor KernelDensity::log_density(const at::Tensor& centres) const {
       PointBlock(points_, range, kernels).log_sums(powers, out + range.begin);
     }
   });
-  const double factor = -std::log(static_cast<double>(centres.size(0))) - 0.5 * log_two_pi * centres.size(1);
-  return density - half_squares_ + factor;
+  return density - half_squares_ + log_factor(centres);
 }
 
 at::Tensor KernelDensity::by_centres(const at::Tensor& centres, Range own) const {
+  if (!centres.device().is_cpu()) return by_centres_on_device(centres, own);
   const Centres powers(centres, origin_, log2_e), naturals(centres, origin_, 1);
   const std::int64_t width = points_.size(1), rows = points_at_once(width);
   at::Tensor sums = at::zeros({centres.size(0), width + 2}, at::kDouble);

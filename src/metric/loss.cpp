@@ -38,8 +38,8 @@ at::Tensor LossMetric::value(const at::Tensor& params) const {
   const std::int64_t total = validation_.held_out.size(0), chunk = chunk_of(validation_.held_out);
   for (std::int64_t r = 0; r < params.size(0); ++r)
     for (std::int64_t begin = 0; begin < total; begin += chunk)
-      values[r] +=
-          chunk_loss(params.narrow(0, r, 1), begin, std::min(total, begin + chunk))[0].to(at::kDouble);
+      values[r] += chunk_loss(params.narrow(0, r, 1), begin, std::min(total, begin + chunk))[0].to(
+          at::kCPU, at::kDouble);
   return values;
 }
 

@@ -14,6 +14,7 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
   const Optimiser optimiser = training.schedule.options().optimiser;
   const at::Tensor everyone_present = at::ones({1, rows.size()}, state.options());
   const auto name = [](std::int64_t) { return "the training run"; };
+  FiniteWatch gradients = watch_players("the gradient", layout, name);
   at::Tensor moving = state.clone().unsqueeze(0);
   const at::Tensor theta = moving.narrow(1, 0, layout.size());
 
@@ -24,10 +25,13 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
     const Batch batch = make_batch(training.data, positions, training.seed, t, rows, training.game);
     at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
     ranks.sum(gradient);
-    check_finite(gradient, "the gradient", layout, t, name);
-    move(moving, gradient, layout.spread(rates, theta.scalar_type()), optimiser, t);
+    gradients.see(gradient, t);
+    move(moving, gradient, layout.spread(rates, theta.options()), optimiser, t);
   }
-  check_finite(theta.contiguous(), "the parameter vector", layout, last, name);
+  gradients.check();
+  FiniteWatch end = watch_players("the parameter vector", layout, name);
+  end.see(theta.contiguous(), last);
+  end.check();
   return moving[0];
 }
 

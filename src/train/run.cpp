@@ -26,14 +26,22 @@ ScheduleOptions for_instances(ScheduleOptions options, std::int64_t instances) {
   return options;
 }
 
+Dataset on_device(Dataset data, at::Device device) {
+  data.instances = data.instances.to(device);
+  if (data.labels.defined()) data.labels = data.labels.to(device);
+  return data;
+}
+
 }  // namespace
 
-RunParts::RunParts(const RunSettings& chosen)
+RunParts::RunParts(const RunSettings& chosen, at::Device where)
     : settings(chosen),
+      device(where),
       data(load_data(chosen.data)),
+      training_data(on_device(data.train, where)),
       data_fingerprint(fingerprint(chosen.data, data)),
       game(chosen.make_game(data.train)),
-      engine(make_engine(chosen.engine, game)),
+      engine(make_engine(chosen.engine, game, where)),
       schedule(for_instances(chosen.schedule, data.train.size())) {}
 
 TrajectoryPlan RunParts::plan() const {
@@ -52,20 +60,25 @@ TrajectoryPlan RunParts::plan() const {
 }
 
 at::Tensor RunParts::validation_latents() const {
-  return whence::validation_latents(settings.seed, data.held_out.size(), game->latent_size(), game->dtype());
+  return whence::validation_latents(settings.seed, data.held_out.size(), game->latent_size(), game->dtype())
+      .to(device);
 }
 
 at::Tensor RunParts::test_latents() const {
-  return whence::test_latents(settings.seed, settings.data.test, game->latent_size(), game->dtype());
+  return whence::test_latents(settings.seed, settings.data.test, game->latent_size(), game->dtype())
+      .to(device);
 }
 
 at::Tensor RunParts::initial_state() const {
   return whence::initial_state(settings.schedule.optimiser,
-                               game->initial_parameters(settings.seed).unsqueeze(0))[0];
+                               game->initial_parameters(settings.seed).to(device).unsqueeze(0))[0];
 }
 
-Run::Run(const std::string& folder)
-    : folder_(folder), parts_(settings_in(folder)), trajectory_(folder + "/trajectory.h5") {
+Run::Run(const std::string& folder, at::Device device)
+    : folder_(folder),
+      parts_(settings_in(folder), device),
+      trajectory_(folder + "/trajectory.h5"),
+      ahead_(trajectory_, device) {
   const TrajectoryPlan plan = parts_.plan();
   const auto must_equal = [&](const std::string& name, const std::string& what) {
     if (trajectory_.attribute(name) != plan.attributes.at(name))
@@ -83,18 +96,26 @@ at::Tensor Run::params(std::int64_t t) const { return state(t).narrow(0, 0, part
 
 at::Tensor Run::state(std::int64_t t) const {
   const std::int64_t from = trajectory_.recorded_before(t);
-  if (from == t) return trajectory_.params(t);
+  if (from == t) return recorded_state(t);
   if (from != replayed_from_ || t - from >= static_cast<std::int64_t>(replayed_.size())) {
     replayed_.clear();
     replayed_from_ = from;
     const auto& recorded = trajectory_.recorded();
     const std::int64_t next = *std::upper_bound(recorded.begin(), recorded.end(), from);
-    train(parts_.training(), trajectory_.params(from), from, next, Communicator(MPI_COMM_SELF),
+    train(parts_.training(), recorded_state(from), from, next, Communicator(MPI_COMM_SELF),
           [this](std::int64_t, const at::Tensor& state, const at::Tensor&, const at::Tensor&) {
             replayed_.push_back(state.clone());
           });
   }
   return replayed_[t - from];
+}
+
+at::Tensor Run::recorded_state(std::int64_t t) const {
+  return parts_.device.is_cpu() ? trajectory_.params(t) : ahead_.take(t);
+}
+
+void Run::expect(std::int64_t t) const {
+  if (!parts_.device.is_cpu() && t >= 0 && trajectory_.recorded_before(t) == t) ahead_.read(t);
 }
 
 void Run::check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const {

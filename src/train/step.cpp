@@ -2,10 +2,16 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/eq.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "whence/core/error.h"
@@ -13,6 +19,14 @@
 
 namespace whence {
 namespace {
+
+// In FiniteWatch::first_bad_: all steps were finite.
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+// A copy of host memory that does not make the host wait for what the device is doing.
+at::Tensor without_waiting(const at::Tensor& values, at::Device device) {
+  return values.to(device, values.scalar_type(), /*non_blocking=*/true);
+}
 
 at::Tensor normals(const RandomStream& stream, Range rows, std::int64_t width, at::ScalarType dtype) {
   at::Tensor values = at::empty({rows.size(), width}, at::kDouble);
@@ -61,16 +75,22 @@ at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t wid
 
 Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t seed, std::int64_t t,
                  Range rows, const Game& game) {
-  const at::Tensor own = positions.narrow(0, rows.begin, rows.size());
+  const at::Device device = data.instances.device();
+  const at::Tensor own = without_waiting(positions.narrow(0, rows.begin, rows.size()), device);
   return {at::index_select(data.instances, 0, own),
-          training_latents(seed, t, rows, game.latent_size(), game.dtype()), positions.size(0),
-          rows.begin == 0, data.labels.defined() ? at::index_select(data.labels, 0, own) : at::Tensor()};
+          without_waiting(training_latents(seed, t, rows, game.latent_size(), game.dtype()), device),
+          positions.size(0), rows.begin == 0,
+          data.labels.defined() ? at::index_select(data.labels, 0, own) : at::Tensor()};
 }
 
 void move(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rates) {
   TORCH_CHECK(params.is_contiguous() && gradient.is_contiguous() && rates.is_contiguous() &&
                   params.sizes() == gradient.sizes() && params.size(1) == rates.size(0),
               "move: params and gradient [R, P] and rates [P] must fit together");
+  if (!params.device().is_cpu()) {
+    params.sub_(gradient * rates);
+    return;
+  }
   if (params.scalar_type() == at::kFloat)
     take_off(params.data_ptr<float>(), gradient.data_ptr<float>(), rates.data_ptr<float>(), params.size(0),
              params.size(1));
@@ -111,16 +131,51 @@ bool all_finite(const at::Tensor& values) {
   return finite<double, std::uint64_t>(values.data_ptr<double>(), values.numel(), 0x7ff0000000000000ull);
 }
 
-void check_finite(const at::Tensor& values, const std::string& what, const ParameterLayout& layout,
-                  std::int64_t t, const std::function<std::string(std::int64_t)>& name_of) {
+FiniteWatch::FiniteWatch(std::vector<Range> parts, Complaint complaint)
+    : parts_(std::move(parts)), complaint_(std::move(complaint)) {}
+
+void FiniteWatch::see_now(const at::Tensor& values, std::int64_t t) const {
   if (all_finite(values)) return;
-  for (std::int64_t replica = 0; replica < values.size(0); ++replica)
-    for (std::int64_t player = 0; player < layout.player_count(); ++player) {
-      const auto [begin, end] = layout.block(player);
-      if (!all_finite(values[replica].narrow(0, begin, end - begin)))
-        fail("step {}: {} of the {} is not finite in {}; a smaller learning rate may help", t, what,
-             layout.players()[player], name_of(replica));
-    }
+  for (std::int64_t row = 0; row < values.size(0); ++row)
+    for (std::size_t p = 0; p < parts_.size(); ++p)
+      if (!all_finite(values[row].narrow(0, parts_[p].begin, parts_[p].size())))
+        fail("{}", complaint_(t, row, static_cast<std::int64_t>(p)));
+}
+
+void FiniteWatch::see(const at::Tensor& values, std::int64_t t) {
+  if (values.device().is_cpu()) return see_now(values, t);
+  std::vector<at::Tensor> finite;
+  for (const Range& part : parts_)
+    finite.push_back(at::isfinite(values.narrow(1, part.begin, part.size())).all(1));
+  if (!first_bad_.defined())
+    first_bad_ = at::full({values.size(0), static_cast<std::int64_t>(parts_.size())}, never,
+                          values.options().dtype(at::kLong));
+  const at::Tensor newly_bad = at::eq(first_bad_, never).logical_and(at::stack(finite, 1).logical_not());
+  first_bad_.masked_fill_(newly_bad, static_cast<std::int64_t>(unread_.size()));
+  unread_.push_back(t);
+  if (unread_.size() == patience) check();
+}
+
+void FiniteWatch::check() {
+  const std::vector<std::int64_t> steps = std::exchange(unread_, {});
+  if (steps.empty()) return;
+  const at::Tensor found = first_bad_.cpu();
+  const auto where = found.argmin().item<std::int64_t>(), first = found.min().item<std::int64_t>();
+  if (first != never) fail("{}", complaint_(steps[first], where / found.size(1), where % found.size(1)));
+}
+
+FiniteWatch watch_players(const std::string& what, const ParameterLayout& layout,
+                          const std::function<std::string(std::int64_t)>& name_of) {
+  std::vector<Range> blocks;
+  for (std::int64_t player = 0; player < layout.player_count(); ++player) {
+    const auto [begin, end] = layout.block(player);
+    blocks.push_back({begin, end});
+  }
+  return {blocks,
+          [what, players = layout.players(), name_of](std::int64_t t, std::int64_t row, std::int64_t part) {
+            return fmt::format("step {}: {} of the {} is not finite in {}; a smaller learning rate may help",
+                               t, what, players[part], name_of(row));
+          }};
 }
 
 }  // namespace whence

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
+#include <utility>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
@@ -39,8 +40,12 @@ std::int64_t TrajectoryPlan::bytes() const {
 }
 
 TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan& plan,
-                                   const Communicator& ranks)
-    : path_(path), plan_(plan), ranks_(ranks), slice_(part_of(plan.parameters, ranks.size(), ranks.rank())) {
+                                   const Communicator& ranks, at::Device device)
+    : path_(path),
+      plan_(plan),
+      ranks_(ranks),
+      slice_(part_of(plan.parameters, ranks.size(), ranks.rank())),
+      device_(device) {
   const std::string part = path + ".part";
   bool exists = false;
   ranks_.on_root([&] { exists = fs::exists(part); });
@@ -112,7 +117,7 @@ void TrajectoryWriter::resume(const std::string& part) {
     fail("{}: says that {} steps are committed", part, first_step_);
   const auto row = std::lower_bound(plan_.recorded.begin(), plan_.recorded.end(), first_step_);
   next_row_ = static_cast<std::size_t>(row - plan_.recorded.begin());
-  block_begin_ = first_step_;
+  filling_.begin = filling_.end = first_step_;
   if (first_step_ == 0) return;
 
   // theta[first_step_] is a recorded row, or else in one of the two state slots.
@@ -132,46 +137,68 @@ void TrajectoryWriter::resume(const std::string& part) {
 
 void TrajectoryWriter::keep(std::int64_t t, const at::Tensor& theta) {
   if (next_row_ >= plan_.recorded.size() || plan_.recorded[next_row_] != t) return;
+  Block& block_now = filling_;
   // The buffer is allocated once: fresh memory for each block would cost as much as the copy.
-  if (!rows_.defined()) rows_ = at::empty({block + 1, slice_.size()}, plan_.dtype);
-  const at::Tensor row = rows_[static_cast<std::int64_t>(row_crcs_.size())];
-  row.copy_(theta.narrow(0, slice_.begin, slice_.size()));
-  row_crcs_.push_back(crc32_of(row));
+  if (!block_now.rows.defined())
+    block_now.rows = staging_buffer({block + 1, slice_.size()}, plan_.dtype, device_);
+  if (block_now.row_count == 0) block_now.first_row = static_cast<std::int64_t>(next_row_);
+  const at::Tensor row = block_now.rows[block_now.row_count++];
+  row.copy_(theta.narrow(0, slice_.begin, slice_.size()), /*non_blocking=*/true);
+  if (device_.is_cpu()) block_now.row_crcs.push_back(crc32_of(row));
   ++next_row_;
 }
 
 void TrajectoryWriter::record(std::int64_t t, const at::Tensor& theta, const at::Tensor& positions,
                               const at::Tensor& rates) {
   keep(t, theta);
-  if (t - block_begin_ == block) write_block(t, theta);
+  if (t - filling_.begin == block) end_block(t, theta);
   if (ranks_.is_root()) {
-    batches_.push_back(positions);
-    rates_.push_back(rates);
+    filling_.batches.push_back(positions);
+    filling_.rates.push_back(rates);
   }
 }
 
-void TrajectoryWriter::write_block(std::int64_t end, const at::Tensor& theta) {
-  commit_pending();
-  write_rows();
-  if (ranks_.is_root() && !batches_.empty()) {
-    const at::Tensor batches = at::stack(batches_), rates = at::stack(rates_);
-    std::vector<std::uint32_t> crcs;
-    for (std::size_t i = 0; i < batches_.size(); ++i)
-      crcs.push_back(crc32_of(rates[i], crc32_of(batches[i])));
-    arrays_[batch].write(batches, {block_begin_, 0});
-    arrays_[rate].write(rates, {block_begin_, 0});
-    arrays_[batch_crc].write(as_crc(crcs), {block_begin_});
-    batches_.clear();
-    rates_.clear();
-  }
+void TrajectoryWriter::end_block(std::int64_t end, const at::Tensor& theta) {
+  filling_.end = end;
   const bool recorded = std::binary_search(plan_.recorded.begin(), plan_.recorded.end(), end);
+  filling_.state = at::Tensor();
+  if (!recorded && ranks_.is_root()) {
+    filling_.state = staging_buffer(theta.sizes(), theta.scalar_type(), device_);
+    filling_.state.copy_(theta, /*non_blocking=*/true);
+  }
+  if (filling_.copied == nullptr) filling_.copied = device_mark(device_);
+  filling_.copied->set();
+  if (!device_.is_cpu()) {
+    std::swap(filling_, full_);
+    if (filling_.end > filling_.begin) write(filling_);
+  } else {
+    write(filling_);
+  }
+  filling_.begin = filling_.end = end;
+}
+
+void TrajectoryWriter::write(Block& block) {
+  commit_pending();
+  block.copied->wait();
+  write_rows(block);
+  if (ranks_.is_root() && !block.batches.empty()) {
+    const at::Tensor batches = at::stack(block.batches), rates = at::stack(block.rates);
+    std::vector<std::uint32_t> crcs;
+    for (std::size_t i = 0; i < block.batches.size(); ++i)
+      crcs.push_back(crc32_of(rates[i], crc32_of(batches[i])));
+    arrays_[batch].write(batches, {block.begin, 0});
+    arrays_[rate].write(rates, {block.begin, 0});
+    arrays_[batch_crc].write(as_crc(crcs), {block.begin});
+    block.batches.clear();
+    block.rates.clear();
+  }
+  const bool recorded = std::binary_search(plan_.recorded.begin(), plan_.recorded.end(), block.end);
   if (!recorded) {
-    write_state(free_slot_, end, theta);
+    write_state(free_slot_, block.end, block.state);
     free_slot_ = 1 - free_slot_;
   }
   flush_ = std::async(std::launch::async, [fd = descriptor_] { return ::fdatasync(fd) == 0 ? 0 : errno; });
-  pending_commit_ = end;
-  block_begin_ = end;
+  pending_commit_ = block.end;
 }
 
 void TrajectoryWriter::write_state(std::int64_t slot, std::int64_t step, const at::Tensor& theta) {
@@ -181,25 +208,27 @@ void TrajectoryWriter::write_state(std::int64_t slot, std::int64_t step, const a
   arrays_[state_crc].write(as_crc({crc32_of(theta)}), {slot});
 }
 
-void TrajectoryWriter::write_rows() {
-  if (row_crcs_.empty()) return;
-  const auto count = static_cast<std::int64_t>(row_crcs_.size());
-  const std::int64_t first_row = static_cast<std::int64_t>(next_row_) - count;
-  if (slice_.size() > 0) arrays_[params].write(rows_.narrow(0, 0, count), {first_row, slice_.begin});
+void TrajectoryWriter::write_rows(Block& block) {
+  if (block.row_count == 0) return;
+  const std::int64_t count = std::exchange(block.row_count, 0);
+  if (slice_.size() > 0)
+    arrays_[params].write(block.rows.narrow(0, 0, count), {block.first_row, slice_.begin});
+  while (static_cast<std::int64_t>(block.row_crcs.size()) < count)
+    block.row_crcs.push_back(crc32_of(block.rows[static_cast<std::int64_t>(block.row_crcs.size())]));
 
   // A row's checksum does not depend on how many ranks wrote it: the slices' are joined.
-  const auto by_rank = ranks_.gather(row_crcs_);
+  const auto by_rank = ranks_.gather(block.row_crcs);
   if (ranks_.is_root()) {
     const std::size_t element = plan_.dtype == at::kFloat ? 4 : 8;
-    std::vector<std::uint32_t> crcs(row_crcs_.size(), 0);
+    std::vector<std::uint32_t> crcs(block.row_crcs.size(), 0);
     for (int rank = 0; rank < ranks_.size(); ++rank) {
       const std::size_t bytes = part_of(plan_.parameters, ranks_.size(), rank).size() * element;
       for (std::size_t i = 0; i < crcs.size(); ++i)
         crcs[i] = crc32_joined(crcs[i], static_cast<std::uint32_t>(by_rank[rank][i]), bytes);
     }
-    arrays_[params_crc].write(as_crc(crcs), {first_row});
+    arrays_[params_crc].write(as_crc(crcs), {block.first_row});
   }
-  row_crcs_.clear();
+  block.row_crcs.clear();
 }
 
 void TrajectoryWriter::commit_pending() {
@@ -211,6 +240,12 @@ void TrajectoryWriter::commit_pending() {
   pending_commit_ = -1;
 }
 
+void TrajectoryWriter::write_all() {
+  if (full_.end > full_.begin) write(full_);
+  full_.begin = full_.end;
+  commit_pending();
+}
+
 void TrajectoryWriter::close() {
   arrays_.clear();
   file_.reset();
@@ -218,8 +253,8 @@ void TrajectoryWriter::close() {
 
 void TrajectoryWriter::suspend(std::int64_t t, const at::Tensor& theta) {
   keep(t, theta);
-  if (t > block_begin_) write_block(t, theta);
-  commit_pending();
+  if (t > filling_.begin) end_block(t, theta);
+  write_all();
   ranks_.together([&] {
     if (::fdatasync(descriptor_) != 0)
       fail("{}.part: cannot flush it to disk ({})", path_, std::strerror(errno));
@@ -229,10 +264,10 @@ void TrajectoryWriter::suspend(std::int64_t t, const at::Tensor& theta) {
 
 void TrajectoryWriter::finish(const at::Tensor& theta) {
   keep(plan_.steps, theta);
-  write_block(plan_.steps, theta);
-  commit_pending();
+  end_block(plan_.steps, theta);
+  write_all();
   // A finished file does not tell how often it was interrupted, and where.
-  for (const std::int64_t slot : {0, 1}) write_state(slot, 0, at::zeros_like(theta));
+  for (const std::int64_t slot : {0, 1}) write_state(slot, 0, at::zeros_like(theta, at::kCPU));
   close();
   ranks_.on_root([&] {
     flush_to_disk(path_ + ".part");

@@ -93,8 +93,9 @@ TEST(Step, ABadGradientNamesStepPlayerAndReplica) {
   at::Tensor gradient = normals({4, 6}, 1);
   gradient[2][4] = std::nan("");
   try {
-    check_finite(gradient, "the gradient", game.layout(), 17,
-                 [](std::int64_t r) { return "replica " + std::to_string(r); });
+    watch_players("the gradient", game.layout(), [](std::int64_t r) {
+      return "replica " + std::to_string(r);
+    }).see(gradient, 17);
     FAIL() << "no error";
   } catch (const Error& error) {
     const std::string message = error.what();

@@ -1,10 +1,11 @@
 #pragma once
 // Which device a rank computes on, and how the ranks' devices reach each other.
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include <c10/core/Device.h>
+#include <ATen/core/Tensor.h>
 
 #include "whence/comm/communicator.h"
 
@@ -17,8 +18,26 @@ struct VisibleDevices {
 };
 VisibleDevices visible_devices();
 
-/// Makes a GPU LibTorch's current device in this process.
-void use_cuda_device(int device);
+/// From now on operations on the device use only algorithms whose results are the same bits every time. To be
+/// called before the first of them. On the CPU all of Whence's are.
+void use_deterministic_algorithms(at::Device device);
+
+/// Host memory that `device` can copy to and from while the host goes on: page-locked for a GPU, ordinary for
+/// the CPU. Uninitialised.
+at::Tensor staging_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device);
+
+/// A place in the work that a device was asked for.
+class DeviceMark {
+ public:
+  virtual ~DeviceMark() = default;
+  /// Puts the mark behind all that was asked for so far.
+  virtual void set() = 0;
+  /// Waits until the device has come to the mark; does not wait where it was never set.
+  virtual void wait() = 0;
+};
+
+/// A mark on the device; on the CPU, which is done when a call returns, it never waits.
+std::unique_ptr<DeviceMark> device_mark(at::Device device);
 
 /// The GPU of a rank among the `local_ranks` of its node. UsageError with more ranks than GPUs, unless they
 /// may share.

@@ -68,6 +68,9 @@ struct TrainedClassifier {
                        const at::Tensor& by_logit) const;
   /// The share of images whose largest logit is their label's.
   double accuracy(const at::Tensor& images, const at::Tensor& labels) const;
+
+ private:
+  Outputs on_device(const at::Tensor& images) const;
 };
 
 /// Computes the classifier's gradient by native kernels; traces as the LibTorch engine does.

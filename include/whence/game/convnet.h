@@ -47,6 +47,9 @@ class ConvNet {
   /// [R, m, out] from `tensors` (all of the layout's, [R, ...]) and x [m, in] or [R, m, in]: differentiable
   /// by LibTorch, twice if need be. See Game::one_replica_at_a_time.
   at::Tensor forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x) const;
+  /// The outputs [R, m, values] of the stages asked for, in that order.
+  std::vector<at::Tensor> outputs(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+                                  const std::vector<std::size_t>& stages) const;
 
   /// Sets the gains in theta [P] to 1.
   void set_gains(at::Tensor& theta) const;

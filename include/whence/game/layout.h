@@ -40,8 +40,9 @@ class ParameterLayout {
 
   /// Views of params [R,P] as the layout's tensors, each [R, shape...].
   std::vector<at::Tensor> views(const at::Tensor& params) const;
-  /// One value a player ([players] float64) spread over theta: [P] of `dtype`. The matrix B of eq. (3).
-  at::Tensor spread(const at::Tensor& by_player, at::ScalarType dtype) const;
+  /// One value a player ([players] float64) spread over theta: [P] of the
+  /// options' dtype and device, without waiting for the device. The matrix B of eq. (3).
+  at::Tensor spread(const at::Tensor& by_player, const at::TensorOptions& options) const;
 
   /// JSON list of {name, player, offset, shape}: the `layout` attribute of files.
   std::string json() const;

@@ -40,7 +40,9 @@ class NativeEngine : public Engine {
 };
 
 /// The engine of that name for a game: "torch", "native", or "auto" for native where it applies and torch
-/// elsewhere. UsageError naming --engine for another name, or where native does not apply.
-std::shared_ptr<const Engine> make_engine(const std::string& name, const std::shared_ptr<const Game>& game);
+/// elsewhere; on devices other than the CPU native never applies. UsageError naming --engine for another
+/// name, or where native does not apply.
+std::shared_ptr<const Engine> make_engine(const std::string& name, const std::shared_ptr<const Game>& game,
+                                          at::Device device = at::kCPU);
 
 }  // namespace whence

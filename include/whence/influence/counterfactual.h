@@ -12,6 +12,7 @@
 
 #include "whence/influence/trace_back.h"
 #include "whence/metric/metric.h"
+#include "whence/train/step.h"
 
 namespace whence {
 
@@ -45,6 +46,8 @@ class Retraining {
  public:
   Retraining(const RecordedSteps& run, const CounterfactualBlock& block,
              const std::vector<std::vector<std::int64_t>>& removals);
+  Retraining(const Retraining&) = delete;
+  Retraining& operator=(const Retraining&) = delete;
 
   bool done() const { return step_ == run_.steps; }
   /// The next step t to take, and the optimisers' states [1 + removals, state_size] before it.
@@ -54,7 +57,8 @@ class Retraining {
   /// theta [1 + removals, P], a view of the states.
   at::Tensor params() const;
 
-  /// Takes the next step. Error naming step, player and removal set when a gradient is not finite.
+  /// Takes the next step. Error naming step, player and removal set when a gradient is not finite (see
+  /// FiniteWatch; the last step's at the latest).
   void advance();
   /// Goes on before step t with the states as they were there: to the same bits.
   void restore(std::int64_t t, const at::Tensor& state);
@@ -74,6 +78,7 @@ class Retraining {
   std::unordered_map<std::int64_t, std::vector<std::int64_t>> absent_;  // position -> replicas that lack it
   std::int64_t step_;
   at::Tensor state_;
+  FiniteWatch gradients_;
 };
 
 /// A whole block: Retraining to its end, and its result. `between_steps` is called after each step.

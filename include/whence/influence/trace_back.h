@@ -11,6 +11,7 @@
 #include "whence/comm/communicator.h"
 #include "whence/comm/partition.h"
 #include "whence/train/run.h"
+#include "whence/train/step.h"
 
 namespace whence {
 
@@ -41,6 +42,7 @@ struct RecordedSteps {
   std::function<at::Tensor(std::int64_t)> batch;   ///< positions [|S|] of step t
   std::function<at::Tensor(std::int64_t)> rates;   ///< [players] of step t
   Optimiser optimiser = Optimiser::sgd;
+  std::function<void(std::int64_t)> expect = {};  ///< hears which step's params will be asked for next
 };
 
 /// The recorded steps of a run folder.
@@ -60,13 +62,14 @@ class TraceBack {
   /// The next step back. Collective. Error naming step and query when a number is not finite.
   void step();
 
-  /// What this rank carries, as one row [n] of float64, whatever the dtype; n may differ between ranks.
-  at::Tensor state() const;
+  /// What this rank carries, as one row [n] of float64 on the CPU, whatever the dtype; n may differ between
+  /// ranks. Error when a number is not finite.
+  at::Tensor state();
   /// Goes on after `taken` steps with the same rank's state() there: to the same bits, on as many ranks.
   void restore(std::int64_t taken, const at::Tensor& state);
 
-  /// The influences, once done, on every rank. Collective.
-  at::Tensor result() const;
+  /// The influences, once done, on every rank's CPU. Collective.
+  at::Tensor result();
 
  private:
   // One kink width's queries on their way back, with what they have collected so far.
@@ -74,8 +77,9 @@ class TraceBack {
     double kink_width;
     at::Tensor u;          // [q, P], this group's queries
     at::Tensor influence;  // [q, N] float64, this rank's instances only
+    FiniteWatch watch;
   };
-  void check_finite(const Carried& carried, std::int64_t t) const;
+  FiniteWatch watch_queries(double kink_width, std::int64_t parameters) const;
   at::Tensor own_result() const;
 
   RecordedSteps run_;
@@ -84,7 +88,7 @@ class TraceBack {
   Range queries_, rows_;
   std::int64_t steps_, taken_ = 0, horizon_ = 0;
   std::vector<Carried> carried_;
-  at::Tensor result_;  // [widths, Q, epochs_back, N]; this rank's contribution
+  at::Tensor result_;  // on the device [widths, Q, epochs_back, N]; this rank's contribution
 };
 
 /// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for

@@ -21,7 +21,7 @@ class TraceCheckpoint {
   /// Error naming the file when it was made with other attributes, or is damaged. Collective.
   bool load(TraceBack& sweep) const;
   /// Collective.
-  void save(const TraceBack& sweep) const;
+  void save(TraceBack& sweep) const;
   /// Deletes the file, once the result has its name. Collective.
   void remove() const;
 

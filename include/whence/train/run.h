@@ -6,28 +6,34 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/train/loop.h"
+#include "whence/train/read_ahead.h"
 #include "whence/train/settings.h"
 #include "whence/train/trajectory.h"
 
 namespace whence {
 
-/// What a set of options determines before any training: data, game, engine, schedule.
+/// What a set of options determines before any training: data, game, engine, schedule; and where to compute.
 struct RunParts {
   RunSettings settings;
-  DataSplit data;
+  at::Device device;
+  DataSplit data;         ///< on the CPU
+  Dataset training_data;  ///< data.train, on the device
   std::string data_fingerprint;
   std::shared_ptr<const Game> game;
   std::shared_ptr<const Engine> engine;
   Schedule schedule;
 
-  explicit RunParts(const RunSettings& settings);
+  /// UsageError naming --engine for one that does not work on the device.
+  explicit RunParts(const RunSettings& settings, at::Device device = at::kCPU);
 
-  Training training() const { return {*game, *engine, data.train, schedule, settings.seed}; }
+  Training training() const { return {*game, *engine, training_data, schedule, settings.seed}; }
   TrajectoryPlan plan() const;
-  /// Latents [N', dz] that metrics are judged on.
+  /// Latents [N', dz] that metrics are judged on, on the device like those below.
   at::Tensor validation_latents() const;
   /// Latents [N_test, dz] of a stream of their own, to test by.
   at::Tensor test_latents() const;
+  at::Tensor held_out_instances() const { return data.held_out.instances.to(device); }
+  at::Tensor test_instances() const { return data.test.instances.to(device); }
   /// The optimiser's state at the start of training.
   at::Tensor initial_state() const;
 };
@@ -36,30 +42,36 @@ struct RunParts {
 /// unfinished or damaged, or when settings or data are not those of the recorded run.
 class Run {
  public:
-  explicit Run(const std::string& folder);
+  explicit Run(const std::string& folder, at::Device device = at::kCPU);
 
   const std::string& folder() const { return folder_; }
   const RunParts& parts() const { return parts_; }
   const Trajectory& trajectory() const { return trajectory_; }
   std::int64_t steps() const { return trajectory_.steps(); }
 
-  /// theta [P] before step t.
+  /// theta [P] before step t, on the device.
   at::Tensor params(std::int64_t t) const;
   /// The optimiser's state before step t (for sgd theta itself). A step that was not recorded is replayed
   /// from the nearest recorded one before it, by this rank alone; the replayed stretch is kept, since jobs
   /// walk through neighbouring steps.
   at::Tensor state(std::int64_t t) const;
+  /// Says that step t will be asked for next. Where it was recorded and the device is not the CPU, it is read
+  /// and sent there while the device is at work.
+  void expect(std::int64_t t) const;
 
   /// UsageError naming `option` when an element is over the run's epochs, or reaches back before the first
   /// recorded step.
   void check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const;
 
  private:
+  at::Tensor recorded_state(std::int64_t t) const;
+
   std::string folder_;
   RunParts parts_;
   Trajectory trajectory_;
   mutable std::int64_t replayed_from_ = -1;
   mutable std::vector<at::Tensor> replayed_;
+  mutable ReadAhead ahead_;
 };
 
 }  // namespace whence

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -25,8 +26,8 @@ at::Tensor validation_latents(std::uint64_t seed, std::int64_t count, std::int64
 /// The same from another stream, for metrics that test what was decided by the first.
 at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t width, at::ScalarType dtype);
 
-/// Rows `rows` of step t's mini-batch: instances at `positions` [|S|] and their share of the latents. The
-/// slice that holds row 0 carries the penalty.
+/// Rows `rows` of step t's mini-batch, on the data's device: instances at `positions` [|S|] (on the CPU) and
+/// their share of the latents. The slice that holds row 0 carries the penalty.
 Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t seed, std::int64_t t,
                  Range rows, const Game& game);
 
@@ -47,9 +48,34 @@ void move(at::Tensor& state, const at::Tensor& gradient, const at::Tensor& rates
 /// Whether all elements of a contiguous float32 or float64 tensor are finite.
 bool all_finite(const at::Tensor& values);
 
-/// Error naming step, player and replica (through `name_of`, e.g. "the training run") when a row of `values`
-/// [R, P], called `what` ("the gradient"), is not finite.
-void check_finite(const at::Tensor& values, const std::string& what, const ParameterLayout& layout,
-                  std::int64_t t, const std::function<std::string(std::int64_t)>& name_of);
+/// Looks out for numbers that are not finite in what successive steps compute, [rows, columns] each. On the
+/// CPU see() throws at once. A device would have to be waited for at every step: there the first bad step of
+/// each row is kept on the device, and asked for after every `patience` steps and by check().
+class FiniteWatch {
+ public:
+  static constexpr std::int64_t patience = 64;
+  /// What to say of step t, a row, and which of the parts of the columns it was found in.
+  using Complaint = std::function<std::string(std::int64_t t, std::int64_t row, std::int64_t part)>;
+
+  FiniteWatch(std::vector<Range> parts, Complaint complaint);
+
+  /// Error of the complaint when a number of step t is not finite, or was not in a step before.
+  void see(const at::Tensor& values, std::int64_t t);
+  /// The same for all steps seen so far; waits for the device.
+  void check();
+
+ private:
+  void see_now(const at::Tensor& values, std::int64_t t) const;
+
+  std::vector<Range> parts_;
+  Complaint complaint_;
+  std::vector<std::int64_t> unread_;  // steps whose outcome has not been asked for
+  at::Tensor first_bad_;              // [rows, parts] on the device: which of those was the first not finite
+};
+
+/// A watch over [R, P] values called `what` ("the gradient"), whose error names step, player and replica
+/// (through `name_of`, e.g. "the training run").
+FiniteWatch watch_players(const std::string& what, const ParameterLayout& layout,
+                          const std::function<std::string(std::int64_t)>& name_of);
 
 }  // namespace whence
