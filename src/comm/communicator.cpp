@@ -63,6 +63,10 @@ void Communicator::sum(at::Tensor& tensor) const {
   });
 }
 
+void Communicator::settle() const {
+  if (devices_ != nullptr) devices_->settle();
+}
+
 std::int64_t Communicator::sum(std::int64_t value) const {
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_SUM, handle());
   return value;

@@ -77,6 +77,7 @@ void TraceBack::step() {
     TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
     carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     group_.sum(traced.u_jacobian);
+    if ((taken_ + 1) % FiniteWatch::patience == 0) group_.settle();
     carried.u.sub_(traced.u_jacobian);
     carried.watch.see(carried.u, t);
   }

@@ -25,6 +25,7 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
     const Batch batch = make_batch(training.data, positions, training.seed, t, rows, training.game);
     at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
     ranks.sum(gradient);
+    if ((t + 1 - first) % FiniteWatch::patience == 0 || t + 1 == last) ranks.settle();
     gradients.see(gradient, t);
     move(moving, gradient, layout.spread(rates, theta.options()), optimiser, t);
   }

@@ -2,6 +2,7 @@
 #include "whence/influence/cleansing.h"
 
 #include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
 #include <set>
@@ -10,6 +11,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
@@ -78,6 +80,21 @@ TEST(IsolationForest, FindsPlantedOutliersAndIsTheSameEachTime) {
 
 // Known by hand: two points are always separated at depth 1, so E(h) = 1 = c(2) and the score is 1/2; equal
 // points cannot be separated, h = c(n) and the score is 1/2 too.
+// Two places with many points each: the first split parts them, and nothing parts the points of one place, so
+// every point's depth is 1 + c(the sampled ones at its place), half of the samples but for chance. The score
+// then tells the number of samples: .5131 for 256, .5149 for 128 and .5117 for 512.
+TEST(IsolationForest, TwoPlacesTellTheNumberOfSamples) {
+  const auto c = [](double n) {
+    double harmonic = 0;
+    for (int i = 1; i < n; ++i) harmonic += 1.0 / i;
+    return 2 * harmonic - 2 * (n - 1) / n;
+  };
+  const at::Tensor points = at::cat({at::zeros({2000, 2}, at::kDouble), at::ones({2000, 2}, at::kDouble)});
+  const at::Tensor scores = isolation_scores(points, {100, 256, 3});
+  const double expected = std::exp2(-(1 + c(128)) / c(256));
+  EXPECT_NEAR(scores.mean().item<double>(), expected, 2e-4);
+}
+
 TEST(IsolationForest, ScoresOfTinySetsAreKnown) {
   const at::Tensor two = isolation_scores(at::tensor({0.0, 1.0}, at::kDouble).reshape({2, 1}), {10, 256, 0});
   EXPECT_NEAR(two[0].item<double>(), 0.5, 1e-15);

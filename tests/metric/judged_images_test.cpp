@@ -115,7 +115,7 @@ at::Tensor features_by_torch(const Classifier& network, const std::vector<at::Te
 class JudgedImages : public ::testing::TestWithParam<const char*> {};
 
 // Through LibTorch's graph of both networks. For FID its derivative by the features is held (differences of
-// it are above; the covariance of so few images is too close to singular for differences by theta).
+// it are above).
 at::Tensor by_autograd(const std::string& name, const Setting& s) {
   const at::Tensor theta = s.theta.clone().requires_grad_();
   const at::Tensor images =
@@ -145,18 +145,17 @@ TEST_P(JudgedImages, GradientIsAutogradsOnAnyNumberOfRanks) {
   EXPECT_EQ(gradient.narrow(0, begin, end - begin).abs().max().item<double>(), 0);
 }
 
-// Differences of IS and log IS: steps so small that few maxima of the pools change places.
+// Differences by theta: steps so small that few maxima of the pools change places.
 TEST_P(JudgedImages, GradientIsTheDerivativeOfTheValue) {
-  if (std::string(GetParam()) == "fid") return;
   const Setting s = make_setting(at::kDouble);
   const auto metric = make_metrics({GetParam()}, s.gan, s.validation).front();
   const at::Tensor gradient = metric->gradient(s.theta, Communicator(MPI_COMM_SELF));
   for (int i = 0; i < 2; ++i) {
     const at::Tensor v = normals({s.gan->layout().size()}, 45 + i);
-    const double step = 1e-8;
+    const double step = 1e-7;
     const at::Tensor values = metric->value(at::stack({s.theta + step * v, s.theta - step * v}));
     const double expected = (values[0] - values[1]).item<double>() / (2 * step);
-    EXPECT_NEAR((gradient * v).sum().item<double>(), expected, 1e-3 * std::abs(expected));
+    EXPECT_NEAR((gradient * v).sum().item<double>(), expected, 1e-4 * std::abs(expected));
   }
 }
 

@@ -45,6 +45,10 @@ class Communicator {
   /// Adds `tensor` (contiguous, float32, float64 or int64) over all ranks, in place. Every rank gets the same
   /// bits. On a device it may return before the sum is there, for what comes later on the same stream.
   void sum(at::Tensor& tensor) const;
+  /// Waits until this rank's device has done all sums and broadcasts that it was asked for. Error when one of
+  /// them failed on any rank or took too long: to be called before the host waits for the device otherwise,
+  /// since such a wait has no end.
+  void settle() const;
   std::int64_t sum(std::int64_t value) const;
   double max(double value) const;
   /// Rank 0's value on every rank.
