@@ -138,6 +138,21 @@ at::Tensor ConvNet::forward(const std::vector<at::Tensor>& tensors, const at::Te
   return outputs(tensors, x, {stages_.size() - 1})[0];
 }
 
+// Patches under a kernel and their copy by replica, and what bias, activation and norm keep of each value.
+std::int64_t ConvNet::graph_numbers() const {
+  constexpr std::int64_t copies = 3, kept_each = 10;
+  std::int64_t numbers = 0;
+  for (const ConvStage& stage : stages_) {
+    const ConvLayer& layer = stage.layer;
+    const ImageSize& patched = layer.kind == ConvKind::transposed ? stage.in : stage.out;
+    const std::int64_t depth = layer.kind == ConvKind::transposed ? stage.out.channels : stage.in.channels;
+    if (layer.kind != ConvKind::pool)
+      numbers += copies * layer.kernel * layer.kernel * depth * patched.height * patched.width;
+    numbers += kept_each * stage.out.values();
+  }
+  return numbers;
+}
+
 void ConvNet::set_gains(at::Tensor& theta) const {
   for (const ConvStage& stage : stages_)
     if (stage.layer.norm) theta.narrow(0, stage.gain, stage.out.channels).fill_(1);

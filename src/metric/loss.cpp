@@ -12,10 +12,9 @@
 namespace whence {
 namespace {
 
-// Points at once: bounds the memory of a graph, which holds about a thousand numbers for each of an image's
-// pixels.
-std::int64_t chunk_of(const at::Tensor& points) {
-  return std::clamp<std::int64_t>((1 << 17) / points.size(1), 1, 2048);
+// Points at once: bounds the memory of a graph to about 64 M numbers.
+std::int64_t chunk_of(const Game& game, const at::Tensor& points) {
+  return std::clamp<std::int64_t>((1 << 26) / game.graph_numbers(points.size(1)), 1, 2048);
 }
 
 }  // namespace
@@ -35,7 +34,7 @@ at::Tensor LossMetric::chunk_loss(const at::Tensor& params, std::int64_t begin, 
 
 at::Tensor LossMetric::value(const at::Tensor& params) const {
   at::Tensor values = at::zeros({params.size(0)}, at::kDouble);
-  const std::int64_t total = validation_.held_out.size(0), chunk = chunk_of(validation_.held_out);
+  const std::int64_t total = validation_.held_out.size(0), chunk = chunk_of(*game_, validation_.held_out);
   for (std::int64_t r = 0; r < params.size(0); ++r)
     for (std::int64_t begin = 0; begin < total; begin += chunk)
       values[r] += chunk_loss(params.narrow(0, r, 1), begin, std::min(total, begin + chunk))[0].to(
@@ -46,7 +45,7 @@ at::Tensor LossMetric::value(const at::Tensor& params) const {
 at::Tensor LossMetric::gradient(const at::Tensor& params, const Communicator& ranks) const {
   at::Tensor gradient = at::zeros_like(params);
   const Range own = part_of(validation_.held_out.size(0), ranks.size(), ranks.rank());
-  const std::int64_t chunk = chunk_of(validation_.held_out);
+  const std::int64_t chunk = chunk_of(*game_, validation_.held_out);
   for (std::int64_t begin = own.begin; begin < own.end; begin += chunk) {
     const at::Tensor theta = params.detach().clone().requires_grad_();
     const at::Tensor loss = chunk_loss(theta.unsqueeze(0), begin, std::min(own.end, begin + chunk));

@@ -32,7 +32,8 @@ void report() {
   const char* path = std::getenv("DEVICE_DOUBLE_REPORT");
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
   if (path != nullptr)
-    std::ofstream(fmt::format("{}.{}", path, rank == nullptr ? "0" : rank)) << device_double::waits() << "\n";
+    std::ofstream(fmt::format("{}.{}", path, rank == nullptr ? "0" : rank))
+        << device_double::waits() << " " << device_double::operations() << "\n";
 }
 
 // Collectives over MPI, on the double's memory. All ranks of the world join at the same time, in groups of

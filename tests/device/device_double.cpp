@@ -1,13 +1,7 @@
 #include "device_double.h"
 
-#include <cstdlib>
-#include <cstring>
-#include <deque>
-#include <fmt/format.h>
-#include <fstream>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -142,6 +136,7 @@ bool host_needs_result(const std::string& name) {
 void compute_on_host(const c10::OperatorHandle& operation, torch::jit::Stack* stack) {
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   const std::string& name = operation.schema().name();
+  queue().count_operation();
   if (host_needs_result(name)) queue().wait_for_all();
   Translation translation(name);
   const std::size_t arguments = operation.schema().arguments().size();
@@ -172,6 +167,7 @@ at::Tensor as_strided(const at::Tensor& self, at::IntArrayRef sizes, at::IntArra
 
 at::Tensor& copy(at::Tensor& self, const at::Tensor& from, bool non_blocking) {
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  queue().count_operation();
   if (on_device(self) && on_device(from)) {
     as_host(self).copy_(as_host(from));
   } else if (on_device(self)) {
@@ -192,6 +188,7 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const c10:
                        at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                        bool transposed, at::IntArrayRef output_padding, std::int64_t groups) {
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  queue().count_operation();
   Translation translation("aten::convolution");
   c10::optional<at::Tensor> host_bias;
   if (bias.has_value()) host_bias = translation.to_host(*bias);
@@ -204,6 +201,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
     at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
     std::int64_t groups, std::array<bool, 3> wanted) {
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  queue().count_operation();
   Translation translation("aten::convolution_backward");
   const auto by = at::convolution_backward(
       translation.to_host(upstream), translation.to_host(x), translation.to_host(weight),
@@ -231,5 +229,6 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
 }  // namespace
 
 std::int64_t waits() { return queue().waits(); }
+std::int64_t operations() { return queue().operations(); }
 
 }  // namespace whence::device_double

@@ -9,8 +9,11 @@
 namespace whence::device_double {
 
 /// How often the host waited for all of the device's work: for a number, or for a copy that does not go
-/// through page-locked memory. With DEVICE_DOUBLE_REPORT=FILE in the environment the count is written to
-/// FILE.RANK at the end of the process.
+/// through page-locked memory.
 std::int64_t waits();
+/// Operations that the device was asked for, kernels on a GPU.
+std::int64_t operations();
+// With DEVICE_DOUBLE_REPORT=FILE in the environment both numbers are written to FILE.RANK at the end of the
+// process.
 
 }  // namespace whence::device_double

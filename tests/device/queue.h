@@ -1,6 +1,7 @@
 #pragma once
 // The double's copies under way between the host and the device.
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -28,11 +29,15 @@ class Queue {
   /// Ends all, and counts.
   void wait_for_all();
   std::int64_t waits() const { return waits_; }
+  /// Operations that the device was asked for, allocations and views not counted.
+  void count_operation() { ++operations_; }
+  std::int64_t operations() const { return operations_; }
 
  private:
   std::map<const char*, std::size_t> page_locked_;  // where, how many bytes
   std::deque<std::function<void()>> under_way_;
   std::int64_t first_ = 0, waits_ = 0;
+  std::atomic<std::int64_t> operations_ = 0;  // autograd has threads of its own
 };
 
 Queue& queue();

@@ -172,7 +172,7 @@ class DevicesTest(ProgramTest):
         def waits(job, *options, ranks):
             report = self.path("report")
             self.on_device(job, *options, ranks=ranks, DEVICE_DOUBLE_REPORT=report)
-            return max(int(support.read_bytes("%s.%d" % (report, rank))) for rank in range(ranks))
+            return max(int(support.read_bytes("%s.%d" % (report, rank)).split()[0]) for rank in range(ranks))
 
         for ranks in (1, 2):
             counts = {}

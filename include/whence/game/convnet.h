@@ -51,6 +51,9 @@ class ConvNet {
   std::vector<at::Tensor> outputs(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
                                   const std::vector<std::size_t>& stages) const;
 
+  /// About how many numbers the graph of forward() holds for one sample.
+  std::int64_t graph_numbers() const;
+
   /// Sets the gains in theta [P] to 1.
   void set_gains(at::Tensor& theta) const;
 

@@ -34,6 +34,10 @@ class Dcgan : public AdversarialGame {
   std::int64_t latent_size() const override { return options_.latent_size; }
   at::ScalarType dtype() const override { return options_.dtype; }
   bool one_replica_at_a_time() const override { return true; }
+  /// D sees an instance and a generated sample.
+  std::int64_t graph_numbers(std::int64_t) const override {
+    return generator_.graph_numbers() + 2 * discriminator_.graph_numbers();
+  }
   at::Tensor initial_parameters(std::uint64_t seed) const override;
   std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                  const at::Tensor& weights, double kink_width) const override;

@@ -42,6 +42,9 @@ class Game {
   /// the pixels of images round differently with the number of replicas beside them.
   virtual bool one_replica_at_a_time() const { return false; }
 
+  /// About how many numbers the graph of losses() holds for one instance of `width` numbers and its latent.
+  virtual std::int64_t graph_numbers(std::int64_t width) const { return 1000 * width; }
+
   /// One loss [R] for each player. `tensors`: the layout's tensors, each [R, shape...]; `weights` [R, b]: w_j
   /// multiplies instance j's loss term. Replicas do not mix: replica r's loss depends on its own slices
   /// alone. `kink_width`: see relu().
