@@ -12,9 +12,8 @@ namespace whence {
 
 OptionTable& add_classifier_option(OptionTable& table);
 
-/// What --classifier names: the network with its final theta in the dtype of the run's game and on
-/// its device, and a text that
-/// changes with any of its parameters; empty where the option is not given.
+/// What --classifier names: the network with its final theta in the dtype of the run's game and on its
+/// device, and a text that changes with any of its parameters; empty where the option is not given.
 struct Judge {
   std::shared_ptr<const TrainedClassifier> classifier;
   std::string fingerprint;

@@ -270,8 +270,13 @@ run_whence() {
   # SIGTERM to a whole job also reaches mpirun, which then gives its ranks one second, or this long. It sleeps that long
   # twice, also when ranks have left: 5 keeps the whole within 20 s.
   export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-5}
-  local code=0 before=0 asked=0 pid
-  "${launcher[@]}" "${LAUNCHER_OPTIONS[@]}" "$WHENCE" "$@" &
+  local code=0 before=0 asked=0 pid device=()
+  # Jobs that compute do so on the GPUs that were asked for, unless they are told where.
+  case $1 in
+    train | influence | counterfactual | cleanse | tracin)
+      [ -z "$GPUS_PER_NODE" ] || [[ " $* " == *" --device "* ]] || device=(--device cuda) ;;
+  esac
+  "${launcher[@]}" "${LAUNCHER_OPTIONS[@]}" "$WHENCE" "$@" "${device[@]}" &
   pid=$!
   trap 'asked=$((asked + 1)); kill -USR1 $pid 2>/dev/null' USR1 TERM
   # A trapped signal ends `wait` but not the ranks.
