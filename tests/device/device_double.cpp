@@ -14,6 +14,10 @@
 #include <ATen/ops/view_native.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
+#if __has_include(<ATen/detail/PrivateUse1HooksInterface.h>)
+#include <ATen/detail/PrivateUse1HooksInterface.h>
+#define WHENCE_TORCH_HAS_HOOKS
+#endif
 
 #include "whence/core/error.h"
 
@@ -41,9 +45,28 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   }
   c10::Stream exchangeStream(c10::Stream stream) const noexcept override { return stream; }
   c10::DeviceIndex deviceCount() const noexcept override { return most_devices; }
+  // Whatever autograd orders by streams and events is in order.
+  void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
+  void block(void*, const c10::Stream&) const override {}
+  bool queryEvent(void*) const override { return true; }
+  void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
 };
 thread_local c10::DeviceIndex Guard::current = 0;
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard);
+
+#ifdef WHENCE_TORCH_HAS_HOOKS
+// Newer LibTorch takes CUDA for the accelerator, also where there is none, unless another one says that it is
+// there.
+struct Hooks final : at::PrivateUse1HooksInterface {
+  Hooks() {
+    c10::register_privateuse1_backend("double");
+    at::RegisterPrivateUse1HooksInterface(this);
+  }
+  bool isBuilt() const override { return true; }
+  bool isAvailable() const override { return true; }
+  bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
+} hooks;
+#endif
 
 // The device's memory as the CPU sees it. Tensors without elements get memory of their own, to be resized.
 at::Tensor as_host(const at::Tensor& tensor) {
