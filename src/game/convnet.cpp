@@ -107,13 +107,13 @@ std::vector<at::Tensor> ConvNet::outputs(const std::vector<at::Tensor>& tensors,
   for (const ConvStage& stage : stages_)
     if (stage.layer.kind != ConvKind::pool) replicas = tensors[stage.first].size(0);
   const std::int64_t samples = x.size(-2);
-  std::vector<at::Tensor> all;
+  std::vector<at::Tensor> wanted(stages.size());
   if (samples == 0) {  // a rank without work; the graph goes on, with derivatives 0
     const at::Tensor nothing =
         (tensors[stages_.front().first].flatten(1).sum(1) * 0).reshape({replicas, 1, 1});
-    for (const std::size_t stage : stages)
-      all.push_back(nothing.expand({replicas, 0, stages_[stage].out.values()}));
-    return all;
+    for (std::size_t i = 0; i < stages.size(); ++i)
+      wanted[i] = nothing.expand({replicas, 0, stages_[stages[i]].out.values()});
+    return wanted;
   }
   at::Tensor h = x.dim() == 3 ? x : x.expand({replicas, -1, -1});
   for (const ConvStage& stage : stages_) {
@@ -127,10 +127,9 @@ std::vector<at::Tensor> ConvNet::outputs(const std::vector<at::Tensor>& tensors,
       h = activate(stage.layer.activation, h, 0);
       if (stage.layer.norm) h = normalised(h, tensor[2], tensor[3]);
     }
-    all.push_back(h.reshape({replicas, samples, -1}));
+    for (std::size_t i = 0; i < stages.size(); ++i)
+      if (&stages_[stages[i]] == &stage) wanted[i] = h.reshape({replicas, samples, -1});
   }
-  std::vector<at::Tensor> wanted;
-  for (const std::size_t stage : stages) wanted.push_back(all[stage]);
   return wanted;
 }
 

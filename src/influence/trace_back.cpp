@@ -77,7 +77,7 @@ void TraceBack::step() {
     TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
     carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     group_.sum(traced.u_jacobian);
-    if ((taken_ + 1) % FiniteWatch::patience == 0) group_.settle();
+    if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.settle();
     carried.u.sub_(traced.u_jacobian);
     carried.watch.see(carried.u, t);
   }
@@ -93,6 +93,7 @@ void TraceBack::step() {
 at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
 
 at::Tensor TraceBack::state() {
+  group_.settle();
   std::vector<at::Tensor> parts;
   for (Carried& carried : carried_) {
     carried.watch.check();
