@@ -19,10 +19,8 @@ template <typename T>
 ConvGanSetting<T> setting_of(const Dcgan& game, const std::string& variant) {
   for (const auto* kernels : native::available_conv_kernels<T>())
     if (variant.empty() || variant == kernels->name)
-      for (const auto* functions : native::available_kernels<T>())
-        if (std::string(functions->name) == kernels->name)
-          return {&game.generator(), &game.discriminator(), kernels, functions,
-                  static_cast<std::size_t>(game.layout().size())};
+      return {&game.generator(), &game.discriminator(), kernels, &native::functions_beside(*kernels),
+              static_cast<std::size_t>(game.layout().size())};
   refuse("the native engine has no kernels '{}' for this processor", variant);
 }
 
@@ -31,7 +29,7 @@ class TypedConvEngine : public Engine {
  public:
   TypedConvEngine(const std::shared_ptr<const Dcgan>& game, const std::string& variant)
       : game_(game), setting_(setting_of<T>(*game, variant)), trace_setting_(setting_) {
-    trace_setting_.kernels = &native::trace_conv_kernels(*setting_.kernels);
+    if (variant.empty()) trace_setting_.kernels = &native::trace_conv_kernels(*setting_.kernels);
   }
   std::string name() const override { return "native"; }
 

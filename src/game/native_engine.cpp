@@ -8,6 +8,7 @@
 #include "whence/game/autograd_engine.h"
 #include "whence/game/classifier.h"
 #include "whence/game/fcgan.h"
+#include "whence/game/native/conv_kernels.h"
 #include "whence/game/native/threads.h"
 
 #include "native/adversarial_step.h"
@@ -193,6 +194,13 @@ bool NativeEngine::applies_to(const Game& game) {
 std::vector<std::string> NativeEngine::variants() {
   std::vector<std::string> names;
   for (const Kernels<double>* kernels : native::available_kernels<double>())
+    names.emplace_back(kernels->name);
+  return names;
+}
+
+std::vector<std::string> NativeEngine::conv_variants() {
+  std::vector<std::string> names;
+  for (const native::ConvKernels<double>* kernels : native::available_conv_kernels<double>())
     names.emplace_back(kernels->name);
   return names;
 }

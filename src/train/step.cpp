@@ -35,16 +35,16 @@ at::Tensor normals(const RandomStream& stream, Range rows, std::int64_t width, a
 }
 
 // A number is not finite when all bits of its exponent are set. Unlike isfinite on each element, this is a
-// loop that compilers turn into vector code.
+// loop that compilers turn into vector code; `bad` is as wide as the numbers for that.
 template <typename Float, typename Bits>
 bool finite(const Float* values, std::int64_t count, Bits exponent) {
-  bool bad = false;
+  Bits bad = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     Bits bits;
     std::memcpy(&bits, values + i, sizeof bits);
-    bad |= (bits & exponent) == exponent;
+    bad |= static_cast<Bits>((bits & exponent) == exponent);
   }
-  return !bad;
+  return bad == 0;
 }
 
 // One pass over memory: the replicas of a block do not fit a processor's second-level cache, and a temporary

@@ -224,7 +224,7 @@ TEST_P(EveryConvVariant, SaturatedLogitsLoseNoDigits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Conv, EveryConvVariant, ::testing::ValuesIn(NativeEngine::variants()),
+INSTANTIATE_TEST_SUITE_P(Conv, EveryConvVariant, ::testing::ValuesIn(NativeEngine::conv_variants()),
                          [](const auto& info) { return info.param; });
 
 // Neither engine: u^T J v by differences of the gradient along v, and the influence by differences in w_j.

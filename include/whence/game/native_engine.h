@@ -21,14 +21,16 @@ namespace whence {
 /// 1e-5).
 class NativeEngine : public Engine {
  public:
-  /// `variant`: one of variants(), or "" for the fastest. UsageError when !applies_to(*game), or for a
-  /// variant that this processor has not got.
+  /// `variant`: one of variants() or, for dcgan, conv_variants(), or "" for the fastest. UsageError when
+  /// !applies_to(*game), or for a variant that this processor has not got.
   explicit NativeEngine(std::shared_ptr<const Game> game, const std::string& variant = "");
   ~NativeEngine() override;
 
   static bool applies_to(const Game& game);
   /// Of the compiled kernels those that this processor can run, the fastest first: avx512, avx2, portable.
   static std::vector<std::string> variants();
+  /// The same for dcgan; avx512_narrow besides, vectors half as wide, which only traces take by themselves.
+  static std::vector<std::string> conv_variants();
 
   std::string name() const override { return "native"; }
   at::Tensor gradient(const at::Tensor& params, const Batch& batch, const at::Tensor& weights) const override;

@@ -1,7 +1,6 @@
 #include "conv_gan.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace whence::native {
 
@@ -15,6 +14,7 @@ ConvGanStep<T>::ConvGanStep(const ConvGanSetting<T>& setting, bool for_traces)
   if (for_traces) {
     tangents_.emplace_back(generator_);
     tangents_.emplace_back(discriminator_);
+    tangents_[0].take_output_adjoint_from(tangents_[1]);
   }
   for (T** array : {&at_.d, &at_.up, &at_.down, &at_.first, &at_.second, &at_.tangent, &at_.along})
     *array = memory_.vectors(1);
@@ -56,11 +56,8 @@ void ConvGanStep<T>::unit_adjoint() {
 // The images' adjoint of L_G: a_G (in `first`) times that of the logit.
 template <typename T>
 void ConvGanStep<T>::adjoint_to_generator() {
-  const Map map = generator_.output_map();
-  const std::ptrdiff_t before = map.origin() * static_cast<std::ptrdiff_t>(lanes_);
-  std::memcpy(generator_.output_adjoint() - before, discriminator_.adjoint(0) - before,
-              map.size() * lanes_ * sizeof(T));
-  setting_.kernels->scale(map, at_.first, generator_.output_adjoint());
+  setting_.kernels->scale(generator_.output_map(), at_.first, discriminator_.adjoint(0),
+                          generator_.output_adjoint());
 }
 
 // Backward passes start from the logit itself; each sample's factor comes in where sums over samples are
@@ -100,9 +97,7 @@ void ConvGanStep<T>::trace_fake(const T* theta, const T* u, T divisor, std::size
   const Map map = generator_.output_map();
   generator.forward(theta, u, nullptr, nullptr);
   setting_.kernels->dot(map, discriminator_.adjoint(0), generator.output(), at_.along);
-  const std::ptrdiff_t before = map.origin() * static_cast<std::ptrdiff_t>(lanes_);
-  std::memcpy(scaled_tangent_ - before, generator.output() - before, map.size() * lanes_ * sizeof(T));
-  setting_.kernels->scale(map, at_.first, scaled_tangent_);
+  setting_.kernels->scale(map, at_.first, generator.output(), scaled_tangent_);
   discriminator.forward(theta, u, scaled_tangent_, at_.second);
   const T* tangent = discriminator.output();
   for (std::size_t i = 0; i < lanes_; ++i) {
@@ -111,8 +106,6 @@ void ConvGanStep<T>::trace_fake(const T* theta, const T* u, T divisor, std::size
         i < count ? c * at_.along[i] + at_.down[i] * (tangent[i] - at_.first[i] * at_.along[i]) : T(0);
   }
   discriminator.backward(theta, sums, true);
-  std::memcpy(generator.output_adjoint() - before, discriminator.input_adjoint() - before,
-              map.size() * lanes_ * sizeof(T));
   generator.backward(theta, sums, false);
 }
 

@@ -89,6 +89,7 @@ ConvPass<T>::ConvPass(const ConvNet& net, const ConvKernels<T>& kernels, bool ke
     if (stage.layer.norm) {
       layer.h = memory_.map(map);
       for (T** array : {&layer.mean, &layer.root, &layer.mean_g, &layer.mean_gx}) *array = memory_.vectors(1);
+      for (T** array : {&layer.sum_dh, &layer.sum_dhx}) *array = memory_.vectors(map.channels);
     }
     layer.dh = memory_.map(map);
     layer.da = keep_adjoints ? memory_.map(map) : layer.dh;
@@ -223,6 +224,11 @@ ConvTangent<T>::ConvTangent(const ConvPass<T>& pass) : pass_(pass), memory_(pass
     adjoints_.push_back(layer.dh);
     layers_.push_back(layer);
   }
+}
+
+template <typename T>
+void ConvTangent<T>::take_output_adjoint_from(const ConvTangent& next) {
+  layers_.back().dh = layers_.back().da = adjoints_.back() = next.adjoints_.front();
 }
 
 template <typename T>

@@ -103,7 +103,8 @@ class ConvTangent {
   void forward(const T* params, const T* direction, const T* input, const T* scale);
   T* output() { return layers_.back().h; }
   /// The tangents of the adjoints, as those of ConvPass.
-  T* input_adjoint() { return adjoints_.front(); }
+  /// Those of this network's output are those of `next`'s input, in the same memory.
+  void take_output_adjoint_from(const ConvTangent& next);
   T* output_adjoint() { return adjoints_.back(); }
   /// Adds the tangents of derivatives by theta to `sums`; after ConvPass::backward of the same adjoints.
   void backward(const T* params, T* sums, bool to_input);

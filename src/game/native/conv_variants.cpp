@@ -1,6 +1,7 @@
 // The choice among the compiled variants of conv_kernels.inc: those of kernels.inc, by name.
 #include <cstring>
 
+#include "whence/core/error.h"
 #include "whence/game/native/conv_kernels.h"
 #include "whence/game/native/kernels.h"
 
@@ -30,7 +31,7 @@ namespace {
 std::vector<const ConvKernels<double>*> compiled(double) {
   return {
 #if defined(__x86_64__)
-    &avx512::float64_conv_kernels(), &avx2::float64_conv_kernels(),
+    &avx512::float64_conv_kernels(), &avx512_narrow::float64_conv_kernels(), &avx2::float64_conv_kernels(),
 #endif
         &portable::float64_conv_kernels()
   };
@@ -39,7 +40,7 @@ std::vector<const ConvKernels<double>*> compiled(double) {
 std::vector<const ConvKernels<float>*> compiled(float) {
   return {
 #if defined(__x86_64__)
-    &avx512::float32_conv_kernels(), &avx2::float32_conv_kernels(),
+    &avx512::float32_conv_kernels(), &avx512_narrow::float32_conv_kernels(), &avx2::float32_conv_kernels(),
 #endif
         &portable::float32_conv_kernels()
   };
@@ -50,12 +51,18 @@ const ConvKernels<double>& narrow(double) { return avx512_narrow::float64_conv_k
 const ConvKernels<float>& narrow(float) { return avx512_narrow::float32_conv_kernels(); }
 #endif
 
+// avx512_narrow is for the processor of avx512.
+template <typename T>
+bool of_one_processor(const ConvKernels<T>& convolutions, const Kernels<T>& functions) {
+  return std::strncmp(convolutions.name, functions.name, std::strlen(functions.name)) == 0;
+}
+
 template <typename T>
 std::vector<const ConvKernels<T>*> usable() {
   std::vector<const ConvKernels<T>*> found;
   for (const ConvKernels<T>* kernels : compiled(T{}))
     for (const Kernels<T>* runs_here : available_kernels<T>())
-      if (std::strcmp(kernels->name, runs_here->name) == 0) found.push_back(kernels);
+      if (of_one_processor(*kernels, *runs_here)) found.push_back(kernels);
   return found;
 }
 
@@ -70,6 +77,16 @@ template <>
 std::vector<const ConvKernels<float>*> available_conv_kernels<float>() {
   return usable<float>();
 }
+
+template <typename T>
+const Kernels<T>& functions_beside(const ConvKernels<T>& convolutions) {
+  for (const Kernels<T>* functions : available_kernels<T>())
+    if (of_one_processor(convolutions, *functions)) return *functions;
+  fail("no functions are compiled for the processor of the convolutions '{}'", convolutions.name);
+}
+
+template const Kernels<double>& functions_beside<double>(const ConvKernels<double>&);
+template const Kernels<float>& functions_beside<float>(const ConvKernels<float>&);
 
 template <typename T>
 const ConvKernels<T>& trace_conv_kernels(const ConvKernels<T>& usual) {

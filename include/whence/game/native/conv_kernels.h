@@ -78,6 +78,7 @@ struct LayerValues {
   T *mean = nullptr, *root = nullptr;
   T *dh = nullptr, *da = nullptr;  ///< adjoints of h and a; may be the same array
   T *mean_g = nullptr, *mean_gx = nullptr;
+  T *sum_dh = nullptr, *sum_dhx = nullptr;  ///< [channels] vectors; over pixels
 };
 
 /// The tangent of a layer along scale (gain', offset') and that of its a.
@@ -99,13 +100,16 @@ struct LayerSums {
 };
 
 template <typename T>
+struct Kernels;
+
+template <typename T>
 struct ConvKernels {
   const char* name;
   std::size_t lanes;
   void (*gather)(const Gather<T>&);
   void (*correlate)(const Correlate<T>&);
   void (*forward)(const LayerValues<T>&);                          ///< a in s; s, h, mean, root
-  void (*backward)(const LayerValues<T>&, const LayerSums<T>&);    ///< dh; da, mean_g, mean_gx, sums
+  void (*backward)(const LayerValues<T>&, const LayerSums<T>&);    ///< dh; da, mean_g .. sum_dhx, sums
   void (*tangent)(const LayerValues<T>&, const LayerTangent<T>&);  ///< a' in s; s, h, mean_s, mean_sx
   void (*tangent_backward)(const LayerValues<T>&, const LayerTangent<T>&, const LayerSums<T>&);
   /// y = the largest of each 2 x 2 pixels of x; y is half as high and wide (rounded down).
@@ -114,8 +118,8 @@ struct ConvKernels {
   void (*pool_backward)(const Map& from, const T* x, const T* dy, T* dx);
   /// y[lane] = sum over the map of a b.
   void (*dot)(const Map& map, const T* a, const T* b, T* y);
-  /// x *= factor, [lanes], over the map.
-  void (*scale)(const Map& map, const T* factor, T* x);
+  /// y = factor x over the map; factor [lanes].
+  void (*scale)(const Map& map, const T* factor, const T* x, T* y);
   /// y += x over the map.
   void (*add)(const Map& map, const T* x, T* y);
   /// y[i] += the lanes of sums[i] added up, i < count.
@@ -125,6 +129,10 @@ struct ConvKernels {
 /// The variants that this processor can run, the fastest first; the last is always "portable".
 template <typename T>
 std::vector<const ConvKernels<T>*> available_conv_kernels();
+
+/// The functions that are compiled for the same kind of processor.
+template <typename T>
+const Kernels<T>& functions_beside(const ConvKernels<T>& convolutions);
 
 /// What traces take in the place of `usual`. The maps of a trace do not fit into a core's caches. AMD's Zen 4
 /// takes 512 bits in two halves, as long as 256 bits twice; so on AMD's processors with AVX-512 vectors of
