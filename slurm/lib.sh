@@ -261,16 +261,19 @@ begin_job() {
 }
 
 # run_whence JOB OPTIONS...: runs the job on all ranks of the allocation and ends with its exit code. A signal (time is
-# nearly up, preemption) makes the ranks save what they have and leave; then the job queues itself again.
+# nearly up, preemption) makes the ranks save what they have and leave; then the job queues itself again. So does one that
+# came before the ranks were started, which the scripts remember in `asked`.
 run_whence() {
+  local asked=${asked:-0}
   echo "--- $(date '+%Y-%m-%d %H:%M:%S') job ${SLURM_JOB_ID:-} on ${SLURM_JOB_NODELIST:-$(hostname)}, start $((${SLURM_RESTART_COUNT:-0} + 1)): whence $*"
   wait_for_orphans "$@"
+  [ "$asked" -eq 0 ] || requeue 'before the ranks were started'
   local launcher=(mpirun)
   [ "$LAUNCHER" = mpirun ] || launcher=(srun --mpi=pmix)
   # SIGTERM to a whole job also reaches mpirun, which then gives its ranks one second, or this long. It sleeps that long
   # twice, also when ranks have left: 5 keeps the whole within 20 s.
   export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-5}
-  local code=0 before=0 asked=0 pid device=()
+  local code=0 before=0 pid device=()
   # Jobs that compute do so on the GPUs that were asked for, unless they are told where.
   case $1 in
     train | influence | counterfactual | cleanse | tracin)
@@ -279,22 +282,28 @@ run_whence() {
   "${launcher[@]}" "${LAUNCHER_OPTIONS[@]}" "$WHENCE" "$@" "${device[@]}" &
   pid=$!
   trap 'asked=$((asked + 1)); kill -USR1 $pid 2>/dev/null' USR1 TERM
+  [ "$asked" -eq 0 ] || kill -USR1 "$pid" 2>/dev/null
   # A trapped signal ends `wait` but not the ranks.
   while :; do
     before=$asked
     wait "$pid" && code=0 || code=$?
     [ "$asked" -ne "$before" ] || break
   done
-  if [ "$code" -eq 75 ] || { [ "$asked" -gt 0 ] && [ "$code" -ne 0 ]; }; then requeue "$code"; fi
+  if [ "$code" -eq 75 ] || { [ "$asked" -gt 0 ] && [ "$code" -ne 0 ]; }; then requeue "exit code $code"; fi
   return "$code"
 }
 
+# requeue WHY: puts this job into the queue again and ends it.
 requeue() {
   local job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
-  echo "--- interrupted (exit code $1); into the queue again"
+  echo "--- interrupted ($1); into the queue again"
   trap '' USR1 TERM
   if scontrol requeue "${job:-$SLURM_JOB_ID}"; then
-    sleep 300 # SLURM ends this script; leaving first would count as done
+    # Leaving before SLURM ends this script would count as done; staying on after its SIGTERM holds the nodes for KillWait,
+    # and what SLURM still sends to this start may then reach the next one.
+    trap 'kill "$!" 2>/dev/null; exit 75' TERM
+    sleep 300 &
+    wait "$!"
   fi
   exit 75
 }

@@ -155,12 +155,12 @@ class Cluster:
             found[name] = (fields["JobState"], int(fields.get("Restarts", 0)))
         return found
 
-    def wait_for(self, what, reached, seconds):
-        """Until reached(); AssertionError with what SLURM says when it takes too long."""
-        end = time.monotonic() + seconds
+    def wait_for(self, what, reached, seconds, possible=lambda: True):
+        """Until reached(); AssertionError with what SLURM says when it takes too long or is no longer possible()."""
+        begin = time.monotonic()
         while not reached():
-            if time.monotonic() > end:
-                raise AssertionError("waited %d s for %s\n%s" % (seconds, what, self.report()))
+            if time.monotonic() > begin + seconds or not possible() and not reached():
+                raise AssertionError("waited %.0f s for %s\n%s" % (time.monotonic() - begin, what, self.report()))
             time.sleep(0.2)
 
     def wait_until_empty(self, seconds):
@@ -173,7 +173,7 @@ class Cluster:
         for name in sorted(os.listdir(self.place)):
             if name.endswith((".log", ".out")):
                 with open(os.path.join(self.place, name), errors="replace") as file:
-                    parts.append("--- %s\n%s" % (name, "".join(file.readlines()[-15:])))
+                    parts.append("--- %s\n%s" % (name, "".join(file.readlines()[-40:])))
         return "\n".join(parts)
 
     def kill_node(self, node):
