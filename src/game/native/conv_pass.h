@@ -102,9 +102,9 @@ class ConvTangent {
   /// `input`: the input's tangent map, or null for 0. `scale`: [lanes], or null for 1.
   void forward(const T* params, const T* direction, const T* input, const T* scale);
   T* output() { return layers_.back().h; }
-  /// The tangents of the adjoints, as those of ConvPass.
-  /// Those of this network's output are those of `next`'s input, in the same memory.
+  /// From now on this network's output has the adjoint of `next`'s input, in the same memory.
   void take_output_adjoint_from(const ConvTangent& next);
+  /// The tangent of the adjoint, as that of ConvPass.
   T* output_adjoint() { return adjoints_.back(); }
   /// Adds the tangents of derivatives by theta to `sums`; after ConvPass::backward of the same adjoints.
   void backward(const T* params, T* sums, bool to_input);
