@@ -53,7 +53,7 @@ class Stop(ProgramTest):
         self.assertEqual([name for name in os.listdir(run) if ".part" in name or ".new" in name], [])
 
     def check_training(self, ranks, record, ways):
-        options = tiny(epochs=100, engine="torch", record=record)
+        options = tiny(epochs=300, engine="torch", record=record)
         whole = self.train("whole-%d" % ranks, *options, ranks=ranks)
         run = self.path("stopped-%d" % ranks)
         part = os.path.join(run, "trajectory.h5.part")
@@ -70,7 +70,7 @@ class Stop(ProgramTest):
             self.assertFalse(os.path.exists(os.path.join(run, "trajectory.h5")))
             before = arrays(part)["committed"][0]
         ended = whence("train", "--out", run, *options, ranks=ranks)
-        self.assertIn("going on from step %d of 1500" % before, ended.err, str(ended))
+        self.assertIn("going on from step %d of 4500" % before, ended.err, str(ended))
         self.assert_same_bytes(os.path.join(run, "trajectory.h5"), os.path.join(whole, "trajectory.h5"))
         self.check_cost(run, whole, "train", "steps", len(ways) + 1)
 
@@ -81,7 +81,8 @@ class Stop(ProgramTest):
         self.check_training(1, "last:1", [(signal.SIGTERM, [0]), (signal.SIGUSR1, [0])])
 
     def check_job(self, job, unit, options, shown, ranks, ways, **training):
-        run = self.train("run-" + job, *tiny(epochs=60, **training))
+        # Wide enough to be at work for some seconds.
+        run = self.train("run-" + job, *tiny(epochs=60, generator_hidden="64,64", discriminator_hidden="64,64", **training))
         whole, stopped = self.copy_of(run, job + "-whole"), self.copy_of(run, job + "-stopped")
         self.run_fine(job, "--run", whole, *options, ranks=ranks)
         for number, to in ways:
@@ -96,15 +97,13 @@ class Stop(ProgramTest):
 
     def test_trace_back(self):
         self.check_job("influence", "steps", ("--metric", "all,gen-loss,disc-loss", "--epochs-back", "10,60",
-                                              "--kink-width", "0,1e-3,2e-3"),
+                                              "--kink-width", "0,1e-3,2e-3,3e-3,4e-3"),
                        "going on from step", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1])], engine="torch")
 
     def test_counterfactuals(self):
         # Two blocks, each of many steps: both ranks leave theirs in the middle.
         self.check_job("counterfactual", "replica_steps", ("--targets", "240", "--replicas", "120", "--epochs-back", "60"),
-                       "blocks of counterfactuals", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0])],
-                       # Wide enough to be at work for some seconds.
-                       generator_hidden="64,64", discriminator_hidden="64,64")
+                       "blocks of counterfactuals", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0])])
 
 
 if __name__ == "__main__":
