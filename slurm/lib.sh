@@ -262,9 +262,8 @@ begin_job() {
 
 # run_whence JOB OPTIONS...: runs the job on all ranks of the allocation and ends with its exit code. A signal (time is
 # nearly up, preemption) makes the ranks save what they have and leave; then the job queues itself again. So does one that
-# came before the ranks were started, which the scripts remember in `asked`.
+# came before the ranks were started, which the scripts count in `asked` from their first line on.
 run_whence() {
-  local asked=${asked:-0}
   echo "--- $(date '+%Y-%m-%d %H:%M:%S') job ${SLURM_JOB_ID:-} on ${SLURM_JOB_NODELIST:-$(hostname)}, start $((${SLURM_RESTART_COUNT:-0} + 1)): whence $*"
   wait_for_orphans "$@"
   [ "$asked" -eq 0 ] || requeue 'before the ranks were started'
@@ -313,7 +312,9 @@ wait_for_orphans() {
   local lock
   [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ -n "${run:-}" ] || return 0
   for lock in "$run/.lock" "$run/.lock.$stage"; do
-    [ ! -e "$lock" ] || flock --wait 600 "$lock" true || echo "--- $run is still in use by another job"
+    [ -e "$lock" ] || continue
+    flock --wait 600 "$lock" true & # in the background, so that a signal ends the waiting
+    wait "$!" || [ "$asked" -gt 0 ] || echo "--- $run is still in use by another job"
   done
 }
 
