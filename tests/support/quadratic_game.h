@@ -4,8 +4,6 @@
 
 #include <memory>
 
-#include <ATen/ops/matmul.h>
-
 #include "whence/game/game.h"
 
 #include "support/numbers.h"
@@ -35,14 +33,18 @@ class QuadraticGame : public Game {
   std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                  const at::Tensor& weights, double) const override {
     const at::Tensor &a = tensors[0], &b = tensors[1];
+    // Sums, not matrix products: with some libraries a product's rounding depends on the number of replicas.
     const auto form = [](const at::Tensor& x, const at::Tensor& m, const at::Tensor& y) {
-      return (at::matmul(x, m) * y).sum(1);
+      return (x.unsqueeze(2) * m * y.unsqueeze(1)).sum({1, 2});
+    };
+    const auto products = [](const at::Tensor& x, const at::Tensor& rows) {  // [R, n], [B, n] to [R, B]
+      return (x.unsqueeze(1) * rows).sum(2);
     };
     const double rows = static_cast<double>(batch.latents.size(0)) / batch.divisor;
-    const at::Tensor product = at::matmul(b, batch.instances.t());
+    const at::Tensor product = products(b, batch.instances);
     const at::Tensor term = quadratic_ ? product.square() * 0.5 : product;
     at::Tensor first = rows * (0.5 * form(a, couplings_[0], a) + form(a, couplings_[1], b)) +
-                       at::matmul(a, batch.latents.t()).sum(1) / batch.divisor;
+                       products(a, batch.latents).sum(1) / batch.divisor;
     at::Tensor second = rows * (0.5 * form(b, couplings_[2], b) + form(b, couplings_[3], a)) +
                         (weights * term).sum(1) / batch.divisor;
     if (l2_ > 0 && batch.carries_penalty) {
