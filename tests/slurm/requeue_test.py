@@ -6,7 +6,7 @@ from slurm_support import SlurmTest
 from support import main, read_json, tiny
 
 # Few steps that cost much, so that ranks do not spend their time waiting for each other where there are few cores.
-STEPS, PER_EPOCH = 4000, 10
+STEPS, PER_EPOCH = 8000, 10
 TRAIN = tiny(instances=4000, epochs=STEPS // PER_EPOCH, batch=400, engine="torch", record="every:7", generator_hidden="64",
              discriminator_hidden="64")
 BACK = ("--metric", "all", "--epochs-back", "60")
@@ -28,8 +28,8 @@ class Requeue(SlurmTest):
         run = os.path.join(out, "seed0")
         part, job = os.path.join(run, "trajectory.h5.part"), ids["train"] + "_0"
         # Three times: as --signal=B:USR1@60 does before the time is up, to one rank's node alone, as preemption does.
-        for number, how in enumerate((("--signal=USR1", "--batch"), ("--signal=USR1", "--full"), ("--signal=TERM", "--full"))):
-            self.wait_for_progress(part, "committed", STEPS * (number + 1) // 8)
+        for how in (("--signal=USR1", "--batch"), ("--signal=USR1", "--full"), ("--signal=TERM", "--full")):
+            self.wait_for_progress(part, "committed", STEPS // 16)
             self.interrupt(job, *how)
         self.cluster.wait_for("training to end", lambda: self.state(job)[0] == "COMPLETED", 300)
         # A start that only a late signal of SLURM met has requeued itself, and said so.

@@ -54,21 +54,26 @@ class SlurmTest(ProgramTest):
         """State and number of restarts of 'ARRAY_INDEX'."""
         return self.cluster.jobs().get(job, ("", -1))
 
-    def wait_for_progress(self, path, name, least, seconds=200):
-        """Until an array of a file that is being written sums up to at least so much."""
-        def reached():
-            try:
-                return arrays(path)[name].sum() >= least
-            except (OSError, KeyError):
-                return False
-        self.cluster.wait_for("%s of %s to reach %s" % (name, path, least), reached, seconds)
+    @staticmethod
+    def progress(path, name):
+        """Sum of an array of a file that is being written; 0 where there is none yet."""
+        try:
+            return arrays(path)[name].sum()
+        except (OSError, KeyError):
+            return 0
+
+    def wait_for_progress(self, path, name, more, seconds=200):
+        """Until the sum of that array has grown by so much from what it is now."""
+        least = self.progress(path, name) + more
+        self.cluster.wait_for("%s of %s to reach %s" % (name, path, least), lambda: self.progress(path, name) >= least, seconds)
 
     def log(self, out, name):
         with open(os.path.join(out, "slurm", "log", name), errors="replace") as file:
             return file.read()
 
     def interrupt(self, job, *how):
-        """Signals a running job, which must have left within 20 s, and waits until it runs again."""
+        """Signals a running job, which must have left within 20 s, and waits until it runs again. The job must be seen at
+        work since it was started: a signal before the first lines of its script ends it, and SLURM calls it FAILED."""
         restarts = self.state(job)[1]
         self.cluster.call("scancel", *how, job)
         begin = time.monotonic()
