@@ -57,6 +57,7 @@ void run_cleanse(const Options& options, const Communicator& all) {
     return print(world, fmt::format("removal sets {}, replica-steps at most {}, memory {} a rank\n", sets,
                                     steps * (sets + 1), human_bytes(16.0 * row)));
 
+  if (!plan.judge.caution.empty()) log.say(plan.judge.caution);
   std::unique_ptr<RunLock> lock;
   world.on_root([&] { lock = std::make_unique<RunLock>(plan.run->folder(), "cleansing"); });
   const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);

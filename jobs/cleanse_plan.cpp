@@ -1,8 +1,11 @@
 #include "cleanse_plan.h"
 
+#include <fmt/format.h>
+
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
+#include "whence/io/checksum.h"
 
 namespace whence {
 
@@ -23,17 +26,19 @@ CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
            parts.data.train.size());
   plan.run->check_epochs_back("epochs-back", {plan.epochs_back});
   plan.judge = read_judge(options, parts);
-  plan.metrics = make_metrics(plan.result.metrics, parts.game,
-                              {parts.test_instances(), parts.test_latents(), plan.judge.classifier});
+  plan.metrics = make_metrics(plan.result.metrics, parts.game, test_of(parts, plan.judge));
   for (const std::string& name : plan.result.metrics)
     plan.result.larger_is_better.push_back(larger_is_better("metric", name));
   plan.samples = samples_to_keep(options.text("samples"), parts);
   plan.path = plan.run->folder() + "/cleansing.h5";
   plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
-  if (plan.judge.classifier != nullptr) plan.attributes["classifier"] = plan.judge.fingerprint;
-  const std::string estimates = plan.run->folder() + "/influence.h5";
-  if (needs_influence(plan.selections))
-    plan.attributes["influence"] = open_artifact(estimates, influence_schema).attribute("settings");
+  plan.attributes["classifier"] = plan.judge.fingerprint;
+  if (needs_influence(plan.selections)) {
+    plan.estimates =
+        read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
+    check_estimates(plan.selections, plan.estimates, plan.epochs_back);
+    plan.attributes["influence"] = fmt::format("{:08x}", crc32_of(plan.estimates.influence));
+  }
   return plan;
 }
 
@@ -41,16 +46,13 @@ std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const 
   const Dataset& train = plan.run->parts().data.train;
   std::vector<at::Tensor> harm(plan.selections.size(), at::Tensor());
   world.on_root([&] {
-    InfluenceEstimates estimates;
-    if (needs_influence(plan.selections))
-      estimates = read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
     const at::Tensor points =
         plan.judge.classifier
             ? (*plan.judge.classifier)(plan.run->parts().training_data.instances).features.cpu()
             : train.instances;
     for (std::size_t s = 0; s < harm.size(); ++s)
       harm[s] = harm_of(plan.selections[s],
-                        {&estimates, plan.epochs_back, points, plan.run->parts().settings.seed});
+                        {&plan.estimates, plan.epochs_back, points, plan.run->parts().settings.seed});
   });
   std::vector<std::vector<std::int64_t>> orders;
   for (at::Tensor& values : harm) {

@@ -17,6 +17,7 @@ struct CleansePlan {
   std::unique_ptr<Run> run;
   Judge judge;
   std::vector<Selection> selections;
+  InfluenceEstimates estimates;  ///< where a selection needs them
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::int64_t epochs_back = 1, replicas = 0, samples = 0;
   Cleansing result;

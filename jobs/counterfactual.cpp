@@ -53,6 +53,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::vector<std::vector<std::int64_t>> removals;
   std::string result;
   Attributes attributes;
+  std::string caution;
   bool done = false;
   world.together([&] {
     replicas = options.integer("replicas", 1);
@@ -60,8 +61,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
     const Judge judge = read_judge(options, parts);
-    metrics = make_metrics(truth.metrics, parts.game,
-                           {parts.held_out_instances(), parts.validation_latents(), judge.classifier});
+    metrics = make_metrics(truth.metrics, parts.game, validation_of(parts, judge));
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
     replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
     for (const std::int64_t position : truth.target_positions) {
@@ -70,7 +70,8 @@ void run_counterfactual(const Options& options, const Communicator& all) {
     }
     result = run->folder() + "/counterfactual.h5";
     attributes = result_attributes(*run, options.settings(), truth.metrics);
-    if (judge.classifier != nullptr) attributes["classifier"] = judge.fingerprint;
+    attributes["classifier"] = judge.fingerprint;
+    caution = judge.caution;
     attributes["targets"] = targets_fingerprint(truth.target_ids);
     done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
   });
@@ -89,6 +90,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                              block_count, replica_steps, human_bytes(8.0 * block_count * width),
                              human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
 
+  if (!caution.empty()) log.say(caution);
   std::unique_ptr<RunLock> lock;
   world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "counterfactual"); });
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);

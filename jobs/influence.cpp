@@ -68,18 +68,19 @@ void run_influence(const Options& options, const Communicator& all) {
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::string result;
   Attributes attributes;
+  std::string caution;
   bool done = false;
   world.together([&] {
     run = std::make_unique<Run>(options.text("run"), place.device);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
     const Judge judge = read_judge(options, parts);
-    metrics = make_metrics(metric_names, parts.game,
-                           {parts.held_out_instances(), parts.validation_latents(), judge.classifier});
+    metrics = make_metrics(metric_names, parts.game, validation_of(parts, judge));
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()));
     result = run->folder() + "/influence.h5";
     attributes = result_attributes(*run, options.settings(), metric_names);
-    if (judge.classifier != nullptr) attributes["classifier"] = judge.fingerprint;
+    attributes["classifier"] = judge.fingerprint;
+    caution = judge.caution;
     done = !options.flag("overwrite") && already_there(result, influence_schema, attributes);
   });
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
@@ -93,13 +94,16 @@ void run_influence(const Options& options, const Communicator& all) {
                              human_bytes(16.0 * numbers)));
   if (done) return log.say(result + ": already there");
 
+  if (!caution.empty()) log.say(caution);
   std::unique_ptr<RunLock> lock;
   world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "influence"); });
   const at::Tensor end = run->params(run->steps());
-  std::vector<at::Tensor> queries, values;
+  std::vector<at::Tensor> queries;
+  std::vector<double> values;
   for (const auto& metric : metrics) {
-    queries.push_back(metric->gradient(end, world));
-    values.push_back(metric->value(end.unsqueeze(0))[0]);
+    const Evaluation at_end = metric->evaluate(end, world);
+    queries.push_back(at_end.gradient);
+    values.push_back(at_end.value);
   }
   TraceBack sweep(recorded_steps_of(*run), at::stack(queries), trace, world);
   const TraceCheckpoint checkpoint(result, attributes, world);
@@ -126,7 +130,7 @@ void run_influence(const Options& options, const Communicator& all) {
   world.on_root([&] {
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
-                     influence, at::stack(values)},
+                     influence, at::tensor(values, at::kDouble)},
                     attributes);
   });
   checkpoint.remove();

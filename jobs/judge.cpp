@@ -1,6 +1,11 @@
 #include "judge.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <fmt/format.h>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "whence/core/error.h"
 
@@ -13,6 +18,23 @@ OptionTable& add_classifier_option(OptionTable& table) {
                                 Kind::execution);
 }
 
+namespace {
+
+std::string caution_about(const RunParts& judge, const RunParts& parts) {
+  if (judge.settings.data.source != parts.settings.data.source) return "";
+  const std::vector<std::int64_t>& ids = parts.data.train.ids;
+  const std::set<std::int64_t> seen(judge.data.train.ids.begin(), judge.data.train.ids.end());
+  const auto both =
+      std::count_if(ids.begin(), ids.end(), [&](std::int64_t id) { return seen.count(id) > 0; });
+  if (both == 0) return "";
+  return fmt::format(
+      "--classifier: was trained on {} of the {} training instances of this run; with the same --seed and "
+      "--instances the two are disjoint",
+      both, ids.size());
+}
+
+}  // namespace
+
 Judge read_judge(const Options& options, const RunParts& parts) {
   const std::string folder = options.text("classifier");
   if (folder.empty()) return {};
@@ -24,7 +46,25 @@ Judge read_judge(const Options& options, const RunParts& parts) {
   same.dtype = parts.game->dtype();
   return {std::make_shared<TrainedClassifier>(TrainedClassifier{
               std::make_shared<Classifier>(same), run.params(run.steps()).to(same.dtype).to(parts.device)}),
-          run.trajectory().fingerprint()};
+          run.trajectory().fingerprint(), caution_about(run.parts(), parts)};
+}
+
+namespace {
+
+at::Tensor labels_of(const Dataset& data, at::Device device) {
+  return data.labels.defined() ? data.labels.to(device) : data.labels;
+}
+
+}  // namespace
+
+Validation validation_of(const RunParts& parts, const Judge& judge) {
+  return {parts.held_out_instances(), parts.validation_latents(), judge.classifier,
+          labels_of(parts.data.held_out, parts.device)};
+}
+
+Validation test_of(const RunParts& parts, const Judge& judge) {
+  return {parts.test_instances(), parts.test_latents(), judge.classifier,
+          labels_of(parts.data.test, parts.device)};
 }
 
 std::string accuracy_report(const RunParts& parts, const at::Tensor& params) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "whence/game/classifier.h"
+#include "whence/metric/metric.h"
 
 #include "job.h"
 
@@ -13,11 +14,17 @@ namespace whence {
 OptionTable& add_classifier_option(OptionTable& table);
 
 /// What --classifier names: the network with its final theta in the dtype of the run's game and on its
-/// device, and a text that changes with any of its parameters; empty where the option is not given.
+/// device, and a text that changes with any of its parameters; nothing, and "none", where the option is not
+/// given. `caution` says how many of the run's training instances the classifier was trained on, if any.
 struct Judge {
   std::shared_ptr<const TrainedClassifier> classifier;
-  std::string fingerprint;
+  std::string fingerprint = "none";
+  std::string caution;
 };
+
+/// What metrics judge the run by while influence is estimated, and what tests the decisions afterwards.
+Validation validation_of(const RunParts& parts, const Judge& judge);
+Validation test_of(const RunParts& parts, const Judge& judge);
 
 /// UsageError naming --classifier when the folder is no classifier's.
 Judge read_judge(const Options& options, const RunParts& parts);

@@ -63,6 +63,12 @@ void Communicator::sum(at::Tensor& tensor) const {
   });
 }
 
+void Communicator::sum(std::vector<at::Tensor>& tensors) const {
+  const bool on_device = !tensors.empty() && !tensors.front().device().is_cpu();
+  if (devices_ != nullptr && on_device) return devices_->sum(tensors);
+  for (at::Tensor& tensor : tensors) sum(tensor);
+}
+
 void Communicator::settle() const {
   if (devices_ != nullptr) devices_->settle();
 }

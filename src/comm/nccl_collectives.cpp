@@ -1,6 +1,7 @@
 #include "whence/comm/nccl_collectives.h"
 
 #include <thread>
+#include <utility>
 
 #include "whence/core/error.h"
 
@@ -19,8 +20,12 @@ void check(const std::vector<at::Tensor>& tensors) {
 }  // namespace
 
 NcclCollectives::NcclCollectives(const Communicator& ranks, std::shared_ptr<NcclRuntime> runtime,
-                                 std::chrono::milliseconds patience)
-    : rank_(ranks.rank()), size_(ranks.size()), runtime_(std::move(runtime)), patience_(patience) {
+                                 std::chrono::milliseconds patience, std::shared_ptr<bool> broken)
+    : rank_(ranks.rank()),
+      size_(ranks.size()),
+      runtime_(std::move(runtime)),
+      patience_(patience),
+      broken_(std::move(broken)) {
   NcclRuntime::Id id{};
   ranks.on_root([&] { id = runtime_->new_id(); });
   const std::string sent = ranks.broadcast(std::string(id.begin(), id.end()));
@@ -38,10 +43,21 @@ NcclCollectives::NcclCollectives(const Communicator& ranks, std::shared_ptr<Nccl
 }
 
 NcclCollectives::~NcclCollectives() {
-  if (broken_)
-    runtime_->abort(joined_);
+  // An error that is on its way up is told once everything is destroyed: it must not wait for other ranks.
+  const bool in_order = !*broken_ && std::uncaught_exceptions() <= errors_before_ && left_in_order();
+  if (in_order)
+    runtime_->release(joined_);
   else
-    runtime_->leave(joined_);
+    runtime_->abort(joined_);
+}
+
+bool NcclCollectives::left_in_order() const {
+  try {
+    runtime_->begin_to_leave(joined_);
+    return wait_for([] { return true; }) == NcclRuntime::State::done;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 void NcclCollectives::sum(const std::vector<at::Tensor>& tensors) {
@@ -55,7 +71,7 @@ void NcclCollectives::broadcast(const std::vector<at::Tensor>& tensors) {
 void NcclCollectives::as_one(const char* what, const std::vector<at::Tensor>& tensors,
                              const std::function<void(const at::Tensor&)>& ask) {
   check(tensors);
-  if (broken_) fail("NCCL: {} after an operation that failed", what);
+  if (*broken_) fail("NCCL: {} after an operation that failed", what);
   if (size_ == 1 || tensors.empty()) return;
   runtime_->group_start();
   for (const at::Tensor& tensor : tensors) ask(tensor);
@@ -65,32 +81,34 @@ void NcclCollectives::as_one(const char* what, const std::vector<at::Tensor>& te
 }
 
 void NcclCollectives::settle() {
-  if (broken_) fail("NCCL: waiting after an operation that failed");
+  if (*broken_) fail("NCCL: waiting after an operation that failed");
   runtime_->mark(joined_);
   wait("the device", [this] { return runtime_->reached(joined_); });
 }
 
 // An error of another rank shows only here, and a rank that is gone shows as nothing at all.
-void NcclCollectives::wait(const char* what, const std::function<bool()>& done) {
+NcclRuntime::State NcclCollectives::wait_for(const std::function<bool()>& done) const {
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (true) {
     const NcclRuntime::State state = runtime_->state(joined_);
-    if (state == NcclRuntime::State::done && done()) return;
-    if (state == NcclRuntime::State::failed) {
-      broken_ = true;
-      fail("NCCL: {} failed on rank {} of {}: {}", what, rank_, size_, runtime_->reason(joined_));
-    }
-    if (std::chrono::steady_clock::now() > end) {
-      broken_ = true;
-      fail("NCCL: {} did not end within {} s on rank {} of {}; another rank may be gone", what,
-           static_cast<double>(patience_.count()) / 1000, rank_, size_);
-    }
+    if (state == NcclRuntime::State::failed || (state == NcclRuntime::State::done && done())) return state;
+    if (std::chrono::steady_clock::now() > end) return NcclRuntime::State::under_way;
     std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
 }
 
+void NcclCollectives::wait(const char* what, const std::function<bool()>& done) {
+  const NcclRuntime::State state = wait_for(done);
+  if (state == NcclRuntime::State::done) return;
+  *broken_ = true;
+  if (state == NcclRuntime::State::failed)
+    fail("NCCL: {} failed on rank {} of {}: {}", what, rank_, size_, runtime_->reason(joined_));
+  fail("NCCL: {} did not end within {} s on rank {} of {}; another rank may be gone", what,
+       static_cast<double>(patience_.count()) / 1000, rank_, size_);
+}
+
 std::unique_ptr<DeviceCollectives> NcclCollectives::for_group(const Communicator& group) const {
-  return std::make_unique<NcclCollectives>(group, runtime_, patience_);
+  return std::unique_ptr<DeviceCollectives>(new NcclCollectives(group, runtime_, patience_, broken_));
 }
 
 }  // namespace whence

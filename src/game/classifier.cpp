@@ -92,6 +92,9 @@ std::vector<at::Tensor> Classifier::losses(const std::vector<at::Tensor>& tensor
 }
 
 // The same by LibTorch's operations, differentiable, where the native kernels don't reach.
+// LibTorch keeps every map of all images that it is given at once.
+constexpr std::int64_t chunk = 512;
+
 TrainedClassifier::Outputs TrainedClassifier::on_device(const at::Tensor& images) const {
   const auto outputs = network->network().outputs(network->layout().views(params.unsqueeze(0)), images,
                                                   {network->feature_stage(), network->logit_stage()});
@@ -99,7 +102,15 @@ TrainedClassifier::Outputs TrainedClassifier::on_device(const at::Tensor& images
 }
 
 TrainedClassifier::Outputs TrainedClassifier::operator()(const at::Tensor& images) const {
-  if (!images.device().is_cpu()) return on_device(images);
+  if (!images.device().is_cpu()) {
+    std::vector<at::Tensor> features, logits;
+    for (const at::Tensor& some : images.split(chunk)) {
+      const Outputs outputs = on_device(some);
+      features.push_back(outputs.features);
+      logits.push_back(outputs.logits);
+    }
+    return {at::cat(features), at::cat(logits)};
+  }
   const auto outputs =
       network->function().forward(params, images, {network->feature_stage(), network->logit_stage()});
   return {outputs[0], outputs[1]};

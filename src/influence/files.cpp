@@ -8,6 +8,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
+#include "whence/metric/metric.h"
 
 namespace whence {
 namespace {
@@ -43,6 +44,12 @@ H5File open_result(const std::string& path, const Schema& schema, const std::str
   if (file.attribute("run") != run_fingerprint)
     fail("{}: was made from another run than the trajectory beside it", path);
   return file;
+}
+
+// "none" where the file was written without it.
+std::string classifier_of(const H5File& file) {
+  const auto names = file.attributes();
+  return std::count(names.begin(), names.end(), "classifier") > 0 ? file.attribute("classifier") : "none";
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -81,7 +88,8 @@ InfluenceEstimates read_influence(const std::string& path, const std::string& ru
           integers(file, "epochs_back"),
           integers(file, "instance_id"),
           sound(file, "influence"),
-          sound(file, "value")};
+          sound(file, "value"),
+          classifier_of(file)};
 }
 
 void write_counterfactual(const std::string& path, const CounterfactualTruth& truth,
@@ -104,7 +112,8 @@ CounterfactualTruth read_counterfactual(const std::string& path, const std::stri
           integers(file, "target_position"),
           sound(file, "influence"),
           sound(file, "baseline"),
-          sound(file, "distance")};
+          sound(file, "distance"),
+          classifier_of(file)};
 }
 
 std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth) {
@@ -115,6 +124,11 @@ std::vector<Pair> paired(const InfluenceEstimates& estimates, const Counterfactu
       const auto em = place(estimates.metrics, truth.metrics[m]);
       const auto ek = place(estimates.epochs_back, truth.epochs_back[k]);
       if (!em || !ek) continue;
+      if (judges_images(truth.metrics[m]) && truth.classifier != estimates.classifier)
+        fail(
+            "{} is judged by one classifier in influence.h5 and by another in counterfactual.h5 "
+            "(--classifier)",
+            truth.metrics[m]);
       for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h)
         pairs.push_back({truth.metrics[m], truth.epochs_back[k], estimates.kink_widths[h],
                          reals(truth.influence[m][k]),
@@ -127,7 +141,7 @@ bool already_there(const std::string& path, const Schema& schema, const Attribut
   if (!std::filesystem::exists(path)) return false;
   const H5File file = open_artifact(path, schema);
   for (const auto& [name, value] : attributes)
-    if (file.attribute(name) != value)
+    if ((name == "classifier" ? classifier_of(file) : file.attribute(name)) != value)
       fail("{}: already there, made with another {} (--overwrite replaces it)", path, name);
   return true;
 }

@@ -35,6 +35,19 @@ at::Tensor random_harm(std::int64_t instances, std::uint64_t seed) {
   return harm;
 }
 
+// [N], by the first kink width.
+at::Tensor influence_of(const Selection& selection, const InfluenceEstimates& estimates,
+                        std::int64_t epochs_back) {
+  const auto metric = std::find(estimates.metrics.begin(), estimates.metrics.end(), selection.metric);
+  const auto k = std::find(estimates.epochs_back.begin(), estimates.epochs_back.end(), epochs_back);
+  if (metric == estimates.metrics.end() || k == estimates.epochs_back.end())
+    fail(
+        "influence.h5 has no influence on {} for {} epochs back (whence influence --metric {} --epochs-back "
+        "{})",
+        selection.metric, epochs_back, selection.metric, epochs_back);
+  return estimates.influence[0][metric - estimates.metrics.begin()][k - estimates.epochs_back.begin()];
+}
+
 }  // namespace
 
 std::vector<Selection> parse_selections(const std::string& text) {
@@ -53,21 +66,18 @@ bool needs_influence(const std::vector<Selection>& selections) {
                      [](const Selection& s) { return s.kind == Selection::Kind::influence; });
 }
 
+void check_estimates(const std::vector<Selection>& selections, const InfluenceEstimates& estimates,
+                     std::int64_t epochs_back) {
+  for (const Selection& selection : selections)
+    if (selection.kind == Selection::Kind::influence) influence_of(selection, estimates, epochs_back);
+}
+
 at::Tensor harm_of(const Selection& selection, const HarmSources& sources) {
   if (selection.kind == Selection::Kind::random)
     return random_harm(sources.forest_points.size(0), sources.seed);
   if (selection.kind == Selection::Kind::isolation_forest)
     return isolation_scores(sources.forest_points, {100, 256, sources.seed});
-  const InfluenceEstimates& estimates = *sources.estimates;
-  const auto metric = std::find(estimates.metrics.begin(), estimates.metrics.end(), selection.metric);
-  const auto k = std::find(estimates.epochs_back.begin(), estimates.epochs_back.end(), sources.epochs_back);
-  if (metric == estimates.metrics.end() || k == estimates.epochs_back.end())
-    fail(
-        "influence.h5 has no influence on {} for {} epochs back (whence influence --metric {} --epochs-back "
-        "{})",
-        selection.metric, sources.epochs_back, selection.metric, sources.epochs_back);
-  const at::Tensor influence =
-      estimates.influence[0][metric - estimates.metrics.begin()][k - estimates.epochs_back.begin()];
+  const at::Tensor influence = influence_of(selection, *sources.estimates, sources.epochs_back);
   return (larger_is_better("select", selection.metric) ? influence : -influence).contiguous();
 }
 

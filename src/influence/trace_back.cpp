@@ -73,13 +73,17 @@ void TraceBack::step() {
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
   const at::Tensor own =
       positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
+  std::vector<at::Tensor> u_jacobian;
   for (Carried& carried : carried_) {
-    TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
+    const TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
     carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
-    group_.sum(traced.u_jacobian);
-    if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.settle();
-    carried.u.sub_(traced.u_jacobian);
-    carried.watch.see(carried.u, t);
+    u_jacobian.push_back(traced.u_jacobian);
+  }
+  group_.sum(u_jacobian);
+  if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.settle();
+  for (std::size_t w = 0; w < carried_.size(); ++w) {
+    carried_[w].u.sub_(u_jacobian[w]);
+    carried_[w].watch.see(carried_[w].u, t);
   }
   ++taken_;
   if (!done() && run_.expect) run_.expect(t - 1);

@@ -41,6 +41,7 @@ at::Tensor seen_by_all(const AdversarialGame& game, const TrainedClassifier& cla
     all.narrow(0, own.begin, own.size())
         .copy_(seen(game, classifier, params, latents.narrow(0, own.begin, own.size()), part));
   ranks.sum(all);
+  ranks.settle();
   return all;
 }
 
@@ -100,27 +101,29 @@ at::Tensor InceptionScore::value(const at::Tensor& params) const {
 // By log p_mc the derivative of log IS is p_mc (log p_mc - log q_c) / M plus terms that cancel (sum_c p_mc =
 // 1 and q is the mean of p); by logit k of sample m it is p_mk (l_mk - sum_c p_mc l_mc) / M with l = log p -
 // log q.
-at::Tensor InceptionScore::gradient(const at::Tensor& params, const Communicator& ranks) const {
+Evaluation InceptionScore::evaluate(const at::Tensor& params, const Communicator& ranks) const {
   const at::Tensor log_p = log_probabilities(seen_by_all(*game_, *classifier_, params, latents_,
                                                          &TrainedClassifier::Outputs::logits,
                                                          classifier_->network->options().classes, ranks));
   const at::Tensor p = log_p.exp(), ratio = log_p - log_marginal(log_p);
   at::Tensor by_logit = p * (ratio - (p * ratio).sum(1, true)) / static_cast<double>(log_p.size(0));
-  if (!logarithm_) by_logit = by_logit * std::exp(log_inception_score(log_p));
-  return through_images(*game_, *classifier_, params, latents_, at::Tensor(), by_logit, ranks);
+  const double log_score = log_inception_score(log_p), score = std::exp(log_score);
+  if (!logarithm_) by_logit = by_logit * score;
+  return {logarithm_ ? log_score : score,
+          through_images(*game_, *classifier_, params, latents_, at::Tensor(), by_logit, ranks)};
+}
+
+at::Tensor InceptionScore::gradient(const at::Tensor& params, const Communicator& ranks) const {
+  return evaluate(params, ranks).gradient;
 }
 
 FrechetInceptionDistance::FrechetInceptionDistance(std::shared_ptr<const AdversarialGame> game,
                                                    std::shared_ptr<const TrainedClassifier> classifier,
                                                    const Validation& validation)
-    : game_(std::move(game)), classifier_(std::move(classifier)), latents_(validation.latents) {
-  std::vector<at::Tensor> features;
-  for (std::int64_t begin = 0; begin < validation.held_out.size(0); begin += chunk) {
-    const std::int64_t count = std::min(chunk, validation.held_out.size(0) - begin);
-    features.push_back((*classifier_)(validation.held_out.narrow(0, begin, count)).features);
-  }
-  real_ = moments_of(at::cat(features));
-}
+    : game_(std::move(game)),
+      classifier_(std::move(classifier)),
+      latents_(validation.latents),
+      real_(moments_of((*classifier_)(validation.held_out).features)) {}
 
 at::Tensor FrechetInceptionDistance::value(const at::Tensor& params) const {
   at::Tensor values = at::zeros({params.size(0)}, at::kDouble);
@@ -131,14 +134,19 @@ at::Tensor FrechetInceptionDistance::value(const at::Tensor& params) const {
 }
 
 // With dV/dC and dV/dmu: by feature vector f_m it is dV/dmu / M + 2 / (M - 1) dV/dC (f_m - mu).
-at::Tensor FrechetInceptionDistance::gradient(const at::Tensor& params, const Communicator& ranks) const {
+Evaluation FrechetInceptionDistance::evaluate(const at::Tensor& params, const Communicator& ranks) const {
   const at::Tensor features = seen_by_all(*game_, *classifier_, params, latents_,
                                           &TrainedClassifier::Outputs::features, Classifier::features, ranks);
   const Moments generated = moments_of(features), by = frechet_gradient(real_, generated);
   const auto count = static_cast<double>(features.size(0));
   const at::Tensor by_feature =
       by.mean / count + at::matmul(features - generated.mean, by.covariance) * (2 / (count - 1));
-  return through_images(*game_, *classifier_, params, latents_, by_feature, at::Tensor(), ranks);
+  return {frechet_distance(real_, generated),
+          through_images(*game_, *classifier_, params, latents_, by_feature, at::Tensor(), ranks)};
+}
+
+at::Tensor FrechetInceptionDistance::gradient(const at::Tensor& params, const Communicator& ranks) const {
+  return evaluate(params, ranks).gradient;
 }
 
 }  // namespace whence

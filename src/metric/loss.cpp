@@ -25,9 +25,10 @@ LossMetric::LossMetric(std::string name, std::int64_t player, std::shared_ptr<co
 
 // The part [R] of the loss that rows begin .. end-1 contribute.
 at::Tensor LossMetric::chunk_loss(const at::Tensor& params, std::int64_t begin, std::int64_t end) const {
-  const Batch batch{validation_.held_out.narrow(0, begin, end - begin),
-                    validation_.latents.narrow(0, begin, end - begin), validation_.held_out.size(0),
-                    /*carries_penalty=*/false};
+  Batch batch{validation_.held_out.narrow(0, begin, end - begin),
+              validation_.latents.narrow(0, begin, end - begin), validation_.held_out.size(0),
+              /*carries_penalty=*/false};
+  if (validation_.labels.defined()) batch.labels = validation_.labels.narrow(0, begin, end - begin);
   const at::Tensor present = at::ones({params.size(0), end - begin}, params.options().requires_grad(false));
   return game_->losses(game_->layout().views(params), batch, present, 0.0)[player_];
 }

@@ -33,8 +33,9 @@ std::shared_ptr<const Metric> one_player_loss(const std::string& name,
     refuse("--metric: {} does not name one of the {} held-out instances, loss:0 to loss:{}", name,
            validation.held_out.size(0), validation.held_out.size(0) - 1);
   const std::int64_t row = std::stoll(text);
-  return std::make_shared<LossMetric>(
-      name, 0, game, Validation{validation.held_out.narrow(0, row, 1), validation.latents.narrow(0, row, 1)});
+  Validation one{validation.held_out.narrow(0, row, 1), validation.latents.narrow(0, row, 1)};
+  if (validation.labels.defined()) one.labels = validation.labels.narrow(0, row, 1);
+  return std::make_shared<LossMetric>(name, 0, game, one);
 }
 
 std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& validation,
@@ -44,10 +45,24 @@ std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& va
   const std::int64_t pixels = validation.classifier->network->network().input().values();
   if (pixels != validation.held_out.size(1))
     refuse("--classifier: is for instances of {} numbers, not {}", pixels, validation.held_out.size(1));
+  if (metric == "fid" && validation.held_out.size(0) < 2)
+    refuse(
+        "--metric: fid needs the covariance of at least two images, and there is one (--held-out, or "
+        "--test)");
   return validation.classifier;
 }
 
 }  // namespace
+
+Evaluation Metric::evaluate(const at::Tensor& params, const Communicator& ranks) const {
+  const at::Tensor by_params = gradient(params, ranks);
+  ranks.settle();
+  return {value(params.unsqueeze(0))[0].item<double>(), by_params};
+}
+
+bool judges_images(const std::string& metric) {
+  return metric == "is" || metric == "log-is" || metric == "fid";
+}
 
 bool larger_is_better(const std::string& option, const std::string& metric) {
   if (metric == "all" || metric == "is" || metric == "log-is") return true;

@@ -8,7 +8,7 @@
 namespace whence {
 
 at::Tensor train(const Training& training, at::Tensor state, std::int64_t first, std::int64_t last,
-                 const Communicator& ranks, const StepObserver& observe) {
+                 const Communicator& ranks, const StepObserver& observe, Watch watch) {
   const ParameterLayout& layout = training.game.layout();
   const Range rows = part_of(training.schedule.options().batch, ranks.size(), ranks.rank());
   const Optimiser optimiser = training.schedule.options().optimiser;
@@ -26,9 +26,10 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
     at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
     ranks.sum(gradient);
     if ((t + 1 - first) % FiniteWatch::patience == 0 || t + 1 == last) ranks.settle();
-    gradients.see(gradient, t);
+    if (watch == Watch::on) gradients.see(gradient, t);
     move(moving, gradient, layout.spread(rates, theta.options()), optimiser, t);
   }
+  if (watch == Watch::off) return moving[0];
   gradients.check();
   FiniteWatch end = watch_players("the parameter vector", layout, name);
   end.see(theta.contiguous(), last);

@@ -102,10 +102,12 @@ at::Tensor Run::state(std::int64_t t) const {
     replayed_from_ = from;
     const auto& recorded = trajectory_.recorded();
     const std::int64_t next = *std::upper_bound(recorded.begin(), recorded.end(), from);
-    train(parts_.training(), recorded_state(from), from, next, Communicator(MPI_COMM_SELF),
-          [this](std::int64_t, const at::Tensor& state, const at::Tensor&, const at::Tensor&) {
-            replayed_.push_back(state.clone());
-          });
+    train(
+        parts_.training(), recorded_state(from), from, next, Communicator(MPI_COMM_SELF),
+        [this](std::int64_t, const at::Tensor& state, const at::Tensor&, const at::Tensor&) {
+          replayed_.push_back(state.clone());
+        },
+        Watch::off);
   }
   return replayed_[t - from];
 }
@@ -115,7 +117,9 @@ at::Tensor Run::recorded_state(std::int64_t t) const {
 }
 
 void Run::expect(std::int64_t t) const {
-  if (!parts_.device.is_cpu() && t >= 0 && trajectory_.recorded_before(t) == t) ahead_.read(t);
+  if (parts_.device.is_cpu() || t < 0) return;
+  const std::int64_t from = trajectory_.recorded_before(t);
+  if (from == t || from != replayed_from_) ahead_.read(from);
 }
 
 void Run::check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const {

@@ -123,6 +123,36 @@ TEST_F(Nccl, SilenceIsAnErrorAfterAWhile) {
   }
 }
 
+TEST_F(Nccl, AnErrorOnItsWayUpDoesNotWaitForTheOthers) {
+  EXPECT_NE(error_of([&] {
+              const NcclCollectives nccl = make();
+              fail("theta: not a finite number");
+            }),
+            "");
+  EXPECT_EQ(double_->aborted, 1);
+  EXPECT_EQ(double_->left, 0);
+}
+
+TEST_F(Nccl, AnErrorInAGroupEndsTheWholeWithoutWaiting) {
+  {
+    const NcclCollectives nccl = make(milliseconds(50));
+    const std::unique_ptr<DeviceCollectives> group = nccl.for_group(world_);
+    double_->fault = Fault::never_reached;
+    EXPECT_NE(error_of([&] { group->settle(); }), "");
+  }
+  EXPECT_EQ(double_->aborted, 2);
+  EXPECT_EQ(double_->left, 0);
+}
+
+TEST_F(Nccl, WhoCannotLeaveInOrderLeavesAfterAWhile) {
+  {
+    const NcclCollectives nccl = make(milliseconds(50));
+    double_->fault = Fault::others_stay;
+  }
+  EXPECT_EQ(double_->aborted, 1);
+  EXPECT_EQ(double_->left, 0);
+}
+
 TEST_F(Nccl, GroupsThatAreSplitOffAddAmongThemselves) {
   const Communicator half = world_.split(world_.rank() % 2);
   const NcclCollectives nccl = make();

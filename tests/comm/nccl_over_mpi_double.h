@@ -14,7 +14,7 @@ namespace whence {
 
 class NcclOverMpiDouble : public NcclRuntime {
  public:
-  enum class Fault { none, refuse_to_join, fail_later, never_done, never_reached };
+  enum class Fault { none, refuse_to_join, fail_later, never_done, never_reached, others_stay };
 
   Fault fault = Fault::none;
   int polls_until_done = 3;  ///< state() says "under way" so many times after each request
@@ -72,6 +72,7 @@ class NcclOverMpiDouble : public NcclRuntime {
     EXPECT_TRUE(alive.count(joined) == 1) << "asked after it was left";
     if (fault == Fault::fail_later && calls.back() == ")") return State::failed;
     if (fault == Fault::never_done && calls.back() == ")") return State::under_way;
+    if (fault == Fault::others_stay && leaving_) return State::under_way;
     return --waiting_ > 0 ? State::under_way : State::done;
   }
 
@@ -79,11 +80,18 @@ class NcclOverMpiDouble : public NcclRuntime {
   void mark(void*) override { calls.push_back("mark"); }
   bool reached(void*) override { return fault != Fault::never_reached; }
 
-  void leave(void* joined) override {
+  void begin_to_leave(void*) override {
+    leaving_ = true;
+    waiting_ = polls_until_done;
+  }
+  void release(void* joined) override {
+    EXPECT_TRUE(leaving_) << "released before it left";
+    leaving_ = false;
     ++left;
     forget(joined);
   }
   void abort(void* joined) override {
+    leaving_ = false;
     ++aborted;
     forget(joined);
   }
@@ -111,6 +119,7 @@ class NcclOverMpiDouble : public NcclRuntime {
   MPI_Comm group_ = MPI_COMM_WORLD;
   std::vector<Request> queued_;
   int waiting_ = 0;
+  bool leaving_ = false;
 };
 
 }  // namespace whence

@@ -72,7 +72,8 @@ class NcclByMpi : public NcclRuntime {
   std::string reason(void*) override { return ""; }
   void mark(void*) override {}
   bool reached(void*) override { return true; }
-  void leave(void* joined) override { abort(joined); }
+  void begin_to_leave(void*) override {}
+  void release(void* joined) override { abort(joined); }
   void abort(void* joined) override {
     auto* comm = static_cast<MPI_Comm*>(joined);
     int over = 0;

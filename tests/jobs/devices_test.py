@@ -91,10 +91,10 @@ class DevicesTest(ProgramTest):
 
     def test_images_and_a_judge(self):
         data = ["--data", "mnist:" + mnist_folder(), "--instances", "60", "--held-out", "150", "--batch", "20",
-                "--epochs", "2", "--dtype", "float64"]
-        here, there = self.trained("judge", ["--game", "classifier", "--test", "50", *data])
-        accuracy = self.on_device("train", "--out", self.path("again"), "--game", "classifier", "--test", "50", *data)
-        self.assertIn("accuracy on 50 test instances", accuracy.out)
+                "--test", "40", "--epochs", "2", "--dtype", "float64"]
+        here, there = self.trained("judge", ["--game", "classifier", *data])
+        accuracy = self.on_device("train", "--out", self.path("again"), "--game", "classifier", *data)
+        self.assertIn("accuracy on 40 test instances", accuracy.out)
         for ranks in (1, 2):
             gan = ["--game", "dcgan", "--channels", "2", *data]
             first, second = self.trained("dcgan%d" % ranks, gan, ranks)
@@ -105,6 +105,9 @@ class DevicesTest(ProgramTest):
             options[1] += ",disc-loss"
             self.both(first, second, "counterfactual", "counterfactual.h5", *options, "--targets", "5", ranks=ranks,
                       names=("baseline",))
+            # The forest grows on the classifier's features of all instances, found chunk by chunk.
+            cleanse = ["--select", "isolation-forest", "--remove", "9", "--metric", "disc-loss", "--classifier", here]
+            self.both(first, second, "cleanse", "cleansing.h5", *cleanse, ranks=ranks, names=("value", "harm"))
             discriminator = [arrays(run + "/counterfactual.h5")["influence"][2] for run in (first, second)]
             self.assertLess(relative_difference(*discriminator), 1e-7)
 
@@ -174,19 +177,19 @@ class DevicesTest(ProgramTest):
             self.on_device(job, *options, ranks=ranks, DEVICE_DOUBLE_REPORT=report)
             return max(int(support.read_bytes("%s.%d" % (report, rank)).split()[0]) for rank in range(ranks))
 
-        for ranks in (1, 2):
+        for ranks, record in ((1, "all"), (2, "all"), (1, "every:7")):
             counts = {}
             for epochs in (20, 40):  # of 15 steps
-                run = self.path("waits-%d-%d" % (epochs, ranks))
+                run = self.path("waits-%d-%d-%s" % (epochs, ranks, record[:5]))
                 options = ["--run", run, "--epochs-back", str(epochs)]
                 counts[epochs] = [
-                    waits("train", "--out", run, *tiny(epochs=epochs), ranks=ranks),
+                    waits("train", "--out", run, *tiny(epochs=epochs, record=record), ranks=ranks),
                     waits("influence", *options, "--kink-width", "1e-3", ranks=ranks),
                     waits("counterfactual", *options, "--targets", "6", "--replicas", "3", ranks=ranks)]
             for job, few, many in zip(("train", "influence", "counterfactual"), counts[20], counts[40]):
                 # Two blocks of counterfactuals, on one rank both.
                 times = 2 if job == "counterfactual" and ranks == 1 else 1
-                self.assertLessEqual(many - few, times * (300 // 64 + 1), "%s on %d ranks: %s" % (job, ranks, counts))
+                self.assertLessEqual(many - few, times * (300 // 64 + 1), "%s on %d ranks, %s: %s" % (job, ranks, record, counts))
 
 
 class WithoutDevicesTest(ProgramTest):

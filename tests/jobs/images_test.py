@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 from scipy import stats
 
-from support import DATA, ProgramTest, arrays, attributes, main, read_json, relative_difference, tiny
+from support import DATA, ProgramTest, arrays, attributes, main, read_json, relative_difference, tiny, whence
 
 
 def mnist_folder():
@@ -86,11 +86,42 @@ class ImagesTest(ProgramTest):
         for name in ("value", "baseline", "generated", "harm"):
             np.testing.assert_array_equal(file[name], other[name], name)
 
+    def test_results_of_another_judge_are_not_taken_for_this_ones(self):
+        gan = self.copy_of(self.gan, "two-judges")
+        other = self.train("other-judge", *small("classifier", epochs=1, seed=1))
+        metric, less = ("--metric", "fid,disc-loss"), ("--targets", "2")
+        self.assertRegex(whence("influence", "--run", gan, *metric, "--classifier", other).err, r"was trained on \d+ of the 1000 training instances")
+        by_other = arrays(os.path.join(gan, "influence.h5"))["influence"]
+        cleanse = ("cleanse", "--run", gan, "--select", "influence:fid", "--remove", "50", "--metric", "disc-loss")
+        self.run_fine(*cleanse, *self.judge)
+        self.assert_refused(["influence", "--run", gan, *metric, *self.judge], "--overwrite", "classifier")
+        own = whence("influence", "--run", gan, *metric, *self.judge, "--overwrite")
+        self.assertIn("influence done", own.err)
+        self.assertNotIn("was trained on", own.err)
+        self.assertGreater(np.abs(arrays(os.path.join(gan, "influence.h5"))["influence"] - by_other).max(), 0)
+        self.assert_refused([*cleanse, *self.judge], "cleansing.h5", "influence", "--overwrite")
+        # The forest grows on features or on pixels: another result, too.
+        forest = ("cleanse", "--run", gan, "--select", "isolation-forest", "--remove", "50", "--metric", "disc-loss")
+        self.run_fine(*forest, *self.judge, "--overwrite")
+        self.assert_refused([*forest], "cleansing.h5", "classifier", "--overwrite")
+        self.run_fine("counterfactual", "--run", gan, *metric, *less, "--classifier", other)
+        self.assert_refused(["validate", "--run", gan], "fid", "another in counterfactual.h5")
+
+    def test_the_loss_of_a_classifier_is_a_metric(self):
+        run = self.train("sgd", *small("classifier", instances=200, held_out=150, epochs=1, optimiser="sgd"))
+        both = ("--run", run, "--metric", "loss,loss:3")
+        self.run_fine("influence", *both)
+        self.run_fine("counterfactual", *both, "--targets", "40")
+        self.run_fine("validate", "--run", run)
+        for row in read_json(os.path.join(run, "validation.json"))["rows"]:
+            self.assertGreater(row["pearson"], 0.99, row)
+
     def test_bad_input_is_refused(self):
         self.assert_refused(["influence", "--run", self.gan, "--metric", "fid"], "--classifier")
         self.assert_refused(["influence", "--run", self.gan, "--metric", "fid", "--classifier", self.gan], "--classifier")
-        self.assert_refused(["cleanse", "--run", self.gan, "--select", "influence:is", "--remove", "9"], "influence.h5",
-                            folder=self.gan)
+        for dry in ([], ["--dry-run"]):
+            self.assert_refused(["cleanse", "--run", self.gan, "--select", "influence:is", "--remove", "9", *dry],
+                                "influence.h5", folder=self.gan)
         self.assert_refused(["cleanse", "--run", self.gan, "--remove", "1000", "--select", "random"], "--remove")
         self.assert_refused(["cleanse", "--run", self.gan, "--select", "harm"], "--select")
         self.assert_refused(["train", "--out", self.path("x"), "--game", "dcgan"], "28 x 28")

@@ -143,6 +143,16 @@ TEST_P(JudgedImages, GradientIsAutogradsOnAnyNumberOfRanks) {
   EXPECT_LT(relative_difference(gradient, by_autograd(GetParam(), s)), 1e-9);
   const auto [begin, end] = s.gan->layout().block(1);
   EXPECT_EQ(gradient.narrow(0, begin, end - begin).abs().max().item<double>(), 0);
+  const Evaluation at_once = metric->evaluate(s.theta, world);
+  EXPECT_TRUE(at_once.gradient.equal(gradient));
+  const double alone = metric->value(s.theta.unsqueeze(0))[0].item<double>();
+  EXPECT_NEAR(at_once.value, alone, 1e-11 * std::abs(alone));
+}
+
+TEST(JudgedImages, FidOfOneImageIsRefused) {
+  Setting s = make_setting(at::kDouble);
+  s.validation.held_out = s.validation.held_out.narrow(0, 0, 1);
+  EXPECT_THROW(make_metrics({"fid"}, s.gan, s.validation), UsageError);
 }
 
 // Differences by theta: steps so small that few maxima of the pools change places.

@@ -62,7 +62,9 @@ TEST_P(EveryMetric, GradientIsTheDerivativeOfTheValue) {
       const at::Tensor values = metric->value(moved);
       expected[i].copy_((values[0] - values[1]) / (2 * step));
     }
-    EXPECT_LT(relative_difference(metric->gradient(theta, world), expected), 1e-8);
+    const Evaluation at_once = metric->evaluate(theta, world);
+    EXPECT_LT(relative_difference(at_once.gradient, expected), 1e-8);
+    EXPECT_EQ(at_once.value, metric->value(theta.unsqueeze(0))[0].item<double>());
   }
 }
 

@@ -45,6 +45,8 @@ class Communicator {
   /// Adds `tensor` (contiguous, float32, float64 or int64) over all ranks, in place. Every rank gets the same
   /// bits. On a device it may return before the sum is there, for what comes later on the same stream.
   void sum(at::Tensor& tensor) const;
+  /// The same for several; on a device all of them are one operation.
+  void sum(std::vector<at::Tensor>& tensors) const;
   /// Waits until this rank's device has done all sums and broadcasts that it was asked for. Error when one of
   /// them failed on any rank or took too long: to be called before the host waits for the device otherwise,
   /// since such a wait has no end.

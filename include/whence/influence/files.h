@@ -20,14 +20,15 @@ inline const Schema counterfactual_blocks_schema{"whence.counterfactual_blocks",
 ///
 /// influence.h5 (H kink widths, M metrics, K horizons, N instances): influence [H,M,K,N], kink_width [H],
 /// epochs_back [K], value [M] (V at the end of the run), instance_id [N]; attributes metrics (names, comma
-/// between), run (fingerprint of the trajectory), settings.
+/// between), run (fingerprint of the trajectory), settings, classifier (its fingerprint, or "none").
 struct InfluenceEstimates {
   std::vector<std::string> metrics;
   std::vector<double> kink_widths;
   std::vector<std::int64_t> epochs_back;
   std::vector<std::int64_t> instance_ids;
-  at::Tensor influence;  ///< [H, M, K, N] float64
-  at::Tensor value;      ///< [M] float64
+  at::Tensor influence;             ///< [H, M, K, N] float64
+  at::Tensor value;                 ///< [M] float64
+  std::string classifier = "none";  ///< fingerprint of the one that metrics of images judge by
 };
 
 /// True influence of chosen instances.
@@ -41,6 +42,7 @@ struct CounterfactualTruth {
   std::vector<std::int64_t> target_ids, target_positions;
   at::Tensor influence, baseline;  ///< [M, K, n] float64
   at::Tensor distance;             ///< [K] float64
+  std::string classifier = "none";
 };
 
 /// Attributes that tie a result to its run and to the options that made it.
@@ -63,7 +65,8 @@ struct Pair {
   std::vector<double> truth, estimate;  ///< by target
 };
 
-/// All (metric, horizon, kink width) that both files hold, over the truth's targets.
+/// All (metric, horizon, kink width) that both files hold, over the truth's targets. Error when they judge
+/// images by different classifiers.
 std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth);
 
 /// Whether `path` already holds the result these attributes ask for; Error when it holds another one.

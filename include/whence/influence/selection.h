@@ -33,6 +33,9 @@ struct HarmSources {
 
 /// Whether a selection needs HarmSources::estimates.
 bool needs_influence(const std::vector<Selection>& selections);
+/// Error when the estimates lack the influence that a selection needs over that many epochs.
+void check_estimates(const std::vector<Selection>& selections, const InfluenceEstimates& estimates,
+                     std::int64_t epochs_back);
 
 /// How harmful each instance is [N] float64. By influence: how much removing it is predicted to improve the
 /// metric (for several kink widths, by the first); by isolation forest: its anomaly score; random: uniform on

@@ -19,6 +19,7 @@ class InceptionScore : public Metric {
   std::string name() const override { return logarithm_ ? "log-is" : "is"; }
   at::Tensor value(const at::Tensor& params) const override;
   at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
+  Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
   bool logarithm_;
@@ -36,6 +37,7 @@ class FrechetInceptionDistance : public Metric {
   std::string name() const override { return "fid"; }
   at::Tensor value(const at::Tensor& params) const override;
   at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
+  Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
   std::shared_ptr<const AdversarialGame> game_;

@@ -14,6 +14,12 @@ namespace whence {
 
 struct TrainedClassifier;
 
+/// V [1] and grad V [P] at one theta.
+struct Evaluation {
+  double value;
+  at::Tensor gradient;
+};
+
 /// A number V(theta), with its gradient as the query u of a trace-back (eq. 10).
 class Metric {
  public:
@@ -24,6 +30,9 @@ class Metric {
   virtual at::Tensor value(const at::Tensor& params) const = 0;
   /// grad V [P] at params [P], the same on every rank; validation points are split over `ranks`. Collective.
   virtual at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const = 0;
+  /// Both at params [P], the same on every rank. Collective; metrics of generated images share the work that
+  /// both need among `ranks`.
+  virtual Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const;
 };
 
 /// What metrics judge by: held-out instances [N', d] and validation latents [N', dz], none of them trained
@@ -32,6 +41,7 @@ struct Validation {
   at::Tensor held_out;
   at::Tensor latents;
   std::shared_ptr<const TrainedClassifier> classifier = nullptr;  ///< for those that judge images
+  at::Tensor labels = {};  ///< [N'] of held_out, where the data has them
 };
 
 /// Metrics by name: "all", "is", "log-is", "fid", "disc-loss", "gen-loss". UsageError naming --metric for any
@@ -39,6 +49,9 @@ struct Validation {
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
                                                         const std::shared_ptr<const Game>& game,
                                                         const Validation& validation);
+
+/// Whether the metric of that name looks at images through a classifier.
+bool judges_images(const std::string& metric);
 
 /// Whether a larger value of the metric of that name is a better model; UsageError naming `option` for an
 /// unknown name.

@@ -27,10 +27,13 @@ struct Training {
 using StepObserver = std::function<void(std::int64_t t, const at::Tensor& state, const at::Tensor& positions,
                                         const at::Tensor& rates)>;
 
+/// Steps that were taken before, with numbers known to be finite, need not be looked at again.
+enum class Watch { on, off };
+
 /// Takes steps first .. last-1 from the optimiser's state (step.h; for sgd theta [P] itself) and returns it
 /// at `last`. The mini-batch is split over `ranks` (real and latent halves alike), with one all-reduce of g a
 /// step. Error naming step and player when a gradient is not finite.
 at::Tensor train(const Training& training, at::Tensor state, std::int64_t first, std::int64_t last,
-                 const Communicator& ranks, const StepObserver& observe);
+                 const Communicator& ranks, const StepObserver& observe, Watch watch = Watch::on);
 
 }  // namespace whence

@@ -96,10 +96,9 @@ class Nccl : public NcclRuntime {
     return true;
   }
 
-  void leave(void* joined) override {
-    ncclCommFinalize(comm(joined));
-    ncclResult_t result = ncclInProgress;
-    while (result == ncclInProgress) ncclCommGetAsyncError(comm(joined), &result);
+  void begin_to_leave(void* joined) override { checked(ncclCommFinalize(comm(joined)), "ncclCommFinalize"); }
+
+  void release(void* joined) override {
     ncclCommDestroy(comm(joined));
     forget(joined);
   }
