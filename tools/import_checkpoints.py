@@ -5,15 +5,16 @@
 
 CHECKPOINTS is a folder of .pt, .pth or .tar files, each a state dict or a training checkpoint that holds one, with
 the training step in its name (the last number in it). What follows `--` are options of `whence train` that say what
-the networks were trained on: game, data, beta, latent, rate, batch, ... The networks must have the layers of that
-game, in its order. Batches of an imported run are not known, so it can be scored but not traced back.
+the networks were trained on: game, data, beta, latent, rate, batch, ... The steps to record are those of the
+checkpoints. The networks must have the layers of that game, in its order. Batches of an imported run are not known, so
+it can be scored but not traced back.
 """
 import argparse
 import json
+import math
 import os
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def steps_of(folder):
         if suffix not in SUFFIXES:
             continue
         numbers = re.findall(r"\d+", stem)
-        if not numbers or int(numbers[-1]) < 1:
+        if not numbers:
             raise ImportFailure("%s: its name holds no training step" % os.path.join(folder, name))
         step = int(numbers[-1])
         if step in found:
@@ -124,17 +125,75 @@ def matched(path, tensors, layout):
     return np.concatenate([np.asarray(tensor, dtype=np.float64).ravel() for _, tensor in chosen])
 
 
+def listed(steps):
+    return ", ".join(str(step) for step in steps[:8]) + (", ..." if len(steps) > 8 else "")
+
+
+def recording(steps):
+    """The --record that keeps these steps. A list of steps cannot hold step 0, so there may be none (None)."""
+    last, number = steps[-1], len(steps) - 1
+    if steps[0] > 0:
+        return "steps:" + ",".join(str(step) for step in steps)
+    if steps == [*range(0, last, steps[1]), last]:
+        return "every:%d" % steps[1]
+    return "checkpoints:%d" % number if steps == [last * c // number for c in range(number + 1)] else None
+
+
+def recordable(checkpoints):
+    """The checkpoints that a run can hold: without that of step 0 where no --record keeps it besides the others."""
+    steps, start = [step for step, _ in checkpoints], checkpoints[0][1]
+    if steps[-1] == 0:
+        raise ImportFailure("%s: is the only checkpoint, and step 0 alone makes no run" % start)
+    if recording(steps):
+        return checkpoints
+    print("import_checkpoints: %s: left out, since a run records step 0 only with evenly spread ones" % start,
+          file=sys.stderr)
+    return checkpoints[1:]
+
+
+def given(options, name):
+    """The value of --NAME among options, None where it is not there."""
+    for option, following in zip(options, [*options[1:], ""]):
+        if option == "--" + name:
+            return following
+        if option.startswith("--%s=" % name):
+            return option.split("=", 1)[1]
+    return None
+
+
+def run_whence(program, *arguments):
+    try:
+        done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    except OSError as error:
+        raise ImportFailure("%s: cannot be started (%s); tools/build makes the program, --whence says where it is" % (
+            program, error.strerror)) from None
+    if done.returncode != 0:
+        raise ImportFailure(done.stderr.strip() or "%s ended with %d" % (program, done.returncode))
+
+
 def plan_of(program, options, steps):
     """What trajectory.h5 has to be, from `whence train --describe`."""
+    if given(options, "out") is not None:
+        raise ImportFailure("--out: goes before the --")
+    if given(options, "steps") not in (None, str(steps[-1])):
+        raise ImportFailure("--steps %s: the last checkpoint is of step %d; leave --steps out" % (
+            given(options, "steps"), steps[-1]))
+    own = {"steps": str(steps[-1]), "record": recording(steps)}
+    own = [text for name, value in own.items() if given(options, name) is None for text in ("--" + name, value)]
     with tempfile.TemporaryDirectory() as place:
         path = os.path.join(place, "plan.json")
-        command = [program, "train", *options, "--steps", str(steps[-1]), "--record",
-                   "steps:" + ",".join(str(step) for step in steps), "--out", place, "--describe", path, "--quiet"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise ImportFailure(done.stderr.strip() or "%s ended with %d" % (program, done.returncode))
+        run_whence(program, "train", *options, *own, "--out", place, "--describe", path)
         with open(path) as file:
-            return json.load(file)
+            plan = json.load(file)
+    # Jobs compare a trajectory with what its settings say it is, and call the file damaged where they differ.
+    if plan["parameters"] != sum(math.prod(entry["shape"]) for entry in json.loads(plan["attributes"]["layout"])):
+        raise ImportFailure("--optimiser adam: records its averages too, which are not imported; give --optimiser sgd")
+    if plan["recorded"] != steps:
+        names = [name for name in ("--checkpoints", "--record") if given(options, name[2:]) is not None] or ["--config"]
+        raise ImportFailure("%s: the steps to keep would be %s, but the checkpoints are of steps %s; leave it out" % (
+            " and ".join(names), listed(plan["recorded"]), listed(steps)))
+    return plan
 
 
 def crc(values, start=0):
@@ -163,22 +222,38 @@ def write_trajectory(path, plan, params):
         file["committed"] = np.array([steps], dtype=np.int64)
 
 
+def make_run(program, out, plan, params):
+    """The run folder, made beside its place and moved there once the program has read it."""
+    parent = os.path.dirname(os.path.abspath(out))
+    os.makedirs(parent, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="import-", dir=parent) as place:
+        fresh = os.path.join(place, "run")
+        os.mkdir(fresh)  # unlike `place`, with the permissions of any other folder of the user
+        with open(os.path.join(fresh, "run.cfg"), "w") as file:
+            file.write(plan["attributes"]["settings"])
+        write_trajectory(os.path.join(fresh, "trajectory.h5"), plan, params)
+        try:
+            run_whence(program, "verify", "--run", fresh)
+        except ImportFailure as failure:
+            raise ImportFailure(str(failure).replace(fresh, out)) from None
+        os.rename(fresh, os.path.abspath(out))
+
+
 def import_run(arguments):
-    checkpoints = steps_of(arguments.checkpoints)
-    plan = plan_of(arguments.whence, arguments.options, [step for step, _ in checkpoints])
+    if not arguments.out:
+        raise ImportFailure("--out: names no folder")
+    if os.path.lexists(arguments.out):
+        raise ImportFailure("%s: exists already" % arguments.out)
+    checkpoints = recordable(steps_of(arguments.checkpoints))
+    steps = [step for step, _ in checkpoints]
+    plan = plan_of(arguments.whence, arguments.options, steps)
     layout = json.loads(plan["attributes"]["layout"])
     params = np.stack([matched(path, load(path, arguments.trust), layout) for _, path in checkpoints])
     params = params.astype(plan["dtype"])
     if not np.isfinite(params).all():
         raise ImportFailure("%s: a parameter is not a finite number" % arguments.checkpoints)
-    fresh = arguments.out.rstrip("/") + ".new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    os.makedirs(fresh)
-    with open(os.path.join(fresh, "run.cfg"), "w") as file:
-        file.write(plan["attributes"]["settings"])
-    write_trajectory(os.path.join(fresh, "trajectory.h5"), plan, params)
-    os.rename(fresh, arguments.out)
-    print("%s: %d checkpoints, steps %s" % (arguments.out, len(checkpoints), ", ".join(str(s) for s, _ in checkpoints)))
+    make_run(arguments.whence, arguments.out, plan, params)
+    print("%s: %d checkpoints, steps %s" % (arguments.out, len(steps), listed(steps)))
 
 
 def main():
@@ -194,8 +269,6 @@ def main():
     arguments = parser.parse_args(own)
     arguments.options = sys.argv[len(own) + 2:]
     try:
-        if os.path.exists(arguments.out):
-            raise ImportFailure("%s: exists already" % arguments.out)
         import_run(arguments)
     except ImportFailure as failure:
         sys.exit("import_checkpoints: %s" % failure)

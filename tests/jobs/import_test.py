@@ -14,8 +14,8 @@ IMPORT = os.path.join(SOURCE, "tools", "import_checkpoints.py")
 D, SAMPLES, STEPS = 4, 3, (50, 100)
 
 
-def import_checkpoints(folder, out, *options):
-    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", WHENCE, "--", *options],
+def import_checkpoints(folder, out, *options, own=(), program=WHENCE):
+    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", program, *own, "--", *options],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -39,12 +39,33 @@ class ImportTest(ProgramTest):
         models = [mlp_vae(D, 36) if game == "mlp-vae" else conv_vae(D) for _ in STEPS]
         return [model.double() for model in models]
 
-    def save(self, game, models, wrap=lambda state: state):
+    def save(self, game, models, wrap=lambda state: state, steps=STEPS):
         folder = self.path("checkpoints-" + game)
         os.makedirs(folder, exist_ok=True)
-        for step, model in zip(STEPS, models):
+        for step, model in zip(steps, models):
             self.torch.save(wrap(model.state_dict()), os.path.join(folder, "model_%d.pt" % step))
         return folder
+
+    def imported(self, folder, name, *more, own=()):
+        """The trajectory of an import that has to succeed."""
+        done = import_checkpoints(folder, self.path(name), *self.options("mlp-vae"), *more, own=own)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.run_fine("verify", "--run", self.path(name))
+        return arrays(self.path(name, "trajectory.h5"))
+
+    def refused(self, folder, *more, out=None, lines=1, **how):
+        """What an import says that has to fail and leave nothing behind."""
+        out, before = self.path("refused") if out is None else out, sorted(os.listdir(self.place))
+        done = import_checkpoints(folder, out, *self.options("mlp-vae"), *more, **how)
+        self.assertIn(done.returncode, (1, 2), done.stdout + done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        if lines:
+            self.assertEqual(len(done.stderr.splitlines()), lines, done.stderr)
+        self.assertEqual(sorted(os.listdir(self.place)), before)
+        return done.stderr
+
+    def flat(self, *states):
+        return np.stack([self.torch.cat([t.detach().double().flatten() for t in state.values()]) for state in states])
 
     def check_against_torch(self, game, wrap):
         models = self.models(game)
@@ -149,6 +170,50 @@ class ImportTest(ProgramTest):
         done = import_checkpoints(folder, self.path("bad"), *self.options("mlp-vae"))
         self.assertIn("cannot be loaded", done.stderr)
         self.assertFalse(os.path.exists(evil))
+
+    def test_options_that_contradict_the_checkpoints_are_named(self):
+        folder = self.save("agree", self.models("mlp-vae"))
+        for option, *values in (("--checkpoints", "3"), ("--record", "all"), ("--optimiser", "adam"), ("--steps", "60"),
+                                ("--steps", "200"), ("--out", "elsewhere")):
+            self.assertIn(option, self.refused(folder, option, *values))
+        found = self.imported(folder, "agree", "--steps=100", "--checkpoints", "0", "--record", "steps:50", "--quiet")
+        self.assertEqual(found["steps"].tolist(), [50, 100])
+
+    def test_a_run_that_jobs_refuse_is_not_left_behind(self):
+        program = self.path("program")
+        with open(program, "w") as file:
+            file.write('#!/bin/sh\n[ "$1" != verify ] || { echo "whence verify: $3: odd" >&2; exit 2; }\nexec %s "$@"\n'
+                       % os.path.abspath(WHENCE))
+        os.chmod(program, 0o755)
+        said = self.refused(self.save("odd", self.models("mlp-vae")), program=program)
+        self.assertIn("whence verify: %s: odd" % self.path("refused"), said)
+
+    def test_a_folder_beside_the_run_is_left_alone(self):
+        own, before = self.path("beside.new"), os.umask(0o027)
+        self.addCleanup(os.umask, before)
+        os.makedirs(own)
+        self.imported(self.save("beside", self.models("mlp-vae")), "beside")
+        self.assertTrue(os.path.isdir(own))
+        self.assertEqual(os.stat(self.path("beside")).st_mode & 0o777, 0o750)
+
+    def test_step_0_is_taken_where_a_run_can_record_it(self):
+        models = self.models("mlp-vae") + self.models("mlp-vae")
+        for steps, kept in (((0, 50, 100), (0, 50, 100)), ((0, 40, 80, 100), (0, 40, 80, 100)),
+                            ((0, 33, 66, 100), (0, 33, 66, 100)), ((0, 30, 100), (30, 100))):
+            name = "start-%s" % "-".join(map(str, steps))
+            folder, run = self.save(name, models, steps=steps), self.path("run-" + name)
+            done = import_checkpoints(folder, run, *self.options("mlp-vae"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = arrays(os.path.join(run, "trajectory.h5"))
+            self.assertEqual(found["steps"].tolist(), list(kept))
+            np.testing.assert_array_equal(found["params"], self.flat(
+                *[model.state_dict() for step, model in zip(steps, models) if step in kept]))
+            self.assertEqual([line for line in done.stderr.splitlines() if "model_0.pt: left out" in line],
+                             done.stderr.splitlines())
+            self.assertEqual(done.stderr == "", steps == kept)
+        self.run_fine("tracin", "--run", self.path("run-start-0-50-100"), "--queries", "self", "--samples", "2", "--quiet")
+        self.assertIn("model_0.pt", self.refused(self.save("only", models, steps=(0,))))
+
 
 
 if __name__ == "__main__":
