@@ -34,6 +34,10 @@ class ImportFailure(Exception):
     """What the user has to know, in one or more lines."""
 
 
+def listed(values):
+    return ", ".join(str(value) for value in list(values)[:8]) + (", ..." if len(values) > 8 else "")
+
+
 def steps_of(folder):
     """(step, path) of every checkpoint in a folder, by step."""
     if not os.path.isdir(folder):
@@ -55,17 +59,20 @@ def steps_of(folder):
     return sorted(found.items())
 
 
-def state_dicts(value):
-    """Every dictionary of tensors inside a checkpoint, the outermost first."""
+def state_dicts(value, name="", depth=4):
+    """(name, tensors by name) of every dictionary inside a checkpoint that holds tensors, the outermost (.) first."""
     import torch
 
-    if not isinstance(value, dict):
+    if isinstance(value, dict):
+        tensors = {key[len("module."):] if key.startswith("module.") else key: inner
+                   for key, inner in value.items() if isinstance(key, str) and isinstance(inner, torch.Tensor)}
+        if tensors:
+            yield name or ".", tensors
+    elif not isinstance(value, (list, tuple)):
         return
-    if value and all(isinstance(v, torch.Tensor) for v in value.values()):
-        yield value
-        return
-    for inner in value.values():
-        yield from state_dicts(inner)
+    if depth > 0:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from state_dicts(inner, "%s.%s" % (name, key) if name else str(key), depth - 1)
 
 
 class TensorUnpickler(pickle.Unpickler):
@@ -90,26 +97,22 @@ def tensors_only():
 
 
 def load(path, trust):
-    """The tensors of one checkpoint by name, in the order in which they were saved."""
+    """What a checkpoint holds."""
     import torch
 
     chosen = pickle if trust else tensors_only()
     try:
         # PyTorch 1.13 drops pickle_module and takes its own import of pickle.
         with unittest.mock.patch.object(torch.serialization, "pickle", chosen):
-            value = torch.load(path, map_location="cpu", pickle_module=chosen)
+            return torch.load(path, map_location="cpu", pickle_module=chosen)
     except Exception as error:  # torch has no common class for what damaged or unusual files raise
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ImportFailure("%s: cannot be loaded (%s)%s" % (
             path, first, "" if trust else "; --trust loads arbitrary pickles, which can run code")) from None
-    for state in state_dicts(value):
-        return {name[len("module."):] if name.startswith("module.") else name: tensor.numpy()
-                for name, tensor in state.items()}
-    raise ImportFailure("%s: holds no state dict" % path)
 
 
-def matched(path, tensors, layout):
-    """theta [P] as the layout wants it: by name where all names fit, else in the order of the file."""
+def matched(tensors, layout):
+    """Tensors in the layout's order, by name where all names fit, else in the order of the file; and what misfits."""
     if all(entry["name"] in tensors for entry in layout):
         chosen = [(entry["name"], tensors[entry["name"]]) for entry in layout]
         extra = sorted(set(tensors) - {entry["name"] for entry in layout})
@@ -120,13 +123,33 @@ def matched(path, tensors, layout):
     misfits += ["  %s %s is not %s %s" % (name, list(tensor.shape), entry["name"], entry["shape"])
                 for (name, tensor), entry in zip(chosen, layout) if list(tensor.shape) != entry["shape"]]
     misfits += ["  %s %s has no place" % (name, list(tensors[name].shape)) for name in extra]
-    if misfits:
-        raise ImportFailure("%s: its tensors do not fit:\n%s" % (path, "\n".join(misfits)))
-    return np.concatenate([np.asarray(tensor, dtype=np.float64).ravel() for _, tensor in chosen])
+    return [tensor for _, tensor in chosen], misfits
 
 
-def listed(steps):
-    return ", ".join(str(step) for step in steps[:8]) + (", ..." if len(steps) > 8 else "")
+def theta_of(path, value, layout, key):
+    """theta [P] from the one dictionary of a checkpoint that fits the layout, or from that named key."""
+    import torch
+
+    found = list(state_dicts(value))
+    if not found:
+        raise ImportFailure("%s: holds no state dict (tensors in a dictionary, by names that are text)" % path)
+    found.sort(key=lambda one: -sum(tensor.numel() for tensor in one[1].values()))  # of equals, the outermost first
+    chosen = [one for one in found if key in (None, one[0])]
+    if not chosen:
+        raise ImportFailure("%s: holds no state dict %s, but %s" % (path, key, listed([name for name, _ in found])))
+    fits = {}
+    for name, tensors in chosen:
+        ordered, misfits = matched(tensors, layout)
+        if not misfits:
+            fits[name] = np.concatenate([t.detach().to(torch.float64).numpy().ravel() for t in ordered])
+    if not fits:
+        name, tensors = chosen[0]
+        raise ImportFailure("%s: its tensors%s do not fit:\n%s" % (
+            path, "" if name == "." else " (%s)" % name, "\n".join(matched(tensors, layout)[1])))
+    theta, *others = fits.values()
+    if not all(np.array_equal(theta, other) for other in others):
+        raise ImportFailure("%s: %s fit and differ; --key NAME chooses one" % (path, listed(fits)))
+    return theta
 
 
 def recording(steps):
@@ -248,7 +271,7 @@ def import_run(arguments):
     steps = [step for step, _ in checkpoints]
     plan = plan_of(arguments.whence, arguments.options, steps)
     layout = json.loads(plan["attributes"]["layout"])
-    params = np.stack([matched(path, load(path, arguments.trust), layout) for _, path in checkpoints])
+    params = np.stack([theta_of(path, load(path, arguments.trust), layout, arguments.key) for _, path in checkpoints])
     params = params.astype(plan["dtype"])
     if not np.isfinite(params).all():
         raise ImportFailure("%s: a parameter is not a finite number" % arguments.checkpoints)
@@ -259,10 +282,13 @@ def import_run(arguments):
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     own = sys.argv[1:sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
-    parser = argparse.ArgumentParser(usage="%(prog)s CHECKPOINTS --out RUN [--whence PROGRAM] [--trust] -- OPTIONS",
+    parser = argparse.ArgumentParser(usage="%(prog)s CHECKPOINTS --out RUN [--key NAME] [--whence PROGRAM] [--trust] "
+                                           "-- OPTIONS",
                                      description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", help="folder of checkpoints")
     parser.add_argument("--out", required=True, help="run folder to make")
+    parser.add_argument("--key", help="which dictionary of a checkpoint holds the networks, where several could: "
+                                      "model, or nets.ema for one inside another")
     parser.add_argument("--whence", default=os.environ.get("WHENCE", os.path.join(here, "build/bin/whence")),
                         help="the program (default: build/bin/whence)")
     parser.add_argument("--trust", action="store_true", help="load files that hold more than tensors and numbers")

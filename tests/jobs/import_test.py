@@ -196,6 +196,55 @@ class ImportTest(ProgramTest):
         self.assertTrue(os.path.isdir(own))
         self.assertEqual(os.stat(self.path("beside")).st_mode & 0o777, 0o750)
 
+    def test_the_networks_are_found_wherever_a_checkpoint_holds_them(self):
+        models, torch = self.models("mlp-vae") + self.models("mlp-vae"), self.torch
+        optimiser = torch.optim.Adam(models[0].parameters())
+        sum((p ** 2).sum() for p in models[0].parameters()).backward()
+        optimiser.step()
+        adam = optimiser.state_dict()
+        wraps = iter((lambda state: {"epoch": 3, "loss": torch.zeros(()), "optimizer": adam, "model": state},
+                      lambda state: [{"lr": 0.1}, {"nets": {"optimizer": adam, "vae": {"net": state}}}],
+                      lambda state: {**state, "epoch": 3},
+                      lambda state: {"model": state, "copy": {name: value.clone() for name, value in state.items()}}))
+        folder = self.save("nested", models, lambda state: next(wraps)(state), (25, 50, 75, 100))
+        found = self.imported(folder, "nested")
+        np.testing.assert_array_equal(found["params"], self.flat(*[model.state_dict() for model in models]))
+
+    def test_of_two_networks_that_fit_one_is_chosen_by_name(self):
+        models = self.models("mlp-vae")
+        folder = self.save("ema", models, lambda state: {
+            "model": state, "nets": {"ema": {name: value / 2 for name, value in state.items()}}})
+        said = self.refused(folder)
+        for words in ("model_50.pt", "model, nets.ema", "--key"):
+            self.assertIn(words, said)
+        found = self.imported(folder, "ema", own=["--key", "nets.ema"])
+        np.testing.assert_array_equal(found["params"], self.flat(*[m.state_dict() for m in models]) / 2)
+        self.assertIn("model, nets.ema", self.refused(folder, own=["--key", "absent"]))
+
+    def test_misfits_are_those_of_the_largest_dictionary(self):
+        folder = self.save("largest", self.models("mlp-vae"), lambda state: {
+            "stats": {"mean": self.torch.zeros(3)},
+            "model": {**{n: v for n, v in state.items() if n != "encoder.0.bias"}, "odd": self.torch.zeros(32)}})
+        said = self.refused(folder, lines=None)
+        self.assertIn("(model)", said)
+        self.assertIn("odd", said)
+        self.assertNotIn("mean", said)
+
+    def test_parameters_of_any_kind_and_width_are_taken(self):
+        models, states = self.models("mlp-vae") + self.models("mlp-vae"), []
+        changes = iter((self.torch.nn.Parameter, lambda value: value.bfloat16(), lambda value: value.half(),
+                        lambda value: value.clone().requires_grad_()))
+
+        def changed(state):
+            change = next(changes)
+            states.append({name: change(value) for name, value in state.items()})
+            return states[-1]
+
+        folder = self.save("kinds", models, changed, (25, 50, 75, 100))
+        np.testing.assert_array_equal(self.imported(folder, "kinds")["params"], self.flat(*states))
+        self.save("kinds", models, lambda state: dict(enumerate(state.values())))
+        self.assertIn("text", self.refused(folder))
+
     def test_step_0_is_taken_where_a_run_can_record_it(self):
         models = self.models("mlp-vae") + self.models("mlp-vae")
         for steps, kept in (((0, 50, 100), (0, 50, 100)), ((0, 40, 80, 100), (0, 40, 80, 100)),
@@ -211,9 +260,9 @@ class ImportTest(ProgramTest):
             self.assertEqual([line for line in done.stderr.splitlines() if "model_0.pt: left out" in line],
                              done.stderr.splitlines())
             self.assertEqual(done.stderr == "", steps == kept)
-        self.run_fine("tracin", "--run", self.path("run-start-0-50-100"), "--queries", "self", "--samples", "2", "--quiet")
+        run = self.path("run-start-0-50-100")
+        self.run_fine("tracin", "--run", run, "--queries", "self", "--samples", "2", "--quiet")
         self.assertIn("model_0.pt", self.refused(self.save("only", models, steps=(0,))))
-
 
 
 if __name__ == "__main__":
