@@ -15,6 +15,7 @@ import math
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,10 @@ class ImportFailure(Exception):
 
 def listed(values):
     return ", ".join(str(value) for value in list(values)[:8]) + (", ..." if len(values) > 8 else "")
+
+
+def sentence(error):
+    return getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
 
 
 def steps_of(folder):
@@ -83,7 +88,7 @@ class TensorUnpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if not self.ALLOWED.fullmatch(module + "." + name):
-            raise pickle.UnpicklingError("it holds a %s.%s" % (module, name))
+            raise pickle.UnpicklingError("it holds a %s.%s; --trust loads that, and can run code" % (module, name))
         return super().find_class(module, name)
 
 
@@ -106,9 +111,8 @@ def load(path, trust):
         with unittest.mock.patch.object(torch.serialization, "pickle", chosen):
             return torch.load(path, map_location="cpu", pickle_module=chosen)
     except Exception as error:  # torch has no common class for what damaged or unusual files raise
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ImportFailure("%s: cannot be loaded (%s)%s" % (
-            path, first, "" if trust else "; --trust loads arbitrary pickles, which can run code")) from None
+        words = "".join(c for c in sentence(error) if c.isprintable())[:200]
+        raise ImportFailure("%s: cannot be loaded as a PyTorch checkpoint (%s)" % (path, words)) from None
 
 
 def matched(tensors, layout):
@@ -169,8 +173,7 @@ def recordable(checkpoints):
         raise ImportFailure("%s: is the only checkpoint, and step 0 alone makes no run" % start)
     if recording(steps):
         return checkpoints
-    print("import_checkpoints: %s: left out, since a run records step 0 only with evenly spread ones" % start,
-          file=sys.stderr)
+    sys.stderr.write("import_checkpoints: %s: left out, as step 0 goes with evenly spread ones only\n" % start)
     return checkpoints[1:]
 
 
@@ -189,8 +192,7 @@ def run_whence(program, *arguments):
         done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True)
     except OSError as error:
-        raise ImportFailure("%s: cannot be started (%s); tools/build makes the program, --whence says where it is" % (
-            program, error.strerror)) from None
+        raise ImportFailure("%s: cannot be started (%s); tools/build makes it" % (program, sentence(error))) from None
     if done.returncode != 0:
         raise ImportFailure(done.stderr.strip() or "%s ended with %d" % (program, done.returncode))
 
@@ -200,8 +202,7 @@ def plan_of(program, options, steps):
     if given(options, "out") is not None:
         raise ImportFailure("--out: goes before the --")
     if given(options, "steps") not in (None, str(steps[-1])):
-        raise ImportFailure("--steps %s: the last checkpoint is of step %d; leave --steps out" % (
-            given(options, "steps"), steps[-1]))
+        raise ImportFailure("--steps: the last checkpoint is of step %d; leave it out" % steps[-1])
     own = {"steps": str(steps[-1]), "record": recording(steps)}
     own = [text for name, value in own.items() if given(options, name) is None for text in ("--" + name, value)]
     with tempfile.TemporaryDirectory() as place:
@@ -249,6 +250,10 @@ def make_run(program, out, plan, params):
     """The run folder, made beside its place and moved there once the program has read it."""
     parent = os.path.dirname(os.path.abspath(out))
     os.makedirs(parent, exist_ok=True)
+    # Asked beforehand, since HDF5 that finds a disk full while it closes a file can end the process.
+    needs = params.nbytes + 2 * params[0].nbytes + 12 * plan["steps"] + 8 * len(plan["instance_ids"]) + 2 ** 16
+    if shutil.disk_usage(parent).free < needs:
+        raise ImportFailure("%s: needs %.1f MB, which its disk has not" % (out, needs / 1e6))
     with tempfile.TemporaryDirectory(prefix="import-", dir=parent) as place:
         fresh = os.path.join(place, "run")
         os.mkdir(fresh)  # unlike `place`, with the permissions of any other folder of the user
@@ -271,8 +276,8 @@ def import_run(arguments):
     steps = [step for step, _ in checkpoints]
     plan = plan_of(arguments.whence, arguments.options, steps)
     layout = json.loads(plan["attributes"]["layout"])
-    params = np.stack([theta_of(path, load(path, arguments.trust), layout, arguments.key) for _, path in checkpoints])
-    params = params.astype(plan["dtype"])
+    params = np.stack([theta_of(path, load(path, arguments.trust), layout, arguments.key).astype(plan["dtype"])
+                       for _, path in checkpoints])
     if not np.isfinite(params).all():
         raise ImportFailure("%s: a parameter is not a finite number" % arguments.checkpoints)
     make_run(arguments.whence, arguments.out, plan, params)
@@ -298,6 +303,8 @@ def main():
         import_run(arguments)
     except ImportFailure as failure:
         sys.exit("import_checkpoints: %s" % failure)
+    except (OSError, MemoryError) as error:
+        sys.exit("import_checkpoints: %s: %s" % (getattr(error, "filename", None) or arguments.out, sentence(error)))
     except ImportError as missing:
         sys.exit("import_checkpoints: needs PyTorch (Debian: python3-torch): %s" % missing)
 

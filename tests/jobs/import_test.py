@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from support import SOURCE, WHENCE, ProgramTest, arrays, main
+from support import SOURCE, WHENCE, ProgramTest, arrays, main, read_bytes, small_disk, write_bytes
 from vae_support import (TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, conv_vae, keyed_noise, mlp_vae, normals,
                          torch_loss, torch_or_skip, write_idx)
 
@@ -169,6 +169,7 @@ class ImportTest(ProgramTest):
         self.torch.save({"model": self.models("mlp-vae")[0].state_dict(), "other": Evil()}, os.path.join(folder, "a5.pt"))
         done = import_checkpoints(folder, self.path("bad"), *self.options("mlp-vae"))
         self.assertIn("cannot be loaded", done.stderr)
+        self.assertIn("--trust", done.stderr)
         self.assertFalse(os.path.exists(evil))
 
     def test_options_that_contradict_the_checkpoints_are_named(self):
@@ -263,6 +264,29 @@ class ImportTest(ProgramTest):
         run = self.path("run-start-0-50-100")
         self.run_fine("tracin", "--run", run, "--queries", "self", "--samples", "2", "--quiet")
         self.assertIn("model_0.pt", self.refused(self.save("only", models, steps=(0,))))
+
+    def test_what_the_system_refuses_is_one_sentence(self):
+        folder = self.save("system", self.models("mlp-vae"))
+        self.assertIn("tools/build", self.refused(folder, program=self.path("absent")))
+        file = os.path.join(folder, "model_50.pt")
+        self.assertIn(file, self.refused(folder, out=os.path.join(file, "run")))
+        self.assertIn("--out", self.refused(folder, out=""))
+        os.makedirs(self.path("disk"))
+        with small_disk(self.path("disk"), 100):
+            self.assertIn("disk", self.refused(folder, out=self.path("disk", "run")))
+            self.assertEqual(os.listdir(self.path("disk")), [])
+
+    def test_files_that_are_no_checkpoints_are_named(self):
+        folder = self.save("whole", self.models("mlp-vae"))
+        path = os.path.join(folder, "model_50.pt")
+        whole = read_bytes(path)
+        for content in (b"", b"no checkpoint", whole[:len(whole) // 2], whole[:100], bytes(range(255, 0, -1)) * 20):
+            write_bytes(path, content)
+            said = self.refused(folder)
+            self.assertIn(path + ": cannot be loaded", said)
+            self.assertNotIn("--trust", said)
+        self.torch.save([1, 2], path)
+        self.assertIn(path + ": holds no state dict", self.refused(folder))
 
 
 if __name__ == "__main__":
