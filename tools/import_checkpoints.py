@@ -40,7 +40,7 @@ def listed(values):
 
 
 def sentence(error):
-    return getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
 
 
 def steps_of(folder):
