@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from support import SOURCE, WHENCE, ProgramTest, arrays, main
+from support import SOURCE, WHENCE, ProgramTest, arrays, main, read_bytes, small_disk, write_bytes
 from vae_support import (TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, conv_vae, keyed_noise, mlp_vae, normals,
                          torch_loss, torch_or_skip, write_idx)
 
@@ -14,8 +14,8 @@ IMPORT = os.path.join(SOURCE, "tools", "import_checkpoints.py")
 D, SAMPLES, STEPS = 4, 3, (50, 100)
 
 
-def import_checkpoints(folder, out, *options):
-    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", WHENCE, "--", *options],
+def import_checkpoints(folder, out, *options, own=(), program=WHENCE):
+    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", program, *own, "--", *options],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -39,12 +39,33 @@ class ImportTest(ProgramTest):
         models = [mlp_vae(D, 36) if game == "mlp-vae" else conv_vae(D) for _ in STEPS]
         return [model.double() for model in models]
 
-    def save(self, game, models, wrap=lambda state: state):
+    def save(self, game, models, wrap=lambda state: state, steps=STEPS):
         folder = self.path("checkpoints-" + game)
         os.makedirs(folder, exist_ok=True)
-        for step, model in zip(STEPS, models):
+        for step, model in zip(steps, models):
             self.torch.save(wrap(model.state_dict()), os.path.join(folder, "model_%d.pt" % step))
         return folder
+
+    def imported(self, folder, name, *more, own=()):
+        """The trajectory of an import that has to succeed."""
+        done = import_checkpoints(folder, self.path(name), *self.options("mlp-vae"), *more, own=own)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.run_fine("verify", "--run", self.path(name))
+        return arrays(self.path(name, "trajectory.h5"))
+
+    def refused(self, folder, *more, out=None, lines=1, **how):
+        """What an import says that has to fail and leave nothing behind."""
+        out, before = self.path("refused") if out is None else out, sorted(os.listdir(self.place))
+        done = import_checkpoints(folder, out, *self.options("mlp-vae"), *more, **how)
+        self.assertIn(done.returncode, (1, 2), done.stdout + done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        if lines:
+            self.assertEqual(len(done.stderr.splitlines()), lines, done.stderr)
+        self.assertEqual(sorted(os.listdir(self.place)), before)
+        return done.stderr
+
+    def flat(self, *states):
+        return np.stack([self.torch.cat([t.detach().double().flatten() for t in state.values()]) for state in states])
 
     def check_against_torch(self, game, wrap):
         models = self.models(game)
@@ -148,7 +169,124 @@ class ImportTest(ProgramTest):
         self.torch.save({"model": self.models("mlp-vae")[0].state_dict(), "other": Evil()}, os.path.join(folder, "a5.pt"))
         done = import_checkpoints(folder, self.path("bad"), *self.options("mlp-vae"))
         self.assertIn("cannot be loaded", done.stderr)
+        self.assertIn("--trust", done.stderr)
         self.assertFalse(os.path.exists(evil))
+
+    def test_options_that_contradict_the_checkpoints_are_named(self):
+        folder = self.save("agree", self.models("mlp-vae"))
+        for option, *values in (("--checkpoints", "3"), ("--record", "all"), ("--optimiser", "adam"), ("--steps", "60"),
+                                ("--steps", "200"), ("--out", "elsewhere")):
+            self.assertIn(option, self.refused(folder, option, *values))
+        found = self.imported(folder, "agree", "--steps=100", "--checkpoints", "0", "--record", "steps:50", "--quiet")
+        self.assertEqual(found["steps"].tolist(), [50, 100])
+
+    def test_a_run_that_jobs_refuse_is_not_left_behind(self):
+        program = self.path("program")
+        with open(program, "w") as file:
+            file.write('#!/bin/sh\n[ "$1" != verify ] || { echo "whence verify: $3: odd" >&2; exit 2; }\nexec %s "$@"\n'
+                       % os.path.abspath(WHENCE))
+        os.chmod(program, 0o755)
+        said = self.refused(self.save("odd", self.models("mlp-vae")), program=program)
+        self.assertIn("whence verify: %s: odd" % self.path("refused"), said)
+
+    def test_a_folder_beside_the_run_is_left_alone(self):
+        own, before = self.path("beside.new"), os.umask(0o027)
+        self.addCleanup(os.umask, before)
+        os.makedirs(own)
+        self.imported(self.save("beside", self.models("mlp-vae")), "beside")
+        self.assertTrue(os.path.isdir(own))
+        self.assertEqual(os.stat(self.path("beside")).st_mode & 0o777, 0o750)
+
+    def test_the_networks_are_found_wherever_a_checkpoint_holds_them(self):
+        models, torch = self.models("mlp-vae") + self.models("mlp-vae"), self.torch
+        optimiser = torch.optim.Adam(models[0].parameters())
+        sum((p ** 2).sum() for p in models[0].parameters()).backward()
+        optimiser.step()
+        adam = optimiser.state_dict()
+        wraps = iter((lambda state: {"epoch": 3, "loss": torch.zeros(()), "optimizer": adam, "model": state},
+                      lambda state: [{"lr": 0.1}, {"nets": {"optimizer": adam, "vae": {"net": state}}}],
+                      lambda state: {**state, "epoch": 3},
+                      lambda state: {"model": state, "copy": {name: value.clone() for name, value in state.items()}}))
+        folder = self.save("nested", models, lambda state: next(wraps)(state), (25, 50, 75, 100))
+        found = self.imported(folder, "nested")
+        np.testing.assert_array_equal(found["params"], self.flat(*[model.state_dict() for model in models]))
+
+    def test_of_two_networks_that_fit_one_is_chosen_by_name(self):
+        models = self.models("mlp-vae")
+        folder = self.save("ema", models, lambda state: {
+            "model": state, "nets": {"ema": {name: value / 2 for name, value in state.items()}}})
+        said = self.refused(folder)
+        for words in ("model_50.pt", "model, nets.ema", "--key"):
+            self.assertIn(words, said)
+        found = self.imported(folder, "ema", own=["--key", "nets.ema"])
+        np.testing.assert_array_equal(found["params"], self.flat(*[m.state_dict() for m in models]) / 2)
+        self.assertIn("model, nets.ema", self.refused(folder, own=["--key", "absent"]))
+
+    def test_misfits_are_those_of_the_largest_dictionary(self):
+        folder = self.save("largest", self.models("mlp-vae"), lambda state: {
+            "stats": {"mean": self.torch.zeros(3)},
+            "model": {**{n: v for n, v in state.items() if n != "encoder.0.bias"}, "odd": self.torch.zeros(32)}})
+        said = self.refused(folder, lines=None)
+        self.assertIn("(model)", said)
+        self.assertIn("odd", said)
+        self.assertNotIn("mean", said)
+
+    def test_parameters_of_any_kind_and_width_are_taken(self):
+        models, states = self.models("mlp-vae") + self.models("mlp-vae"), []
+        changes = iter((self.torch.nn.Parameter, lambda value: value.bfloat16(), lambda value: value.half(),
+                        lambda value: value.clone().requires_grad_()))
+
+        def changed(state):
+            change = next(changes)
+            states.append({name: change(value) for name, value in state.items()})
+            return states[-1]
+
+        folder = self.save("kinds", models, changed, (25, 50, 75, 100))
+        np.testing.assert_array_equal(self.imported(folder, "kinds")["params"], self.flat(*states))
+        self.save("kinds", models, lambda state: dict(enumerate(state.values())))
+        self.assertIn("text", self.refused(folder))
+
+    def test_step_0_is_taken_where_a_run_can_record_it(self):
+        models = self.models("mlp-vae") + self.models("mlp-vae")
+        for steps, kept in (((0, 50, 100), (0, 50, 100)), ((0, 40, 80, 100), (0, 40, 80, 100)),
+                            ((0, 33, 66, 100), (0, 33, 66, 100)), ((0, 30, 100), (30, 100))):
+            name = "start-%s" % "-".join(map(str, steps))
+            folder, run = self.save(name, models, steps=steps), self.path("run-" + name)
+            done = import_checkpoints(folder, run, *self.options("mlp-vae"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = arrays(os.path.join(run, "trajectory.h5"))
+            self.assertEqual(found["steps"].tolist(), list(kept))
+            np.testing.assert_array_equal(found["params"], self.flat(
+                *[model.state_dict() for step, model in zip(steps, models) if step in kept]))
+            self.assertEqual([line for line in done.stderr.splitlines() if "model_0.pt: left out" in line],
+                             done.stderr.splitlines())
+            self.assertEqual(done.stderr == "", steps == kept)
+        run = self.path("run-start-0-50-100")
+        self.run_fine("tracin", "--run", run, "--queries", "self", "--samples", "2", "--quiet")
+        self.assertIn("model_0.pt", self.refused(self.save("only", models, steps=(0,))))
+
+    def test_what_the_system_refuses_is_one_sentence(self):
+        folder = self.save("system", self.models("mlp-vae"))
+        self.assertIn("tools/build", self.refused(folder, program=self.path("absent")))
+        file = os.path.join(folder, "model_50.pt")
+        self.assertIn(file, self.refused(folder, out=os.path.join(file, "run")))
+        self.assertIn("--out", self.refused(folder, out=""))
+        os.makedirs(self.path("disk"))
+        with small_disk(self.path("disk"), 100):
+            self.assertIn("disk", self.refused(folder, out=self.path("disk", "run")))
+            self.assertEqual(os.listdir(self.path("disk")), [])
+
+    def test_files_that_are_no_checkpoints_are_named(self):
+        folder = self.save("whole", self.models("mlp-vae"))
+        path = os.path.join(folder, "model_50.pt")
+        whole = read_bytes(path)
+        for content in (b"", b"no checkpoint", whole[:len(whole) // 2], whole[:100], bytes(range(255, 0, -1)) * 20):
+            write_bytes(path, content)
+            said = self.refused(folder)
+            self.assertIn(path + ": cannot be loaded", said)
+            self.assertNotIn("--trust", said)
+        self.torch.save([1, 2], path)
+        self.assertIn(path + ": holds no state dict", self.refused(folder))
 
 
 if __name__ == "__main__":
