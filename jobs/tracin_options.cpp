@@ -1,5 +1,7 @@
 #include "tracin_options.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <fmt/format.h>
 #include <string>
 #include <vector>
@@ -35,8 +37,9 @@ TracinOptions read_tracin_options(const Options& options) {
   read.weights =
       static_cast<CheckpointWeights>(choice(options, "weights", {"none", "rate", "published", "visits"}));
   read.instances = choice(options, "instances", {"all", "none"}) == 0;
+  read.training_noise = choice(options, "instance-noise", {"fresh", "training"}) == 1;
   read.fixed_noise = choice(options, "query-noise", {"fresh", "fixed"}) == 1;
-  read.memory = options.integer("memory", 1) << 20;
+  read.memory = std::min(options.integer("memory", 1), std::int64_t{1} << 40) << 20;
   return read;
 }
 
@@ -59,6 +62,9 @@ OptionTable tracin_options() {
                         "of checkpoints: none, rate, published (rate * batch * steps since the last / N), or "
                         "visits (rate / batch for every visit of an instance up to the next checkpoint)")
       .add<std::string>("instances", "all", "all, or none: the queries' losses alone")
+      .add<std::string>("instance-noise", "fresh",
+                        "fresh noise at each checkpoint, or training: that of the step that visited the "
+                        "instance (with --weights visits, --samples 1)")
       .add<std::string>(
           "query-noise", "fresh",
           "fresh noise at each checkpoint, or fixed: one for all, held-out ones that of metrics")

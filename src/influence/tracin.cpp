@@ -49,6 +49,15 @@ at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<s
       samples, parts.game->latent_size(), parts.game->dtype());
 }
 
+at::Tensor visit_noise(const Run& run, const Visit* visits, std::int64_t count) {
+  const RunParts& parts = run.parts();
+  at::Tensor noise = at::empty({count, 1, parts.game->latent_size()}, parts.game->dtype());
+  for (std::int64_t i = 0; i < count; ++i)
+    noise[i].copy_(training_latents(parts.settings.seed, visits[i].step, {visits[i].row, visits[i].row + 1},
+                                    parts.game->latent_size(), parts.game->dtype()));
+  return noise;
+}
+
 at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& queries, Range range,
                        std::int64_t samples, bool fixed) {
   const RunParts& parts = run.parts();
@@ -125,20 +134,24 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
   const auto& all = *plan_.positions[block.checkpoint];
   const std::vector<std::int64_t> positions(all.begin() + block.instances.begin,
                                             all.begin() + block.instances.end);
+  const at::Tensor noise =
+      options_.training_noise
+          ? visit_noise(run_, plan_.visit[block.checkpoint]->data() + block.instances.begin, n)
+          : instance_noise(run_, step, positions, options_.gradient.samples);
   const Dataset& data = run_.parts().training_data;
   const at::Device device = run_.parts().device;
   at::Tensor scores = at::zeros({queries_.self ? 1 : q, n}, data.instances.options().dtype(at::kDouble));
   if (queries_.self) scores = scores[0];
   const at::Tensor losses =
-      take_gradients(
-          vae_, tensors_, at::index_select(data.instances, 0, at::tensor(positions, at::kLong).to(device)),
-          instance_noise(run_, step, positions, options_.gradient.samples).to(device), options_.gradient,
-          [&](std::size_t l, const LayerGradients& gradients) {
-            if (queries_.self)
-              add_squared_norms(gradients, scores);
-            else
-              query_gradients_->add_products(l, gradients, scores);
-          })
+      take_gradients(vae_, tensors_,
+                     at::index_select(data.instances, 0, at::tensor(positions, at::kLong).to(device)),
+                     noise.to(device), options_.gradient,
+                     [&](std::size_t l, const LayerGradients& gradients) {
+                       if (queries_.self)
+                         add_squared_norms(gradients, scores);
+                       else
+                         query_gradients_->add_products(l, gradients, scores);
+                     })
           .cpu();
   scores = scores.cpu();
   const auto id_of = [&](std::int64_t i) { return data.ids[positions[i]]; };

@@ -33,11 +33,32 @@ void set_weights(TracinPlan& plan, const Run& run, CheckpointWeights weights) {
   }
 }
 
-void set_visits(TracinPlan& plan, const Run& run) {
+// Each visit by itself, in the order of steps and rows.
+void set_single_visits(TracinPlan& plan, std::int64_t first, std::int64_t last, const Run& run) {
+  std::vector<std::int64_t> positions;
+  std::vector<Visit> visit;
+  for (std::int64_t t = first; t < last; ++t) {
+    const at::Tensor batch = run.trajectory().batch(t);
+    for (std::int64_t i = 0; i < batch.numel(); ++i) {
+      positions.push_back(batch.data_ptr<std::int64_t>()[i]);
+      visit.push_back({t, i});
+    }
+  }
+  plan.visits.push_back(
+      std::make_shared<const std::vector<std::int64_t>>(std::vector<std::int64_t>(positions.size(), 1)));
+  plan.positions.push_back(std::make_shared<const std::vector<std::int64_t>>(std::move(positions)));
+  plan.visit.push_back(std::make_shared<const std::vector<Visit>>(std::move(visit)));
+}
+
+void set_visits(TracinPlan& plan, const Run& run, bool training_noise) {
   if (!run.trajectory().knows_batches())
     refuse("--weights: visits are not known, since the run's mini-batches are not (it was imported)");
   for (std::size_t c = 0; c < plan.steps.size(); ++c) {
     const std::int64_t end = c + 1 < plan.steps.size() ? plan.steps[c + 1] : run.steps();
+    if (training_noise) {
+      set_single_visits(plan, plan.steps[c], end, run);
+      continue;
+    }
     std::map<std::int64_t, std::int64_t> count;
     for (std::int64_t t = plan.steps[c]; t < end; ++t) {
       const at::Tensor batch = run.trajectory().batch(t);
@@ -74,6 +95,12 @@ std::int64_t largest_gradient(const std::vector<LayerExtent>& layers) {
 void set_sizes(TracinPlan& plan, const Vae& vae, std::int64_t queries, const TracinOptions& options,
                std::int64_t most_instances) {
   const std::int64_t number = vae.dtype() == at::kFloat ? 4 : 8;
+  // More samples than this no memory holds, and counts of them would not fit into a number.
+  constexpr std::int64_t most_samples = std::int64_t{1} << 24, most_memory = std::int64_t{1} << 50;
+  if (options.gradient.samples > most_samples)
+    refuse("--samples is {}, but must be at most {}", options.gradient.samples, most_samples);
+  if (options.memory > most_memory)
+    refuse("--memory is {} MiB, but must be at most {}", options.memory >> 20, most_memory >> 20);
   const auto layers = gradient_extents(vae, options.gradient);
   const std::int64_t half = options.memory / 2 / number;
   const std::int64_t instance =
@@ -144,16 +171,28 @@ const Vae& vae_of(const Run& run) {
 TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                        std::vector<std::int64_t> steps) {
   const Vae& vae = vae_of(run);
+  const bool visits = options.weights == CheckpointWeights::visits;
+  if (options.training_noise && !visits)
+    refuse("--instance-noise: training had noise at each visit of an instance, so it needs --weights visits");
+  if (options.training_noise && options.gradient.samples != 1)
+    refuse("--samples is {}, but with --instance-noise training it is 1, as in training",
+           options.gradient.samples);
+  if (!options.instances && queries.self)
+    refuse("--instances: none leaves nothing to compute for --queries self");
   TracinPlan plan;
   plan.steps = std::move(steps);
   set_weights(plan, run, options.weights);
-  if (options.instances && options.weights == CheckpointWeights::visits)
-    set_visits(plan, run);
+  if (options.instances && visits)
+    set_visits(plan, run, options.training_noise);
   else
     set_all_positions(plan, options.instances ? run.parts().data.train.size() : 0);
   std::int64_t most = 0;
   for (const Positions& positions : plan.positions)
     most = std::max(most, static_cast<std::int64_t>(positions->size()));
+  if (options.instances && most == 0)
+    refuse(
+        "--checkpoints: --weights visits counts what was trained on after each, and no step follows step {}",
+        plan.steps.front());
   set_sizes(plan, vae, queries.size(), options, most);
   set_blocks(plan, queries.size());
   return plan;

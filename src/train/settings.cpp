@@ -62,6 +62,8 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
   data.plant = optional_text(options, "plant");
+  if (!data.plant.empty() && options.text("game") == "classifier")
+    refuse("--plant: a classifier needs labels, and planted instances have none");
   data.without = optional_text(options, "without");
   return data;
 }

@@ -100,6 +100,9 @@ class ImagesTest(ProgramTest):
         self.assertNotIn("was trained on", own.err)
         self.assertGreater(np.abs(arrays(os.path.join(gan, "influence.h5"))["influence"] - by_other).max(), 0)
         self.assert_refused([*cleanse, *self.judge], "cleansing.h5", "influence", "--overwrite")
+        for dry in ([], ["--dry-run"]):
+            self.assert_refused(["cleanse", "--run", gan, "--select", "influence:is", "--remove", "9", "--overwrite", *dry],
+                                "no influence on is")
         # The forest grows on features or on pixels: another result, too.
         forest = ("cleanse", "--run", gan, "--select", "isolation-forest", "--remove", "50", "--metric", "disc-loss")
         self.run_fine(*forest, *self.judge, "--overwrite")
@@ -119,9 +122,8 @@ class ImagesTest(ProgramTest):
     def test_bad_input_is_refused(self):
         self.assert_refused(["influence", "--run", self.gan, "--metric", "fid"], "--classifier")
         self.assert_refused(["influence", "--run", self.gan, "--metric", "fid", "--classifier", self.gan], "--classifier")
-        for dry in ([], ["--dry-run"]):
-            self.assert_refused(["cleanse", "--run", self.gan, "--select", "influence:is", "--remove", "9", *dry],
-                                "influence.h5", folder=self.gan)
+        self.assert_refused(["cleanse", "--run", self.gan, "--select", "influence:is", "--remove", "9"], "influence.h5",
+                            folder=self.gan)
         self.assert_refused(["cleanse", "--run", self.gan, "--remove", "1000", "--select", "random"], "--remove")
         self.assert_refused(["cleanse", "--run", self.gan, "--select", "harm"], "--select")
         self.assert_refused(["train", "--out", self.path("x"), "--game", "dcgan"], "28 x 28")

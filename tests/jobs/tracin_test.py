@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu, pearsonr
 
 from resume_test import kill_when, read_when_there
 from support import SOURCE, Job, ProgramTest, arrays, main, mnist_folder, whence
-from vae_support import vae, write_idx
+from vae_support import VALIDATION_LATENTS, mlp_vae, normals, torch_loss, torch_or_skip, vae, write_idx
 
 
 class TracinTest(ProgramTest):
@@ -73,6 +73,32 @@ class TracinTest(ProgramTest):
         # Only what was in a batch has a score.
         batch = arrays(os.path.join(folder, "trajectory.h5"))["batch"]
         np.testing.assert_array_equal(np.flatnonzero(np.abs(found["score"]).max(0)), np.unique(batch))
+
+    def test_the_noise_of_training_gives_the_steps_that_were_taken(self):
+        """Then all scores of a step add up to the query's gradient times the step, by PyTorch's gradients."""
+        torch = torch_or_skip()
+        folder = self.train("own-noise", *vae(self.labelled, checkpoints=0, record="all", hidden="published", dtype="float64"))
+        options = ("--queries", "test:4", "--weights", "visits", "--query-noise", "fixed", "--samples", "1")
+        found = self.tracin(folder, *options, "--instance-noise", "training")
+        run = arrays(os.path.join(folder, "trajectory.h5"))
+        noise = normals(0, VALIDATION_LATENTS, 0, 0, 4 * 3).reshape(4, 1, 3)
+        model = mlp_vae(3, 36).double()
+        for t in (0, 7, 59):
+            torch.nn.utils.vector_to_parameters(torch.tensor(run["params"][t]), model.parameters())
+            step = run["params"][t] - run["params"][t + 1]
+            for q in range(4):
+                loss = torch_loss(model, torch.tensor(found["query_picture"][q].ravel().astype(float)), torch.tensor(noise[q]),
+                                  4, True)
+                self.assertLess(abs(loss.item() / found["query_loss"][t, q] - 1), 1e-6)
+                gradient = torch.cat([g.ravel() for g in torch.autograd.grad(loss, list(model.parameters()))])
+                expected = float(gradient @ torch.tensor(step))
+                self.assertLess(abs(found["predicted_change"][t, q] - expected), 1e-5 * abs(expected))
+        # A window of two epochs visits an instance twice, with another noise each time.
+        wide = self.tracin(folder, *options, "--instance-noise", "training", "--checkpoints", "36", name="wide")
+        self.assertGreater(np.abs(wide["predicted_change"]).min(), 0)
+        two = self.tracin(folder, *options, "--checkpoints", "36", name="wide-fresh")
+        self.assertGreater(np.abs(wide["score"] - two["score"]).max(), 0)
+        np.testing.assert_array_equal(np.abs(wide["score"]).max(0) > 0, np.abs(two["score"]).max(0) > 0)
 
     def test_killed_jobs_keep_their_blocks_and_end_in_the_same_bytes(self):
         options = ("--queries", "test:10", "--samples", "3000", "--memory", "40")
@@ -167,13 +193,19 @@ class TracinTest(ProgramTest):
                 (("--checkpoints", "last:9"), "--checkpoints"), (("--layers", "first"), "--layers"),
                 (("--weights", "heavy"), "--weights"), (("--estimator", "guess"), "--estimator"),
                 (("--loss", "gain"), "--loss"), (("--name", "a/b"), "--name"),
-                (("--memory", "1", "--samples", "100000"), "--memory", "MiB")):
+                (("--memory", "1", "--samples", "100000"), "--memory", "MiB"), (("--samples", "4" + 15 * "0"), "--samples"),
+                (("--memory", "9" + 12 * "0"), "--memory"), (("--queries", "self", "--instances", "none"), "--instances"),
+                (("--weights", "visits", "--checkpoints", "last"), "--checkpoints", "no step follows step 60"),
+                (("--instance-noise", "training", "--samples", "1"), "--instance-noise", "visits"),
+                (("--instance-noise", "training", "--weights", "visits"), "--samples is 16")):
             with self.subTest(options=options):
                 queries = () if "--queries" in options else ("--queries", "test:5")
                 self.assert_refused(["tracin", "--run", folder, *queries, *options], *names, folder=folder)
         self.assert_refused(["tracin", "--run", folder, "--samples", "0"], "--samples", folder=folder, ranks=(2,))
         self.assert_refused(["tracin", "--run", gan], "--run", "fcgan", folder=gan)
         self.assert_refused(["tracin", "--run", unlabelled, "--queries", "mixtures"], "--queries", "labels")
+        self.assert_refused(["train", "--out", self.path("plant"), *vae(self.labelled, game="classifier")[:4], "--plant",
+                             "idx:%s/foreign:5" % self.place], "--plant", "labels")
         self.assert_refused(["influence", "--run", folder, "--metric", "loss:20"], "--metric", "loss:20")
         self.assert_refused(["influence", "--run", gan, "--metric", "loss"], "--metric", "one player")
         for option in (("--loss", "worse"), ("--hidden", "8,x"), ("--beta", "-1"), ("--generator-hidden", "8"),

@@ -24,9 +24,16 @@ enum class CheckpointWeights { none, rate, published, visits };
 struct TracinOptions {
   GradientOptions gradient;
   CheckpointWeights weights = CheckpointWeights::none;
-  bool instances = true;     ///< false: the queries' losses alone
+  bool instances = true;  ///< false: the queries' losses alone
+  bool training_noise =
+      false;  ///< instances have the noise of the step that visited them; see TracinPlan::visit
   bool fixed_noise = false;  ///< queries have the same noise at all checkpoints; see TracinPlan::query_noise
   std::int64_t memory = 0;   ///< bytes a rank
+};
+
+/// When an instance was trained on: step t, and its row of the mini-batch.
+struct Visit {
+  std::int64_t step, row;
 };
 
 /// One piece of work: some queries and some instances at one checkpoint.
@@ -42,6 +49,8 @@ struct TracinPlan {
   std::vector<double> weights;      ///< [C]; for visits the weight of one visit
   /// Positions of the instances that count at each checkpoint, and how often each does; shared where all do.
   std::vector<std::shared_ptr<const std::vector<std::int64_t>>> positions, visits;
+  /// With the noise of training every visit counts by itself, and these are theirs; else none.
+  std::vector<std::shared_ptr<const std::vector<Visit>>> visit;
   std::int64_t query_chunk, block;  ///< largest sizes of a block
   std::int64_t query_piece;         ///< of a chunk's queries so many gradients are taken at once
   std::vector<TracinBlock> blocks;
@@ -59,7 +68,8 @@ std::vector<std::int64_t> choose_checkpoints(const std::string& text, const Traj
                                              bool with_start);
 
 /// UsageError naming --memory when it is too small for one query and one instance, --weights when visits are
-/// asked for of a run whose batches are not known, --game when the run's game is no VAE.
+/// asked for of a run whose batches are not known, --checkpoints when no step follows any of those, --samples
+/// when the noise of training, one sample, is to be several, --game when the run's game is no VAE.
 TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                        std::vector<std::int64_t> steps);
 
@@ -69,6 +79,8 @@ const Vae& vae_of(const Run& run);
 /// eps [n, m, dz] of instances at a checkpoint, from a stream keyed by step and instance id.
 at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<std::int64_t>& positions,
                           std::int64_t samples);
+/// eps [n, 1, dz] that the run's steps had for those visits.
+at::Tensor visit_noise(const Run& run, const Visit* visits, std::int64_t count);
 /// eps [n, m, dz] of queries: keyed by step and query id; with `fixed` the same at all steps, and sample 0 of
 /// held- out instance k is row k of the run's validation latents, the noise that metrics have.
 at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& queries, Range range,
