@@ -135,7 +135,8 @@ class FileTest(TablesTest):
             "intervals": 2, "queries": 2, "pearson": 9 / np.sqrt(14 * 6.75)})
 
     def test_loss_changes_of_one_interval_and_of_none(self):
-        one = self.write_queries("one", query_loss=[[10.0, 8, 6], [7, 7, 6]], predicted_change=[[2.0, 3, 1], [0, 5, 0]], step=[0, 1])
+        one = self.write_queries("one", query_loss=[[10.0, 8, 6], [7, 7, 6]],
+                                 predicted_change=[[2.0, 3, 1], [0, 5, 0]], step=[0, 1])
         self.assert_near(self.tables(one)["loss_changes"], {  # changes 3, 1, 0
             "intervals": 1, "queries": 3, "pearson": 1 / np.sqrt(2 * 42 / 9)})
         score = np.zeros((1, N))
@@ -220,7 +221,9 @@ class TogetherTest(TablesTest):
         page = "".join(tracin.sections(self.found(folder)))
         self.assertIn("Error of the scores against the number of samples", page)
 
-    def test_samples_needed_without_errors_has_no_slope(self):
+    def test_errors_of_nothing_are_left_out_of_the_slope(self):
+        found, = self.found(self.samples("gap", {1: 8, 4: 0, 16: 2, 256: 0})).samples_needed
+        self.assertAlmostEqual(found["slope"], -0.5)
         found, = self.numbers(self.samples("exact", {1: 0, 4: 0, 16: 0, 256: 0}))[0]["samples_needed"]
         self.assertEqual((found["error"], found["slope"]), ([0, 0, 0], None))
         self.assertEqual(self.found(self.samples("few", {1: 1, 4: 1, 16: 1})).samples_needed, [])
@@ -230,21 +233,23 @@ class TogetherTest(TablesTest):
         score = np.zeros((1, N))
         score[0, targets] = [4, 3, 2, 1]
         folder = self.write_queries("judged", options={"samples": "8"}, score=score)
-        estimate = np.zeros((1, 3, 2, N))  # kink widths, metrics, epochs back, instances
+        estimate = np.zeros((1, 4, 2, N))  # kink widths, metrics, epochs back, instances
         estimate[0, 2, 1, targets] = [1, 2, 4, 3]
-        estimate[0, 1, 1, targets] = [2, 1, 3, 4]
+        estimate[0, 1, 1, targets] = [4, 3, 2, 1]
         with h5py.File(self.path("judged", "influence.h5"), "w") as file:
-            file.attrs["metrics"] = "all,loss:1,loss:0"
+            file.attrs["metrics"] = "all,loss:1,loss:0,loss:2"
             file.update({"influence": estimate, "epochs_back": [1, 5], "kink_width": [0.5]})
+        rising = [1.0, 2, 3, 4]
         with h5py.File(self.path("judged", "counterfactual.h5"), "w") as file:
-            file.attrs["metrics"] = "loss:0,loss:1,fid"
-            file.update({"target_position": targets, "epochs_back": [5, 9],
-                         "influence": [[[1.0, 2, 3, 4], [0] * 4], [[4.0, 3, 2, 1], [0] * 4], [[0.0] * 4, [0] * 4]]})
+            file.attrs["metrics"] = "loss:0,loss:1,loss:2,fid"
+            file.update({"target_position": targets, "epochs_back": [5, 9], "influence": [
+                [rising, rising], [rising[::-1], rising], [[0] * 4, [0] * 4], [rising, rising]]})
         self.assertEqual(list(self.found(folder).judged), ["judged"])
         trace_back, scored = self.found(folder).judged["judged"]
-        # Five of six pairs in order for loss:0, one of six for loss:1, of which there is no query.
+        # loss:0: five of six pairs are in order; loss:1: all, and there is no such query; loss:2: nothing changes it.
         self.assertEqual(trace_back.pop("method"), "trace-back, kink width 0.5")
-        self.assert_near(trace_back, {"epochs_back": 5, "queries": 2, "targets": 4, "kendall_tau": 0, "kendall_tau_std": 2 / 3})
+        self.assert_near(trace_back, {
+            "epochs_back": 5, "queries": 2, "targets": 4, "kendall_tau": 5 / 6, "kendall_tau_std": 1 / 6})
         self.assertEqual(scored.pop("method"), "tracin, weights none, m = 8 (tracin.h5)")
         self.assert_near(scored, {"epochs_back": 5, "queries": 1, "targets": 4, "kendall_tau": -1, "kendall_tau_std": 0})
 

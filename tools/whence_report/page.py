@@ -15,7 +15,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-RESULTS = {
+RESULTS = {  # names of files, or a pattern, and the job that makes them
     "trajectory.h5": "whence train",
     "influence.h5": "whence influence",
     "counterfactual.h5": "whence counterfactual",

@@ -55,7 +55,8 @@ def numbers(found):
     result = {}
     for scores in found.files:
         steps = found.steps[scores.name]
-        result[scores.name] = {"steps": None if steps is None else steps.tolist(), "options": scores.options, "run": scores.run, **found.by_file[scores.name]}
+        result[scores.name] = {"steps": None if steps is None else steps.tolist(), "options": scores.options,
+                               "run": scores.run, **found.by_file[scores.name]}
     over_files = {"detection": found.detection, "removal": found.removal, "samples_needed": found.samples_needed,
                   "judged_by_retraining": found.judged, "missing": found.attempts.missing}
     return finite({**result, **{name: rows for name, rows in over_files.items() if rows}})
