@@ -38,12 +38,13 @@ class ReportTest(ProgramTest):
     def test_generated_points_without_a_density_are_said(self):
         self.assert_no_density(self.cleansed("one-sample", "1"), "without removal", "they are 1,")
 
-    def test_a_collapsed_generator_has_no_density(self):
+    def test_a_collapsed_or_diverged_generator_has_no_density(self):
         folder = self.cleansed("collapsed", "30")
         self.assertIn("<h3>" + DENSITY, self.report(folder)[0])
-        with h5py.File(os.path.join(folder, "cleansing.h5"), "r+") as file:
-            file["generated"][...] = 0.5
-        self.assert_no_density(folder, "after removal by random", "they are 30,")
+        for value in (0.5, np.nan):
+            with h5py.File(os.path.join(folder, "cleansing.h5"), "r+") as file:
+                file["generated"][...] = value
+            self.assert_no_density(folder, "after removal by random", "they are 30,")
 
     def test_every_tracin_file_is_shown_and_a_cut_one_named(self):
         draw = np.random.default_rng(1)
