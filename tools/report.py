@@ -17,7 +17,7 @@ except ModuleNotFoundError:
     if os.path.realpath(sys.executable) == os.path.realpath(DEBIANS) or not os.path.exists(DEBIANS):
         raise
     os.execv(DEBIANS, [DEBIANS, *sys.argv])
-from whence_report.page import RESULTS, Missing, Run, table
+from whence_report.page import RESULTS, Run, table
 
 STYLE = """body{font:15px/1.5 sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}
 img{max-width:100%}table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:left;border-bottom:1px solid #ddd}
@@ -26,26 +26,35 @@ img{max-width:100%}table{border-collapse:collapse}td,th{padding:.15em .8em;text-
 
 def contents(run):
     """Which results the folder holds, and which job would add the others."""
-    rows = [(name, f"{os.path.getsize(run.path(name)):,} bytes" if run.has(name) else f"not there ({job} makes it)")
-            for name, job in RESULTS.items()]
+    rows = []
+    for pattern, job in RESULTS.items():
+        files = run.matching(pattern)
+        rows += [(name, f"{os.path.getsize(run.path(name)):,} bytes") for name in files]
+        if not files:
+            rows.append((example(pattern), f"not there ({job} makes it)"))
     return table(rows, ("file", "in this folder"))
+
+
+def example(pattern):
+    """The plainest name that a pattern of RESULTS stands for."""
+    return pattern.replace("*", "")
 
 
 def page_of(run):
     """The folder's HTML, and (title, reason) of the figures that a result in it should have given and did not."""
     parts = [f"<h1>{html.escape(run.folder)}</h1>", contents(run)]
-    absent, missing = [], []
+    absent = []
     for chapter in CHAPTERS:
-        if not any(run.has(name) for name in chapter.FILES):
-            absent.append((chapter.TITLE, f"{chapter.FILES[0]} is not there; {RESULTS[chapter.FILES[0]]} makes it"))
+        first = chapter.FILES[0]
+        if not any(run.matching(pattern) for pattern in chapter.FILES):
+            absent.append((chapter.TITLE, f"{example(first)} is not there; {RESULTS[first]} makes it"))
             continue
         parts.append(f"<h2>{html.escape(chapter.TITLE)}</h2>")
         for title, section in chapter.SECTIONS:
-            try:
-                drawn = section(run)
-                parts.append(f"<h3>{html.escape(title)}</h3>{drawn}" if title and drawn else drawn)
-            except Missing as reason:
-                missing.append((title or chapter.TITLE, str(reason)))
+            drawn = run.attempts(title or chapter.TITLE, section, run)
+            if drawn:
+                parts.append(f"<h3>{html.escape(title)}</h3>{drawn}" if title else drawn)
+    missing = run.attempts.missing
     if absent or missing:
         parts.append('<div class="missing"><h2>Missing</h2>' + table(absent + missing) + "</div>")
     return "\n".join(parts), missing

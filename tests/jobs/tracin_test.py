@@ -148,20 +148,23 @@ class TracinTest(ProgramTest):
 
     def assert_report_finds(self, folder, values, foreign):
         """The report's AUC and densities against the statistic of Mann and Whitney and plain counts."""
-        sys.path.insert(0, os.path.join(SOURCE, "tools", "whence_report"))
-        import tracin as report
-        scores, = report.files_of([folder])
+        sys.path.insert(0, os.path.join(SOURCE, "tools"))
+        from whence_report import tracin, tracin_together as report
+        from whence_report.page import Attempts
+        found = tracin.Findings([folder], Attempts())
+        scores, = found.files
         ordered = mannwhitneyu(values[foreign], values[~foreign]).statistic / (foreign.sum() * (~foreign).sum())
         # The curve's area counts places among all instances, not among the own ones alone; it goes up in whole steps.
         share = foreign.mean()
         expected = ordered * (1 - share) + share / 2
-        self.assertAlmostEqual(report.detection([scores])[0]["auc"][0], expected, delta=1e-9)
+        self.assertAlmostEqual(found.detection[0]["auc"][0], expected, delta=1e-9)
         edges, densities = report.shares(scores)
         for density, chosen in zip(densities, (foreign, ~foreign)):
             self.assertAlmostEqual((density * np.diff(edges)).sum(), 1)
             above = (np.log10(values[chosen]) >= edges[30]).mean()
             self.assertAlmostEqual((density * np.diff(edges))[30:].sum(), above)
-        page = "".join(report.sections([folder]))
+        page = "".join(tracin.sections(found))
+        self.assertEqual(found.attempts.missing, [])
         self.assertEqual(page.count("detection of planted instances"), 1)
         self.assertGreaterEqual(page.count("<img"), 4)
 

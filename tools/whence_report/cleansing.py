@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from scipy.stats import gaussian_kde
 
 from .agreement import NAMES
-from .page import MOST_POINTS, needed, picture, row_of_axes, table, text
+from .page import MOST_POINTS, Missing, needed, picture, row_of_axes, table, text
 
 TITLE = "Data cleansing"
 FILES = ("cleansing.h5", "cleansing.json")
@@ -128,6 +128,19 @@ def plane_points(file):
     return file["instances"][...] if list(file["shape"][...]) == [2] and "instances" in file else None
 
 
+def kernel_density(samples, grid, whose):
+    """On the grid; Missing where the points have none."""
+    points = samples[:4000].astype(float)
+    try:
+        # SciPy sees points in one place by rounding alone, and not always.
+        rounding = np.abs(points).max() * len(points) * np.finfo(float).eps
+        if np.linalg.matrix_rank(points - points.mean(0), rounding) == points.shape[1]:
+            return gaussian_kde(points.T)(np.stack([g.ravel() for g in grid])).reshape(grid[0].shape)
+    except (ValueError, np.linalg.LinAlgError):
+        pass
+    raise Missing(f"{whose} have no density in the plane: they are {len(samples)}, too few, on one line or not finite")
+
+
 def density_in_the_plane(run):
     file = run.file("cleansing.h5", SCHEMA)
     points = plane_points(file)
@@ -137,16 +150,14 @@ def density_in_the_plane(run):
     generated = file["generated_before"][...]
     low, high = np.percentile(np.concatenate([points[:len(generated)], generated]), [0.3, 99.7], axis=0)
     grid = np.meshgrid(*(np.linspace(a, b, 70) for a, b in zip(low, high)))
-    flat = np.stack([g.ravel() for g in grid])
-
-    def density(samples):
-        return gaussian_kde(samples[:4000].T.astype(float))(flat).reshape(grid[0].shape)
-
-    truth, before = density(points), density(generated)
+    truth = kernel_density(points, grid, "the training instances")
+    before = kernel_density(generated, grid, "the points generated without removal")
+    after = [kernel_density(file["generated"][s, h], grid, f"the points generated after removal by {named(name)}")
+             for s, name in enumerate(names)]
     levels = np.linspace(0.15, 0.9, 4) * truth.max()
     figure, axes = row_of_axes(len(names), sharey=True)
     for s, (axis, name) in enumerate(zip(axes, names)):
-        for values, color, style in ((truth, "0.6", "-"), (density(file["generated"][s, h]), "C3", "-"), (before, "C0", "--")):
+        for values, color, style in ((truth, "0.6", "-"), (after[s], "C3", "-"), (before, "C0", "--")):
             axis.contour(*grid, values, levels=levels, colors=color, linestyles=style, linewidths=1.3)
         axis.set(title=named(name), aspect="equal")
     figure.legend(handles=[Line2D([], [], color="0.6", label="training data"),

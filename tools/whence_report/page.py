@@ -1,5 +1,6 @@
 """What the sections of a report share: run folders, pictures that hold their own data, tables."""
 import base64
+import fnmatch
 import html
 import io
 import json
@@ -14,7 +15,7 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-RESULTS = {
+RESULTS = {  # names of files, or a pattern, and the job that makes them
     "trajectory.h5": "whence train",
     "influence.h5": "whence influence",
     "counterfactual.h5": "whence counterfactual",
@@ -22,8 +23,7 @@ RESULTS = {
     "cleansing.h5": "whence cleanse",
     "cleansing.json": "whence cleansing",
     "density.h5": "whence density",
-    "tracin.h5": "whence tracin",
-    "tracin-self.h5": "whence tracin --queries self --name self",
+    "tracin*.h5": "whence tracin",
 }
 MOST_POINTS = 20000  # drawn in one picture: more make it no clearer
 
@@ -32,11 +32,29 @@ class Missing(Exception):
     """What a figure would need and the folder does not hold."""
 
 
+class Attempts:
+    """Calls what makes a table or a figure, and keeps in `missing` the name and the reason of each that could not be
+    made: a damaged file costs what is made of it, and nothing else."""
+
+    def __init__(self):
+        self.missing = []
+
+    def __call__(self, name, make, *arguments):
+        try:
+            return make(*arguments)
+        except Missing as reason:
+            self.missing.append((name, str(reason)))
+        except Exception as error:  # whatever HDF5, NumPy and SciPy say of a damaged file
+            self.missing.append((name, f"{type(error).__name__}: {error}"))
+        return None
+
+
 class Run:
     """A run folder with its files open as they are asked for."""
 
     def __init__(self, folder):
         self.folder = folder
+        self.attempts = Attempts()
         self._open = {}
 
     def path(self, name):
@@ -44,6 +62,10 @@ class Run:
 
     def has(self, name):
         return os.path.isfile(self.path(name))
+
+    def matching(self, pattern):
+        """Names of the files that a pattern of RESULTS stands for."""
+        return sorted(name for name in os.listdir(self.folder) if fnmatch.fnmatchcase(name, pattern) and self.has(name))
 
     def file(self, name, schema):
         """The HDF5 file; Missing when it is not there, or is not what its name says."""
