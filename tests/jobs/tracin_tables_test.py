@@ -232,7 +232,7 @@ class TogetherTest(TablesTest):
         targets = [3, 7, 1, 12]
         score = np.zeros((1, N))
         score[0, targets] = [4, 3, 2, 1]
-        folder = self.write_queries("judged", options={"samples": "8"}, score=score)
+        folder = self.write_queries("judged", options={"samples": "8", "instance-noise": "training"}, score=score)
         estimate = np.zeros((1, 4, 2, N))  # kink widths, metrics, epochs back, instances
         estimate[0, 2, 1, targets] = [1, 2, 4, 3]
         estimate[0, 1, 1, targets] = [4, 3, 2, 1]
@@ -250,7 +250,7 @@ class TogetherTest(TablesTest):
         self.assertEqual(trace_back.pop("method"), "trace-back, kink width 0.5")
         self.assert_near(trace_back, {
             "epochs_back": 5, "queries": 2, "targets": 4, "kendall_tau": 5 / 6, "kendall_tau_std": 1 / 6})
-        self.assertEqual(scored.pop("method"), "tracin, weights none, m = 8 (tracin.h5)")
+        self.assertEqual(scored.pop("method"), "tracin, weights none, m = 8, noise of training (tracin.h5)")
         self.assert_near(scored, {"epochs_back": 5, "queries": 1, "targets": 4, "kendall_tau": -1, "kendall_tau_std": 0})
 
 

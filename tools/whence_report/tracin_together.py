@@ -144,8 +144,9 @@ def trace_back_taus(estimate, truth, metric, at, positions):
 
 def tracin_taus(scores, truth, losses, estimated_epochs, positions):
     """((epochs, method), tau) of the scores; `losses`: (metric, number of the query) of each true loss."""
-    label = "tracin, weights %s, m = %s (%s)" % (
-        scores.options["weights"], scores.options["samples"], os.path.basename(scores.name))
+    own = ", noise of training" if scores.options.get("instance-noise") == "training" else ""
+    label = "tracin, weights %s, m = %s%s (%s)" % (
+        scores.options["weights"], scores.options["samples"], own, os.path.basename(scores.name))
     return [((int(epochs), label), stats.kendalltau(truth["influence"][metric, k], scores.file["score"][query][positions])[0])
             for metric, query in losses if query < len(scores["query_id"])
             for k, epochs in enumerate(truth["epochs_back"][...]) if epochs in estimated_epochs]
