@@ -10,14 +10,6 @@
 #include "whence/core/error.h"
 
 namespace whence {
-
-OptionTable& add_classifier_option(OptionTable& table) {
-  return table.add<std::string>("classifier", "",
-                                "run folder of a classifier (whence train --game classifier); is, log-is and "
-                                "fid need it",
-                                Kind::execution);
-}
-
 namespace {
 
 std::string caution_about(const RunParts& judge, const RunParts& parts) {
@@ -33,7 +25,18 @@ std::string caution_about(const RunParts& judge, const RunParts& parts) {
       both, ids.size());
 }
 
+at::Tensor labels_of(const Dataset& data, at::Device device) {
+  return data.labels.defined() ? data.labels.to(device) : data.labels;
+}
+
 }  // namespace
+
+OptionTable& add_classifier_option(OptionTable& table) {
+  return table.add<std::string>("classifier", "",
+                                "run folder of a classifier (whence train --game classifier); is, log-is and "
+                                "fid need it",
+                                Kind::execution);
+}
 
 Judge read_judge(const Options& options, const RunParts& parts) {
   const std::string folder = options.text("classifier");
@@ -48,14 +51,6 @@ Judge read_judge(const Options& options, const RunParts& parts) {
               std::make_shared<Classifier>(same), run.params(run.steps()).to(same.dtype).to(parts.device)}),
           run.trajectory().fingerprint(), caution_about(run.parts(), parts)};
 }
-
-namespace {
-
-at::Tensor labels_of(const Dataset& data, at::Device device) {
-  return data.labels.defined() ? data.labels.to(device) : data.labels;
-}
-
-}  // namespace
 
 Validation validation_of(const RunParts& parts, const Judge& judge) {
   return {parts.held_out_instances(), parts.validation_latents(), judge.classifier,

@@ -24,9 +24,8 @@ enum class CheckpointWeights { none, rate, published, visits };
 struct TracinOptions {
   GradientOptions gradient;
   CheckpointWeights weights = CheckpointWeights::none;
-  bool instances = true;  ///< false: the queries' losses alone
-  bool training_noise =
-      false;  ///< instances have the noise of the step that visited them; see TracinPlan::visit
+  bool instances = true;        ///< false: the queries' losses alone
+  bool training_noise = false;  ///< instances have the noise of the step that visited them (visits, m = 1)
   bool fixed_noise = false;  ///< queries have the same noise at all checkpoints; see TracinPlan::query_noise
   std::int64_t memory = 0;   ///< bytes a rank
 };
