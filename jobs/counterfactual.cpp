@@ -53,14 +53,14 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::vector<std::vector<std::int64_t>> removals;
   std::string result;
   Attributes attributes;
-  std::string caution;
+  Judge judge;
   bool done = false;
   world.together([&] {
     replicas = options.integer("replicas", 1);
     run = std::make_unique<Run>(options.text("run"), place.device);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
-    const Judge judge = read_judge(options, parts);
+    judge = read_judge(options, parts);
     metrics = make_metrics(truth.metrics, parts.game, validation_of(parts, judge));
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
     replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
@@ -71,7 +71,6 @@ void run_counterfactual(const Options& options, const Communicator& all) {
     result = run->folder() + "/counterfactual.h5";
     attributes = result_attributes(*run, options.settings(), truth.metrics);
     attributes["classifier"] = judge.fingerprint;
-    caution = judge.caution;
     attributes["targets"] = targets_fingerprint(truth.target_ids);
     done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
   });
@@ -90,7 +89,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                              block_count, replica_steps, human_bytes(8.0 * block_count * width),
                              human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
 
-  if (!caution.empty()) log.say(caution);
+  if (!judge.caution.empty()) log.say(judge.caution);
   std::unique_ptr<RunLock> lock;
   world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "counterfactual"); });
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
@@ -68,19 +69,18 @@ void run_influence(const Options& options, const Communicator& all) {
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::string result;
   Attributes attributes;
-  std::string caution;
+  Judge judge;
   bool done = false;
   world.together([&] {
     run = std::make_unique<Run>(options.text("run"), place.device);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
-    const Judge judge = read_judge(options, parts);
+    judge = read_judge(options, parts);
     metrics = make_metrics(metric_names, parts.game, validation_of(parts, judge));
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()));
     result = run->folder() + "/influence.h5";
     attributes = result_attributes(*run, options.settings(), metric_names);
     attributes["classifier"] = judge.fingerprint;
-    caution = judge.caution;
     done = !options.flag("overwrite") && already_there(result, influence_schema, attributes);
   });
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
@@ -94,7 +94,7 @@ void run_influence(const Options& options, const Communicator& all) {
                              human_bytes(16.0 * numbers)));
   if (done) return log.say(result + ": already there");
 
-  if (!caution.empty()) log.say(caution);
+  if (!judge.caution.empty()) log.say(judge.caution);
   std::unique_ptr<RunLock> lock;
   world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "influence"); });
   const at::Tensor end = run->params(run->steps());

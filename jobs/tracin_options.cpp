@@ -1,6 +1,5 @@
 #include "tracin_options.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <fmt/format.h>
 #include <string>
@@ -21,6 +20,13 @@ std::size_t choice(const Options& options, const std::string& option, const std:
   refuse("--{}: '{}' is not one of {}", option, value, fmt::join(names, ", "));
 }
 
+// From 1 to what no machine has: sizes counted in it fit into a number.
+std::int64_t bounded(const Options& options, const std::string& option, std::int64_t most) {
+  const std::int64_t value = options.integer(option, 1);
+  if (value > most) refuse("--{} is {}, but must be at most {}", option, value, most);
+  return value;
+}
+
 }  // namespace
 
 TracinOptions read_tracin_options(const Options& options) {
@@ -28,7 +34,7 @@ TracinOptions read_tracin_options(const Options& options) {
   read.gradient.loss = static_cast<TracinLoss>(choice(options, "loss", {"training", "scoring"}));
   read.gradient.latent =
       static_cast<LatentGradient>(choice(options, "estimator", {"reparameterised", "score-function"}));
-  read.gradient.samples = options.integer("samples", 1);
+  read.gradient.samples = bounded(options, "samples", 1 << 24);
   if (const std::string layers = options.text("layers"); layers != "all") {
     const auto list = integer_list("layers", layers.rfind("last:", 0) == 0 ? layers.substr(5) : "");
     if (list.size() != 1) refuse("--layers: '{}' is not all or last:NUMBER", layers);
@@ -39,7 +45,7 @@ TracinOptions read_tracin_options(const Options& options) {
   read.instances = choice(options, "instances", {"all", "none"}) == 0;
   read.training_noise = choice(options, "instance-noise", {"fresh", "training"}) == 1;
   read.fixed_noise = choice(options, "query-noise", {"fresh", "fixed"}) == 1;
-  read.memory = std::min(options.integer("memory", 1), std::int64_t{1} << 40) << 20;
+  read.memory = bounded(options, "memory", 1 << 30) << 20;
   return read;
 }
 

@@ -1,6 +1,7 @@
 #include "whence/game/classifier.h"
 
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
@@ -92,9 +93,6 @@ std::vector<at::Tensor> Classifier::losses(const std::vector<at::Tensor>& tensor
 }
 
 // The same by LibTorch's operations, differentiable, where the native kernels don't reach.
-// LibTorch keeps every map of all images that it is given at once.
-constexpr std::int64_t chunk = 512;
-
 TrainedClassifier::Outputs TrainedClassifier::on_device(const at::Tensor& images) const {
   const auto outputs = network->network().outputs(network->layout().views(params.unsqueeze(0)), images,
                                                   {network->feature_stage(), network->logit_stage()});
@@ -103,6 +101,7 @@ TrainedClassifier::Outputs TrainedClassifier::on_device(const at::Tensor& images
 
 TrainedClassifier::Outputs TrainedClassifier::operator()(const at::Tensor& images) const {
   if (!images.device().is_cpu()) {
+    constexpr std::int64_t chunk = 512;  // LibTorch keeps every map of all images that it is given at once
     std::vector<at::Tensor> features, logits;
     for (const at::Tensor& some : images.split(chunk)) {
       const Outputs outputs = on_device(some);

@@ -46,10 +46,10 @@ H5File open_result(const std::string& path, const Schema& schema, const std::str
   return file;
 }
 
-// "none" where the file was written without it.
-std::string classifier_of(const H5File& file) {
+// "none" where the file was made without it.
+std::string attribute_or_none(const H5File& file, const std::string& name) {
   const auto names = file.attributes();
-  return std::count(names.begin(), names.end(), "classifier") > 0 ? file.attribute("classifier") : "none";
+  return std::count(names.begin(), names.end(), name) > 0 ? file.attribute(name) : "none";
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -89,7 +89,7 @@ InfluenceEstimates read_influence(const std::string& path, const std::string& ru
           integers(file, "instance_id"),
           sound(file, "influence"),
           sound(file, "value"),
-          classifier_of(file)};
+          attribute_or_none(file, "classifier")};
 }
 
 void write_counterfactual(const std::string& path, const CounterfactualTruth& truth,
@@ -113,7 +113,7 @@ CounterfactualTruth read_counterfactual(const std::string& path, const std::stri
           sound(file, "influence"),
           sound(file, "baseline"),
           sound(file, "distance"),
-          classifier_of(file)};
+          attribute_or_none(file, "classifier")};
 }
 
 std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth) {
@@ -141,7 +141,7 @@ bool already_there(const std::string& path, const Schema& schema, const Attribut
   if (!std::filesystem::exists(path)) return false;
   const H5File file = open_artifact(path, schema);
   for (const auto& [name, value] : attributes)
-    if ((name == "classifier" ? classifier_of(file) : file.attribute(name)) != value)
+    if (attribute_or_none(file, name) != value)
       fail("{}: already there, made with another {} (--overwrite replaces it)", path, name);
   return true;
 }

@@ -29,6 +29,16 @@ at::Tensor keyed_noise(const RandomStream& stream, const std::vector<std::uint64
   return noise.to(dtype);
 }
 
+// eps [n, 1, dz] that the run's steps had for those visits.
+at::Tensor visit_noise(const Run& run, const Visit* visits, std::int64_t count) {
+  const RunParts& parts = run.parts();
+  at::Tensor noise = at::empty({count, 1, parts.game->latent_size()}, parts.game->dtype());
+  for (std::int64_t i = 0; i < count; ++i)
+    noise[i].copy_(training_latents(parts.settings.seed, visits[i].step, {visits[i].row, visits[i].row + 1},
+                                    parts.game->latent_size(), parts.game->dtype()));
+  return noise;
+}
+
 void check_finite(const at::Tensor& values, std::int64_t step, const std::string& what,
                   const std::function<std::int64_t(std::int64_t)>& id_of) {
   const at::Tensor rows = values.contiguous();
@@ -47,15 +57,6 @@ at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<s
   return keyed_noise(
       RandomStream(parts.settings.seed, Purpose::tracin_instances, static_cast<std::uint32_t>(step)), keys,
       samples, parts.game->latent_size(), parts.game->dtype());
-}
-
-at::Tensor visit_noise(const Run& run, const Visit* visits, std::int64_t count) {
-  const RunParts& parts = run.parts();
-  at::Tensor noise = at::empty({count, 1, parts.game->latent_size()}, parts.game->dtype());
-  for (std::int64_t i = 0; i < count; ++i)
-    noise[i].copy_(training_latents(parts.settings.seed, visits[i].step, {visits[i].row, visits[i].row + 1},
-                                    parts.game->latent_size(), parts.game->dtype()));
-  return noise;
 }
 
 at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& queries, Range range,

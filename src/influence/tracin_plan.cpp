@@ -95,12 +95,6 @@ std::int64_t largest_gradient(const std::vector<LayerExtent>& layers) {
 void set_sizes(TracinPlan& plan, const Vae& vae, std::int64_t queries, const TracinOptions& options,
                std::int64_t most_instances) {
   const std::int64_t number = vae.dtype() == at::kFloat ? 4 : 8;
-  // More samples than this no memory holds, and counts of them would not fit into a number.
-  constexpr std::int64_t most_samples = std::int64_t{1} << 24, most_memory = std::int64_t{1} << 50;
-  if (options.gradient.samples > most_samples)
-    refuse("--samples is {}, but must be at most {}", options.gradient.samples, most_samples);
-  if (options.memory > most_memory)
-    refuse("--memory is {} MiB, but must be at most {}", options.memory >> 20, most_memory >> 20);
   const auto layers = gradient_extents(vae, options.gradient);
   const std::int64_t half = options.memory / 2 / number;
   const std::int64_t instance =

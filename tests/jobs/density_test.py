@@ -4,15 +4,13 @@ instance, and the paper's statements about six clusters (Kong and Chaudhuri, Neu
 import gzip
 import os
 import re
-import subprocess
-import sys
 import unittest
 
 import h5py
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from support import SOURCE, ProgramTest, arrays, attributes, main, mnist_folder, read_bytes, whence, write_bytes
+from support import ProgramTest, arrays, attributes, main, mnist_folder, read_bytes, whence, write_bytes
 
 ESTIMATORS = ("knn", "kde", "gmm")
 
@@ -483,13 +481,6 @@ class FileAndReport(DensityTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.density("run")
-
-    def report(self, *runs):
-        page = self.path("report.html")
-        done = subprocess.run([sys.executable, os.path.join(SOURCE, "tools", "report.py"), *runs, "-o", page],
-                              capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return read_bytes(page).decode(), done.stderr
 
     def test_attributes(self):
         found = attributes(self.path("run", "density.h5"))

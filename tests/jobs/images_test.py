@@ -93,7 +93,8 @@ class ImagesTest(ProgramTest):
                 os.remove(os.path.join(gan, result))
         other = self.train("other-judge", *small("classifier", epochs=1, seed=1))
         metric, less = ("--metric", "fid,disc-loss"), ("--targets", "2")
-        self.assertRegex(whence("influence", "--run", gan, *metric, "--classifier", other).err, r"was trained on \d+ of the 1000 training instances")
+        self.assertRegex(whence("influence", "--run", gan, *metric, "--classifier", other).err,
+                         r"was trained on \d+ of the 1000 training instances")
         by_other = arrays(os.path.join(gan, "influence.h5"))["influence"]
         cleanse = ("cleanse", "--run", gan, "--select", "influence:fid", "--remove", "50", "--metric", "disc-loss")
         self.run_fine(*cleanse, *self.judge)
@@ -110,6 +111,7 @@ class ImagesTest(ProgramTest):
         forest = ("cleanse", "--run", gan, "--select", "isolation-forest", "--remove", "50", "--metric", "disc-loss")
         self.run_fine(*forest, *self.judge, "--overwrite")
         self.assert_refused([*forest], "cleansing.h5", "classifier", "--overwrite")
+        self.assert_refused([*cleanse, *self.judge], "cleansing.h5", "made with another influence", "--overwrite")
         self.run_fine("counterfactual", "--run", gan, *metric, *less, "--classifier", other)
         self.assert_refused(["validate", "--run", gan], "fid", "another in counterfactual.h5")
 

@@ -1,27 +1,17 @@
 """tools/report.py: what it finds in run folders, and that one damaged file does not cost the page."""
 
 import os
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 
-from support import SOURCE, ProgramTest, main, read_bytes, tiny, write_bytes
+from support import ProgramTest, main, read_bytes, tiny, write_bytes
 from vae_support import vae, write_idx
 
 DENSITY = "Figure 3b: generated distribution"
 
 
 class ReportTest(ProgramTest):
-    def report(self, *folders):
-        """The page and what it says is missing."""
-        page = self.path("report.html")
-        done = subprocess.run([sys.executable, os.path.join(SOURCE, "tools", "report.py"), *folders, "-o", page],
-                              capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return read_bytes(page).decode(), done.stderr
-
     def cleansed(self, name, samples):
         folder = self.train(name, *tiny(), "--test", "40")
         self.run_fine("cleanse", "--run", folder, "--select", "random", "--remove", "20", "--samples", samples, "--quiet")

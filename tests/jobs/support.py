@@ -247,6 +247,14 @@ class ProgramTest(unittest.TestCase):
             self.assertEqual(before, after, "result files changed: %s" % result)
         return sentence
 
+    def report(self, *folders):
+        """The page that tools/report.py makes of the folders, and what it says is missing."""
+        page = self.path("report.html")
+        done = subprocess.run([sys.executable, os.path.join(SOURCE, "tools", "report.py"), *folders, "-o", page],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return read_bytes(page).decode(), done.stderr
+
     def assert_same_bytes(self, path, other):
         a, b = (np.frombuffer(read_bytes(p), dtype=np.uint8) for p in (path, other))
         self.assertEqual(len(a), len(b), "sizes of %s and %s" % (path, other))

@@ -78,8 +78,6 @@ const Vae& vae_of(const Run& run);
 /// eps [n, m, dz] of instances at a checkpoint, from a stream keyed by step and instance id.
 at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<std::int64_t>& positions,
                           std::int64_t samples);
-/// eps [n, 1, dz] that the run's steps had for those visits.
-at::Tensor visit_noise(const Run& run, const Visit* visits, std::int64_t count);
 /// eps [n, m, dz] of queries: keyed by step and query id; with `fixed` the same at all steps, and sample 0 of
 /// held- out instance k is row k of the run's validation latents, the noise that metrics have.
 at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& queries, Range range,
