@@ -3,9 +3,10 @@
 
 #include <fmt/format.h>
 
-#include "whence/influence/cleansing.h"
-#include "whence/influence/retrain_blocks.h"
 #include "whence/io/summary.h"
+#include "whence/retrain/cleansing.h"
+#include "whence/retrain/retrain_blocks.h"
+#include "whence/train/result_file.h"
 
 #include "cleanse_plan.h"
 #include "cleansing_table.h"

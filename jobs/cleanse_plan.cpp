@@ -6,6 +6,7 @@
 
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
+#include "whence/train/result_file.h"
 
 namespace whence {
 

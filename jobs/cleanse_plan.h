@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "whence/influence/cleansing.h"
-#include "whence/influence/selection.h"
+#include "whence/retrain/cleansing.h"
+#include "whence/retrain/selection.h"
 
 #include "job.h"
 #include "judge.h"

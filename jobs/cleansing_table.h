@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "whence/influence/cleansing.h"
+#include "whence/retrain/cleansing.h"
 
 #include "job.h"
 

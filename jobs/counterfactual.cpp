@@ -1,19 +1,20 @@
 // whence counterfactual: takes the last epochs of a run again without each target instance, many targets at
 // once as replicas, in blocks that ranks draw from a shared counter.
 
-#include "whence/influence/counterfactual.h"
+#include "whence/retrain/counterfactual.h"
 
 #include <algorithm>
 #include <fmt/format.h>
 
 #include "whence/core/stop.h"
-#include "whence/influence/begun_blocks.h"
-#include "whence/influence/block_store.h"
-#include "whence/influence/counterfactual_rows.h"
-#include "whence/influence/files.h"
-#include "whence/influence/retrain_blocks.h"
-#include "whence/influence/targets.h"
+#include "whence/io/block_store.h"
 #include "whence/io/summary.h"
+#include "whence/retrain/begun_blocks.h"
+#include "whence/retrain/counterfactual_rows.h"
+#include "whence/retrain/retrain_blocks.h"
+#include "whence/retrain/targets.h"
+#include "whence/retrain/truth.h"
+#include "whence/train/result_file.h"
 
 #include "job.h"
 #include "judge.h"

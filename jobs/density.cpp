@@ -8,8 +8,8 @@
 #include "whence/core/provenance.h"
 #include "whence/density/files.h"
 #include "whence/density/queries.h"
-#include "whence/influence/files.h"
 #include "whence/io/summary.h"
+#include "whence/train/result_file.h"
 
 #include "job.h"
 

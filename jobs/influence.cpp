@@ -8,11 +8,12 @@
 
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
-#include "whence/influence/files.h"
-#include "whence/influence/trace_back.h"
-#include "whence/influence/trace_checkpoint.h"
 #include "whence/io/summary.h"
 #include "whence/metric/metric.h"
+#include "whence/trace/estimates.h"
+#include "whence/trace/trace_back.h"
+#include "whence/trace/trace_checkpoint.h"
+#include "whence/train/result_file.h"
 
 #include "job.h"
 #include "judge.h"

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <fmt/format.h>
 
-#include "whence/comm/devices.h"
 #include "whence/core/error.h"
+#include "whence/device/devices.h"
 #include "whence/io/hdf5.h"
 
 #include "job.h"

@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <fmt/format.h>
 
-#include "whence/comm/devices.h"
 #include "whence/comm/session.h"
 #include "whence/core/stop.h"
+#include "whence/device/devices.h"
 
 namespace whence {
 

@@ -8,7 +8,7 @@
 #include "whence/comm/communicator.h"
 #include "whence/core/options.h"
 #include "whence/core/progress.h"
-#include "whence/influence/block_store.h"
+#include "whence/io/block_store.h"
 #include "whence/io/summary.h"
 #include "whence/train/run.h"
 

@@ -7,9 +7,9 @@
 #include "whence/comm/work_queue.h"
 #include "whence/core/error.h"
 #include "whence/core/stop.h"
-#include "whence/influence/files.h"
-#include "whence/influence/tracin_file.h"
 #include "whence/io/summary.h"
+#include "whence/tracin/file.h"
+#include "whence/train/result_file.h"
 
 #include "job.h"
 #include "tracin_options.h"

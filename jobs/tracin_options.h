@@ -2,7 +2,7 @@
 // What `whence tracin` is asked for.
 
 #include "whence/core/options.h"
-#include "whence/influence/tracin.h"
+#include "whence/tracin/tracin.h"
 
 namespace whence {
 

@@ -10,6 +10,7 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 #include "whence/io/summary.h"
+#include "whence/train/trajectory/writer.h"
 
 #include "job.h"
 #include "judge.h"

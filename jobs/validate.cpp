@@ -12,9 +12,10 @@
 
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
-#include "whence/influence/files.h"
 #include "whence/io/summary.h"
+#include "whence/retrain/truth.h"
 #include "whence/stats/agreement.h"
+#include "whence/trace/estimates.h"
 
 #include "job.h"
 

@@ -4,9 +4,10 @@
 #include <fmt/format.h>
 
 #include "whence/density/files.h"
-#include "whence/influence/cleansing.h"
-#include "whence/influence/files.h"
-#include "whence/influence/tracin_file.h"
+#include "whence/retrain/cleansing.h"
+#include "whence/retrain/truth.h"
+#include "whence/trace/estimates.h"
+#include "whence/tracin/file.h"
 
 #include "job.h"
 

@@ -169,6 +169,10 @@ std::string Options::settings() const {
   return text;
 }
 
+std::string join_list(const std::vector<std::string>& parts) {
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {
   std::vector<std::string> parts;
   std::istringstream in(text + ",");

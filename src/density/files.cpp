@@ -4,6 +4,8 @@
 
 #include <ATen/ops/tensor.h>
 
+#include "whence/core/options.h"
+
 namespace whence::density {
 namespace {
 
@@ -13,12 +15,6 @@ double largest(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().
 
 void put_if(const H5File& file, const std::string& name, const at::Tensor& values) {
   if (values.defined()) file.put(name, values);
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
-  return text;
 }
 
 }  // namespace
@@ -37,7 +33,7 @@ double corrected_difference(const DensityInfluence& result, std::int64_t e) {
 
 void write_density(const std::string& path, const Dataset& train, const Queries& queries,
                    const EstimatorOptions& options, const DensityInfluence& result, Attributes attributes) {
-  attributes["estimators"] = joined(options.estimators);
+  attributes["estimators"] = join_list(options.estimators);
   std::vector<double> differences;
   for (std::size_t e = 0; e < options.estimators.size(); ++e)
     differences.push_back(largest_difference(result, static_cast<std::int64_t>(e)));

@@ -11,7 +11,7 @@
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
-#include "whence/game/conv_function.h"
+#include "whence/native/conv_function.h"
 
 namespace whence {
 namespace {

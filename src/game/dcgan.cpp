@@ -2,8 +2,8 @@
 
 #include <ATen/ops/zeros_like.h>
 
-#include "whence/game/activation.h"
-#include "whence/game/conv_function.h"
+#include "whence/native/conv_function.h"
+#include "whence/net/activation.h"
 
 namespace whence {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
-#include "whence/game/activation.h"
+#include "whence/net/activation.h"
 
 namespace whence {
 

@@ -3,10 +3,9 @@
 #include <ATen/ops/empty.h>
 
 #include "whence/core/error.h"
-#include "whence/game/native/threads.h"
-
-#include "native/conv_gan.h"
-#include "native/pool.h"
+#include "whence/native/conv_gan.h"
+#include "whence/native/pool.h"
+#include "whence/native/threads.h"
 
 namespace whence {
 namespace {

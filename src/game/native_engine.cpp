@@ -8,11 +8,11 @@
 #include "whence/game/autograd_engine.h"
 #include "whence/game/classifier.h"
 #include "whence/game/fcgan.h"
-#include "whence/game/native/conv_kernels.h"
-#include "whence/game/native/threads.h"
+#include "whence/native/adversarial_step.h"
+#include "whence/native/conv_kernels.h"
+#include "whence/native/pool.h"
+#include "whence/native/threads.h"
 
-#include "native/adversarial_step.h"
-#include "native/pool.h"
 #include "native_conv_engine.h"
 
 namespace whence {

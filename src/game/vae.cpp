@@ -8,7 +8,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
-#include "whence/game/activation.h"
+#include "whence/net/activation.h"
 
 namespace whence {
 namespace {

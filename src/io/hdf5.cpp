@@ -66,6 +66,14 @@ hid_t memory_type(at::ScalarType dtype) {
   }
 }
 
+template <typename T>
+std::vector<T> list_of(const at::Tensor& values, const std::string& path, const std::string& name) {
+  if (values.scalar_type() != c10::CppTypeToScalarType<T>::value)
+    fail("{}: {} has an unexpected element type", path, name);
+  const T* begin = values.data_ptr<T>();
+  return {begin, begin + values.numel()};
+}
+
 std::vector<hsize_t> sizes(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 // MPI-IO for a group; no HDF5 lock for a single rank, since network file systems often cannot lock (Whence
@@ -240,6 +248,20 @@ H5Array H5File::array(const std::string& name) const {
   H5Handle id(checked(H5Dopen2(id_.get(), name.c_str(), H5P_DEFAULT), path_, "find the array " + name),
               H5Dclose);
   return {std::move(id), name, path_};
+}
+
+at::Tensor H5File::verified(const std::string& name) const {
+  const H5Array found = array(name);
+  found.verify();
+  return found.read();
+}
+
+std::vector<std::int64_t> H5File::verified_integers(const std::string& name) const {
+  return list_of<std::int64_t>(verified(name), path_, name);
+}
+
+std::vector<double> H5File::verified_reals(const std::string& name) const {
+  return list_of<double>(verified(name), path_, name);
 }
 
 bool H5File::has(const std::string& name) const {

@@ -8,9 +8,9 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
-#include "whence/game/native/arrays.h"
-#include "whence/game/native/kernels.h"
-#include "whence/game/native/threads.h"
+#include "whence/native/arrays.h"
+#include "whence/native/kernels.h"
+#include "whence/native/threads.h"
 
 #include "log_factor.h"
 

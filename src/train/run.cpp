@@ -5,8 +5,8 @@
 
 #include "whence/core/error.h"
 #include "whence/game/native_engine.h"
-#include "whence/train/recording.h"
 #include "whence/train/step.h"
+#include "whence/train/trajectory/recording.h"
 
 namespace fs = std::filesystem;
 

@@ -1,7 +1,7 @@
 #include "whence/train/settings.h"
 
 #include "whence/core/error.h"
-#include "whence/train/recording.h"
+#include "whence/train/trajectory/recording.h"
 
 namespace whence {
 namespace {
@@ -146,7 +146,10 @@ RunSettings read_settings(const Options& given) {
 }
 
 std::shared_ptr<const Game> RunSettings::make_game(const Dataset& data) const {
-  return game_kind(game).make(options, data);
+  return game_kind(game).make(options,
+                              {options.text("data"), data.shape,
+                               data.labels.defined() ? data.labels.max().item<std::int64_t>() + 1 : 0,
+                               data.instances.min().item<double>(), data.instances.max().item<double>()});
 }
 
 }  // namespace whence

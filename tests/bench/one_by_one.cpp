@@ -10,7 +10,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "whence/game/activation.h"
+#include "whence/net/activation.h"
 
 namespace whence::bench {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "whence/influence/trace_back.h"
+#include "whence/trace/trace_back.h"
 #include "whence/train/run.h"
 
 namespace whence::bench {

@@ -8,8 +8,8 @@
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
-#include "whence/influence/counterfactual.h"
 #include "whence/metric/metric.h"
+#include "whence/retrain/counterfactual.h"
 #include "whence/train/step.h"
 
 #include "one_by_one.h"

@@ -14,7 +14,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "whence/core/random.h"
-#include "whence/influence/gradient_products.h"
+#include "whence/tracin/gradient_products.h"
 
 namespace whence::bench {
 namespace {

@@ -17,8 +17,8 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "whence/game/activation.h"
 #include "whence/game/game.h"
+#include "whence/net/activation.h"
 
 namespace whence::test {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "whence/influence/trace_back.h"
+#include "whence/trace/trace_back.h"
 #include "whence/train/loop.h"
 
 namespace whence::test {

@@ -13,9 +13,10 @@
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
-#include "whence/train/recording.h"
 #include "whence/train/step.h"
-#include "whence/train/trajectory.h"
+#include "whence/train/trajectory/reader.h"
+#include "whence/train/trajectory/recording.h"
+#include "whence/train/trajectory/writer.h"
 
 #include "support/memory_run.h"
 #include "support/numbers.h"

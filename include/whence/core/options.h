@@ -75,6 +75,8 @@ class Options {
 
 /// Splits "1,5,10"; throws UsageError naming `option` on an empty element.
 std::vector<std::string> split_list(const std::string& option, const std::string& text);
+/// "1,5,10" from its parts.
+std::string join_list(const std::vector<std::string>& parts);
 /// Positive integers from "1,5,10", sorted, without repetition.
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text);
 /// Different finite numbers of at least 0 from "0,1e-3", in the order given.

@@ -7,6 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/core/pixel_range.h"
+
 namespace whence {
 
 /// N instances of one source.
@@ -39,9 +41,6 @@ inline constexpr std::int64_t every_instance = -1;
 
 /// In DataOptions::class_filter: instances of any label.
 inline constexpr std::int64_t every_class = -1;
-
-/// What a pixel of byte p becomes: p / 127.5 - 1 in [-1, 1], or p / 255 in [0, 1].
-enum class PixelRange { minus_one_to_one, zero_to_one };
 
 /// Which data a run uses.
 struct DataOptions {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "whence/game/convnet.h"
 #include "whence/game/game.h"
+#include "whence/net/convnet.h"
 
 namespace whence {
 

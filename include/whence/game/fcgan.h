@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "whence/game/game.h"
-#include "whence/game/mlp.h"
+#include "whence/net/mlp.h"
 
 namespace whence {
 

@@ -12,7 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "whence/game/layout.h"
+#include "whence/net/layout.h"
 
 namespace whence {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "whence/game/game.h"
-#include "whence/game/layer_stack.h"
+#include "whence/net/layer_stack.h"
 
 namespace whence {
 

@@ -78,6 +78,11 @@ class H5File {
   /// Creates, writes and seals a small array at once.
   void put(const std::string& name, const at::Tensor& values) const;
   H5Array array(const std::string& name) const;
+  /// The whole content of a sealed array; Error naming file and array when it does not match its CRC-32.
+  at::Tensor verified(const std::string& name) const;
+  /// The same of an int64 or a float64 array, as a list.
+  std::vector<std::int64_t> verified_integers(const std::string& name) const;
+  std::vector<double> verified_reals(const std::string& name) const;
   bool has(const std::string& name) const;
   std::vector<std::string> arrays() const;
 

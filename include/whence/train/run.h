@@ -6,9 +6,9 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/train/loop.h"
-#include "whence/train/read_ahead.h"
 #include "whence/train/settings.h"
-#include "whence/train/trajectory.h"
+#include "whence/train/trajectory/read_ahead.h"
+#include "whence/train/trajectory/reader.h"
 
 namespace whence {
 

@@ -7,7 +7,7 @@
 #include "whence/core/options.h"
 #include "whence/data/dataset.h"
 #include "whence/game/game.h"
-#include "whence/train/games.h"
+#include "whence/game/registry.h"
 #include "whence/train/schedule.h"
 
 namespace whence {

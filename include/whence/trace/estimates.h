@@ -1,0 +1,36 @@
+#pragma once
+// influence.h5: estimated influences as a file.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/io/artifact.h"
+
+namespace whence {
+
+inline const Schema influence_schema{"whence.influence", 1};
+
+/// Estimated influence of every training instance.
+///
+/// influence.h5 (H kink widths, M metrics, K horizons, N instances): influence [H,M,K,N], kink_width [H],
+/// epochs_back [K], value [M] (V at the end of the run), instance_id [N]; attributes metrics (names, comma
+/// between), run (fingerprint of the trajectory), settings, classifier (its fingerprint, or "none").
+struct InfluenceEstimates {
+  std::vector<std::string> metrics;
+  std::vector<double> kink_widths;
+  std::vector<std::int64_t> epochs_back;
+  std::vector<std::int64_t> instance_ids;
+  at::Tensor influence;             ///< [H, M, K, N] float64
+  at::Tensor value;                 ///< [M] float64
+  std::string classifier = "none";  ///< fingerprint of the one that metrics of images judge by
+};
+
+void write_influence(const std::string& path, const InfluenceEstimates& estimates,
+                     const Attributes& attributes);
+/// Error when missing, damaged, of another schema version, or made from another run than `run_fingerprint`.
+InfluenceEstimates read_influence(const std::string& path, const std::string& run_fingerprint);
+
+}  // namespace whence

@@ -1,0 +1,87 @@
+#pragma once
+// Influence of every training instance, estimated by carrying queries back through the recorded run.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+#include "whence/comm/partition.h"
+#include "whence/train/recorded_steps.h"
+#include "whence/train/step.h"
+
+namespace whence {
+
+/// How ranks share a trace-back: `query_groups` groups of ranks take a part of the queries each; the ranks of
+/// a group share the mini-batch.
+struct Grid {
+  std::int64_t query_groups;
+};
+
+/// The grid with the most query groups that divide both ranks and queries evenly: groups need no traffic
+/// between them, while sharing a mini-batch costs one all-reduce of [Q, P] a step.
+Grid automatic_grid(std::int64_t ranks, std::int64_t queries);
+
+struct TraceBackOptions {
+  std::vector<std::int64_t> epochs_back;  ///< k, ascending; the sweep goes back by the largest
+  std::vector<double> kink_widths;        ///< h; see Engine::trace
+  Grid grid;
+};
+
+/// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
+class TraceBack {
+ public:
+  /// Stands before its first step back. Collective.
+  TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+            const Communicator& ranks);
+
+  std::int64_t taken() const { return taken_; }
+  bool done() const { return taken_ == steps_; }
+  const Grid& grid() const { return options_.grid; }
+
+  /// The next step back. Collective. Error naming step and query when a number is not finite.
+  void step();
+
+  /// What this rank carries, as one row [n] of float64 on the CPU, whatever the dtype; n may differ between
+  /// ranks. Error when a number is not finite.
+  at::Tensor state();
+  /// Goes on after `taken` steps with the same rank's state() there: to the same bits, on as many ranks.
+  void restore(std::int64_t taken, const at::Tensor& state);
+
+  /// The influences, once done, on every rank's CPU. Collective.
+  at::Tensor result();
+
+ private:
+  // One kink width's queries on their way back, with what they have collected so far.
+  struct Carried {
+    double kink_width;
+    at::Tensor u;          // [q, P], this group's queries
+    at::Tensor influence;  // [q, N] float64, this rank's instances only
+    FiniteWatch watch;
+  };
+  FiniteWatch watch_queries(double kink_width, std::int64_t parameters) const;
+  at::Tensor own_result() const;
+
+  RecordedSteps run_;
+  TraceBackOptions options_;
+  Communicator ranks_, group_;
+  Range queries_, rows_;
+  std::int64_t steps_, taken_ = 0, horizon_ = 0;
+  std::vector<Carried> carried_;
+  at::Tensor result_;  // on the device [widths, Q, epochs_back, N]; this rank's contribution
+};
+
+/// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for
+/// every k and kink width, in one sweep: [widths, queries, epochs_back, N] float64. At each step, with u the
+/// query carried back so far,
+///   influence_j += <(B u)_p, grad f(x_j)> / |S|  for j in the batch,     u -= u^T B J,
+/// one Engine::trace for all instances and all queries. `queries` [Q, P] are gradients of metrics at the end
+/// of the run. Collective; every rank gets the whole result. UsageError for an optimiser other than sgd,
+/// whose state the formula does not know; Error naming step and query when a number is not finite.
+at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+                      const Communicator& ranks, const std::function<void(std::int64_t)>& progress);
+
+}  // namespace whence

@@ -1,0 +1,36 @@
+#pragma once
+// Where an interrupted trace-back stands, on disk.
+
+#include <string>
+
+#include "whence/comm/communicator.h"
+#include "whence/io/artifact.h"
+#include "whence/trace/trace_back.h"
+
+namespace whence {
+
+inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 1};
+
+/// RESULT.part of a trace-back that works towards RESULT: steps taken, and each rank's TraceBack::state()
+/// with its CRC-32. Whole or absent: it is written beside and then takes the place of the one before.
+class TraceCheckpoint {
+ public:
+  TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks);
+
+  /// Goes on from the file, if there is one of as many ranks and query groups; returns whether there was.
+  /// Error naming the file when it was made with other attributes, or is damaged. Collective.
+  bool load(TraceBack& sweep) const;
+  /// Collective.
+  void save(TraceBack& sweep) const;
+  /// Deletes the file, once the result has its name. Collective.
+  void remove() const;
+
+ private:
+  Attributes with_grid(const TraceBack& sweep) const;
+
+  std::string part_;
+  Attributes attributes_;
+  Communicator ranks_;
+};
+
+}  // namespace whence

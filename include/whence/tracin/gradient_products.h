@@ -1,0 +1,54 @@
+#pragma once
+// Scalar products of gradients held as sums of outer products.
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/tracin/vae_gradients.h"
+
+namespace whence {
+
+/// How the product <sum_r b_r a_r^T, sum_s b'_s a'_s^T> of one layer is taken. `gram`: sum_rs
+/// (a_r.a'_s)(b_r.b'_s), two Gram matrices and no gradient at all. `product`: the query's gradient is kept,
+/// each instance's is made for the moment and multiplied with all queries'.
+enum class ProductForm { gram, product };
+
+/// The form with fewer multiplications an instance, for so many queries.
+ProductForm cheaper_form(const LayerExtent& layer, std::int64_t queries);
+/// The same for the product of a gradient with itself.
+ProductForm cheaper_self_form(const LayerExtent& layer);
+
+/// Numbers kept for each query.
+std::int64_t query_numbers(const std::vector<LayerExtent>& layers, std::int64_t queries);
+
+/// Gradients of Q queries, as they are needed for products with many instances' gradients.
+class QueryGradients {
+ public:
+  QueryGradients(std::vector<LayerExtent> layers, std::int64_t queries);
+
+  /// Takes in layer l's gradients of the queries from `first` on; each query once, before products are asked
+  /// for.
+  void put(std::size_t l, std::int64_t first, const LayerGradients& of_queries);
+  /// Adds layer l's part of the products with n instances to `scores` [Q, n] float64.
+  void add_products(std::size_t l, const LayerGradients& of_instances, at::Tensor& scores) const;
+
+ private:
+  struct Kept {
+    ProductForm form;
+    at::Tensor left, right;  // gram: [Q, T, p], [Q, T, q]
+    at::Tensor gradient;     // product: [Q, p q]
+    at::Tensor bias;         // [Q, out]
+  };
+  std::int64_t queries_;
+  std::vector<Kept> kept_;
+};
+
+/// Adds layer's part of the squared norms of n gradients to `scores` [n] float64: for Grams, T x T only.
+void add_squared_norms(const LayerGradients& gradients, at::Tensor& scores);
+
+/// Numbers that add_products and add_squared_norms need besides, for n instances.
+std::int64_t product_numbers(const std::vector<LayerExtent>& layers, std::int64_t queries, std::int64_t n);
+
+}  // namespace whence

@@ -1,0 +1,30 @@
+#pragma once
+// The steps of a recorded run, one by one.
+
+#include <cstdint>
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/train/run.h"
+
+namespace whence {
+
+/// What trace-back and retraining walk through: read access to a recorded run, by step.
+struct RecordedSteps {
+  const Game& game;
+  const Engine& engine;
+  const Dataset& data;
+  std::uint64_t seed;
+  std::int64_t steps, steps_per_epoch;
+  std::function<at::Tensor(std::int64_t)> params;  ///< the optimiser's state before step t, theta [P] first
+  std::function<at::Tensor(std::int64_t)> batch;   ///< positions [|S|] of step t
+  std::function<at::Tensor(std::int64_t)> rates;   ///< [players] of step t
+  Optimiser optimiser = Optimiser::sgd;
+  std::function<void(std::int64_t)> expect = {};  ///< hears which step's params will be asked for next
+};
+
+/// The recorded steps of a run folder.
+RecordedSteps recorded_steps_of(const Run& run);
+
+}  // namespace whence

@@ -1,0 +1,48 @@
+#pragma once
+// Reading a recorded run.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "whence/train/trajectory/file.h"
+
+namespace whence {
+
+/// Reads a finished trajectory; every row is checked against its CRC-32. Each rank opens it by itself.
+class Trajectory {
+ public:
+  /// Error in one sentence when the file is missing, unfinished, damaged or of another schema version.
+  explicit Trajectory(const std::string& path);
+
+  std::int64_t steps() const { return steps_; }
+  std::int64_t parameters() const { return params_.shape()[1]; }
+  const std::string& path() const { return file_.path(); }
+  std::string attribute(const std::string& name) const { return file_.attribute(name); }
+  /// Changes with any step, parameter or setting: ties results to the run they belong to.
+  std::string fingerprint() const;
+  const std::vector<std::int64_t>& recorded() const { return recorded_; }
+  std::vector<std::int64_t> instance_ids() const;
+
+  /// theta [P] before step t, or at the end for t = T; Error when step t is not recorded.
+  at::Tensor params(std::int64_t t) const;
+  /// The last recorded step that is not after t; Error when there is none.
+  std::int64_t recorded_before(std::int64_t t) const;
+  at::Tensor batch(std::int64_t t) const;
+  /// False for an imported run, whose batches have no elements.
+  bool knows_batches() const { return batch_.shape()[1] > 0; }
+  at::Tensor rates(std::int64_t t) const;
+  /// Checks every row.
+  void verify() const;
+
+ private:
+  void check_step(std::int64_t t, const at::Tensor& batch, const at::Tensor& rates) const;
+
+  H5File file_;
+  H5Array params_, params_crc_, batch_, rate_, batch_crc_;
+  std::int64_t steps_;
+  std::vector<std::int64_t> recorded_;
+  at::Tensor params_crcs_, batch_crcs_;
+};
+
+}  // namespace whence

@@ -1,0 +1,138 @@
+#include "whence/game/registry.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <sstream>
+
+#include "whence/core/error.h"
+
+namespace whence {
+namespace {
+
+const std::string left_to_preset = "preset";
+
+// 1e-3 and 0.001 are one setting: numbers that could be written in several ways are written in the shortest.
+std::string canonical(const std::string& text) {
+  if (text.find_first_of(".eE") == std::string::npos) return text;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return *end == '\0' && std::isfinite(value) ? fmt::format("{}", value) : text;
+}
+
+const std::vector<GameKind>& game_kinds() {
+  static const std::vector<GameKind> kinds{fcgan_kind(), dcgan_kind(), classifier_kind(), mlp_vae_kind(),
+                                           conv_vae_kind()};
+  return kinds;
+}
+
+template <typename List, typename NameOf>
+std::string names(const List& list, const NameOf& name_of) {
+  std::string text;
+  for (const auto& item : list) text += (text.empty() ? "" : ", ") + name_of(item);
+  return text;
+}
+
+// What some games have and this one has not: an option there must be left alone.
+void refuse_foreign_options(const GameKind& kind, const Options& options) {
+  for (const GameKind& other : game_kinds())
+    for (const std::string& name : other.options)
+      if (!kind.has(name) && options.text(name) != left_to_preset)
+        refuse("--{}: the game {} has no such option", name, kind.name);
+}
+
+}  // namespace
+
+std::string ChosenOptions::text(const std::string& name) const {
+  const std::string text = options_.text(name);
+  if (text != left_to_preset) return text;
+  const auto found = preset_.find(name);
+  if (found == preset_.end()) refuse("--{}: the preset has no value for it, so it must be given", name);
+  return found->second;
+}
+
+std::int64_t ChosenOptions::integer(const std::string& name, std::int64_t least) const {
+  const std::string value = text(name);
+  if (value == "0" && least <= 0) return 0;
+  const auto list = integer_list(name, value);
+  if (list.size() != 1) refuse("--{}: '{}' is not one number", name, value);
+  if (list.front() < least) refuse("--{} is {}, but must be at least {}", name, list.front(), least);
+  return list.front();
+}
+
+double ChosenOptions::real(const std::string& name, bool positive) const {
+  const std::string value = text(name);
+  const auto list = real_list(name, value);
+  if (list.size() != 1) refuse("--{}: '{}' is not one number", name, value);
+  if (positive && list.front() == 0) refuse("--{} is 0, but must be finite and greater than 0", name);
+  if (dtype() == at::kFloat && list.front() > std::numeric_limits<float>::max())
+    refuse("--{}: {} is more than float32 can hold", name, list.front());
+  return list.front();
+}
+
+std::vector<std::int64_t> ChosenOptions::widths(const std::string& name) const {
+  std::vector<std::int64_t> list;
+  for (const std::string& part : split_list(name, text(name)))  // integer_list would sort them
+    list.push_back(integer_list(name, part).front());
+  return list;
+}
+
+bool ChosenOptions::yes_or_no(const std::string& name) const {
+  const std::string value = text(name);
+  if (value != "true" && value != "false") refuse("--{}: '{}' is not true or false", name, value);
+  return value == "true";
+}
+
+at::ScalarType ChosenOptions::dtype() const {
+  const std::string name = text("dtype");
+  if (name == "float64") return at::kDouble;
+  if (name == "float32") return at::kFloat;
+  refuse("--dtype: '{}' is not float32 or float64", name);
+}
+
+std::string ChosenOptions::settings() const {
+  std::istringstream lines(options_.settings());
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find(" = ");
+    const std::string name = line.substr(0, equals), value = line.substr(equals + 3);
+    const auto decided = preset_.find(name);
+    const bool fill_in = value == left_to_preset && decided != preset_.end();
+    text += name + " = " + canonical(fill_in ? decided->second : value) + "\n";
+  }
+  return text;
+}
+
+std::int64_t InstanceKind::width() const {
+  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+bool GameKind::has(const std::string& option) const {
+  return std::find(options.begin(), options.end(), option) != options.end();
+}
+
+const GameKind& game_kind(const std::string& name) {
+  for (const GameKind& kind : game_kinds())
+    if (kind.name == name) return kind;
+  refuse("--game: '{}' is not a game; there are {}", name,
+         names(game_kinds(), [](const GameKind& kind) { return kind.name; }));
+}
+
+ChosenOptions choose_options(const Options& options) {
+  const GameKind& kind = game_kind(options.text("game"));
+  refuse_foreign_options(kind, options);
+  const auto preset = kind.presets.find(options.text("preset"));
+  if (preset == kind.presets.end())
+    refuse("--preset: '{}' is not a preset of {}; there are {}", options.text("preset"), kind.name,
+           names(kind.presets, [](const auto& item) { return item.first; }));
+  PresetValues values = preset->second;
+  values.insert({{"optimiser", "sgd"},
+                 {"test", "0"},
+                 {"train-on", "instances"}});  // of every game that says nothing else
+  return {options, values};
+}
+
+}  // namespace whence

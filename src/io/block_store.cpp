@@ -1,0 +1,122 @@
+#include "whence/io/block_store.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <unistd.h>
+
+#include <ATen/ops/tensor.h>
+
+#include "whence/core/error.h"
+#include "whence/io/checksum.h"
+
+namespace fs = std::filesystem;
+
+namespace whence {
+namespace {
+
+// What stands in the crc array for a finished row: its CRC-32 plus one, since 0 means not finished.
+std::int64_t seal_of(const at::Tensor& row) { return static_cast<std::int64_t>(crc32_of(row)) + 1; }
+
+std::vector<bool> sound_rows(const H5Array& rows, const H5Array& seals) {
+  const at::Tensor seal = seals.read();
+  const std::int64_t width = rows.shape()[1];
+  std::vector<bool> sound;
+  for (std::int64_t i = 0; i < seal.size(0); ++i) {
+    const auto expected = seal[i].item<std::int64_t>();
+    sound.push_back(expected != 0 && expected == seal_of(rows.read({i, 0}, {1, width})));
+  }
+  return sound;
+}
+
+}  // namespace
+
+BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attributes& attributes,
+                       std::int64_t rows, std::int64_t width, const Communicator& ranks)
+    : part_(path + ".part"), ranks_(ranks) {
+  ranks_.on_root([&] {
+    if (!fs::exists(part_)) create(schema, attributes, rows, width);
+    const H5File file = H5File::open_to_read(part_);
+    for (const auto& [name, value] : attributes)
+      if (file.attribute(name) != value)
+        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+  });
+  ranks_.together([&] {
+    const H5File file = H5File::open_to_read(part_);
+    finished_ = sound_rows(file.array("rows"), file.array("seal"));
+    descriptor_ = ::open(part_.c_str(), O_RDWR | O_CLOEXEC);
+    if (descriptor_ < 0) fail("{}: cannot open it ({})", part_, std::strerror(errno));
+  });
+  file_ = std::make_unique<H5File>(H5File::open_to_write(part_, ranks_));
+  for (const char* name : {"rows", "seal"}) arrays_.push_back(file_->array(name));
+}
+
+BlockStore::~BlockStore() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (file_ != nullptr) {
+    // An error is on its way up; closing is collective, and the other ranks may not be coming.
+    (void)file_.release();
+    new std::vector<H5Array>(std::move(arrays_));
+  }
+}
+
+void BlockStore::create(const Schema& schema, const Attributes& attributes, std::int64_t rows,
+                        std::int64_t width) const {
+  write_artifact(part_, schema, attributes, [&](const H5File& file) {
+    file.create_array("rows", at::kDouble, {rows, width}, Fill::sparse);
+    file.create_array("seal", at::kLong, {rows}, Fill::zeros);
+  });
+}
+
+std::int64_t BlockStore::finished_count() const {
+  return std::count(finished_.begin(), finished_.end(), true);
+}
+
+void BlockStore::write(std::int64_t row, const at::Tensor& values) {
+  const auto flush = [this] {
+    if (::fdatasync(descriptor_) != 0) fail("{}: cannot flush it to disk ({})", part_, std::strerror(errno));
+  };
+  arrays_[0].write(values.unsqueeze(0), {row, 0});
+  flush();
+  arrays_[1].write(at::tensor({seal_of(values)}, at::kLong), {row});
+  flush();
+}
+
+void BlockStore::close() {
+  arrays_.clear();
+  file_.reset();
+}
+
+void BlockStore::close_and_check() {
+  close();
+  ranks_.together([&] {
+    const H5File file = H5File::open_to_read(part_);
+    const auto sound = sound_rows(file.array("rows"), file.array("seal"));
+    const auto bad = std::find(sound.begin(), sound.end(), false);
+    if (bad != sound.end()) fail("{}: block {} is missing or damaged", part_, bad - sound.begin());
+    closed_ = std::make_unique<H5Array>(file.array("rows"));
+  });
+}
+
+at::Tensor BlockStore::close_and_read() {
+  close_and_check();
+  at::Tensor values;
+  ranks_.together([&] { values = closed_->read(); });
+  return values;
+}
+
+at::Tensor BlockStore::read(std::int64_t row, std::int64_t begin, std::int64_t count) const {
+  return closed_->read({row, begin}, {1, count})[0];
+}
+
+void BlockStore::remove() {
+  closed_.reset();
+  ranks_.on_root([&] {
+    fs::remove(part_);
+    remove_mpi_locks(part_);
+  });
+}
+
+}  // namespace whence

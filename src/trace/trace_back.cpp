@@ -1,0 +1,129 @@
+#include "whence/trace/trace_back.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
+
+#include "whence/core/error.h"
+#include "whence/train/step.h"
+
+namespace whence {
+namespace {
+
+const RecordedSteps& of_plain_steps(const RecordedSteps& run) {
+  if (run.optimiser != Optimiser::sgd)
+    refuse("--run: trained with adam, but trace-back is defined for plain gradient steps (--optimiser sgd)");
+  return run;
+}
+
+}  // namespace
+
+Grid automatic_grid(std::int64_t ranks, std::int64_t queries) { return {std::gcd(ranks, queries)}; }
+
+TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+                     const Communicator& ranks)
+    : run_(of_plain_steps(run)),
+      options_(options),
+      ranks_(ranks),
+      group_(ranks.split(static_cast<int>(ranks.rank() / (ranks.size() / options.grid.query_groups)))),
+      steps_(options.epochs_back.back() * run.steps_per_epoch) {
+  const std::int64_t groups = options.grid.query_groups, group_size = ranks.size() / groups;
+  queries_ = part_of(queries.size(0), groups, ranks.rank() / group_size);
+  rows_ = part_of(run.batch(run.steps - 1).size(0), group_size, group_.rank());
+  const std::int64_t instances = run.data.size();
+  const auto wide = queries.options().dtype(at::kDouble);
+  for (const double width : options.kink_widths)
+    carried_.push_back({width, queries.narrow(0, queries_.begin, queries_.size()).clone(),
+                        at::zeros({queries_.size(), instances}, wide),
+                        watch_queries(width, queries.size(1))});
+  result_ = at::zeros({static_cast<std::int64_t>(options.kink_widths.size()), queries.size(0),
+                       static_cast<std::int64_t>(options.epochs_back.size()), instances},
+                      wide);
+}
+
+FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t parameters) const {
+  return {{{0, parameters}},
+          [first = queries_.begin, kink_width](std::int64_t t, std::int64_t row, std::int64_t) {
+            return fmt::format("trace-back of query {} at step {}: not a finite number (kink width {})",
+                               first + row, t, kink_width);
+          }};
+}
+
+void TraceBack::step() {
+  const std::int64_t t = run_.steps - 1 - taken_;
+  const at::Tensor theta = run_.params(t), positions = run_.batch(t);
+  const at::Tensor rates = run_.game.layout().spread(run_.rates(t), theta.options());
+  const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
+  const at::Tensor own =
+      positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
+  std::vector<at::Tensor> u_jacobian;
+  for (Carried& carried : carried_) {
+    const TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
+    carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
+    u_jacobian.push_back(traced.u_jacobian);
+  }
+  group_.sum(u_jacobian);
+  if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.settle();
+  for (std::size_t w = 0; w < carried_.size(); ++w) {
+    carried_[w].u.sub_(u_jacobian[w]);
+    carried_[w].watch.see(carried_[w].u, t);
+  }
+  ++taken_;
+  if (!done() && run_.expect) run_.expect(t - 1);
+  if (taken_ != options_.epochs_back[horizon_] * run_.steps_per_epoch) return;
+  for (std::size_t w = 0; w < carried_.size(); ++w)
+    own_result()[static_cast<std::int64_t>(w)].select(1, horizon_).copy_(carried_[w].influence);
+  ++horizon_;
+}
+
+// A view of what this rank's group fills in.
+at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
+
+at::Tensor TraceBack::state() {
+  group_.settle();
+  std::vector<at::Tensor> parts;
+  for (Carried& carried : carried_) {
+    carried.watch.check();
+    parts.push_back(carried.u.reshape({-1}).to(at::kDouble));
+    parts.push_back(carried.influence.reshape({-1}));
+  }
+  parts.push_back(own_result().reshape({-1}));
+  return at::cat(parts).cpu();
+}
+
+void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
+  std::int64_t at = 0;
+  const auto take = [&](const at::Tensor& into) {
+    into.copy_(state.narrow(0, at, into.numel()).reshape(into.sizes()));
+    at += into.numel();
+  };
+  for (Carried& carried : carried_) {
+    take(carried.u);
+    take(carried.influence);
+  }
+  take(own_result());
+  taken_ = taken;
+  const auto& epochs = options_.epochs_back;
+  horizon_ = std::upper_bound(epochs.begin(), epochs.end(), taken / run_.steps_per_epoch) - epochs.begin();
+}
+
+at::Tensor TraceBack::result() {
+  for (Carried& carried : carried_) carried.watch.check();
+  at::Tensor all = result_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  ranks_.sum(all);
+  return all;
+}
+
+at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
+                      const Communicator& ranks, const std::function<void(std::int64_t)>& progress) {
+  TraceBack sweep(run, queries, options, ranks);
+  while (!sweep.done()) {
+    sweep.step();
+    progress(sweep.taken());
+  }
+  return sweep.result();
+}
+
+}  // namespace whence

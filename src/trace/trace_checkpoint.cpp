@@ -1,0 +1,78 @@
+#include "whence/trace/trace_checkpoint.h"
+
+#include <filesystem>
+
+#include <ATen/ops/tensor.h>
+
+#include "whence/core/error.h"
+#include "whence/io/checksum.h"
+
+namespace fs = std::filesystem;
+
+namespace whence {
+namespace {
+
+const std::string ranks_and_grid = "ranks_and_grid";
+
+}  // namespace
+
+TraceCheckpoint::TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks)
+    : part_(result + ".part"), attributes_(std::move(attributes)), ranks_(ranks) {}
+
+Attributes TraceCheckpoint::with_grid(const TraceBack& sweep) const {
+  Attributes all = attributes_;
+  all[ranks_and_grid] = fmt::format("{} ranks, {} query groups", ranks_.size(), sweep.grid().query_groups);
+  return all;
+}
+
+bool TraceCheckpoint::load(TraceBack& sweep) const {
+  bool found = false;
+  ranks_.together([&] {
+    if (!fs::exists(part_)) return;
+    const H5File file = open_artifact(part_, trace_checkpoint_schema);
+    for (const auto& [name, value] : attributes_)
+      if (file.attribute(name) != value)
+        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+    // What other ranks carried cannot be handed out anew to the same bits.
+    if (file.attribute(ranks_and_grid) != with_grid(sweep)[ranks_and_grid]) return;
+    const std::int64_t rank = ranks_.rank();
+    const at::Tensor count = file.array("count").read({rank}, {1});
+    const at::Tensor state = file.array("state").read({rank, 0}, {1, count.item<std::int64_t>()})[0];
+    if (file.array("crc").read({rank}, {1}).item<std::int64_t>() != crc32_of(state))
+      fail("{}: what rank {} carried does not match its checksum; remove the file", part_, rank);
+    sweep.restore(file.array("taken").read().item<std::int64_t>(), state);
+    found = true;
+  });
+  return found;
+}
+
+void TraceCheckpoint::save(TraceBack& sweep) const {
+  const at::Tensor state = sweep.state();
+  const std::int64_t ranks = ranks_.size(), rank = ranks_.rank();
+  const auto longest = static_cast<std::int64_t>(ranks_.max(static_cast<double>(state.numel())));
+  const std::string fresh = part_ + ".new";
+  {
+    const H5File file = H5File::create(fresh, ranks_);
+    describe(file, trace_checkpoint_schema, with_grid(sweep));
+    const H5Array taken = file.create_array("taken", at::kLong, {1}, Fill::zeros);
+    const H5Array states = file.create_array("state", at::kDouble, {ranks, longest}, Fill::sparse);
+    const H5Array counts = file.create_array("count", at::kLong, {ranks}, Fill::sparse);
+    const H5Array crcs = file.create_array("crc", at::kLong, {ranks}, Fill::sparse);
+    if (ranks_.is_root()) taken.write(at::tensor({sweep.taken()}, at::kLong), {0});
+    states.write(state.unsqueeze(0), {rank, 0});
+    counts.write(at::tensor({state.numel()}, at::kLong), {rank});
+    crcs.write(at::tensor({static_cast<std::int64_t>(crc32_of(state))}, at::kLong), {rank});
+    file.flush();
+  }
+  ranks_.on_root([&] {
+    flush_to_disk(fresh);
+    rename_durably(fresh, part_);
+    remove_mpi_locks(fresh);
+  });
+}
+
+void TraceCheckpoint::remove() const {
+  ranks_.on_root([&] { fs::remove(part_); });
+}
+
+}  // namespace whence

@@ -1,0 +1,96 @@
+#include "whence/train/trajectory/reader.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "whence/core/error.h"
+#include "whence/io/checksum.h"
+
+namespace whence {
+namespace {
+
+H5File open_finished(const std::string& path) {
+  const std::string part = path + ".part";
+  if (!std::filesystem::exists(path) && std::filesystem::exists(part)) {
+    const H5File file = H5File::open_to_read(part);
+    fail("{}: the training run is not finished ({} of {} steps); start the same train command again to go on",
+         part, file.array("committed").read()[0].item<std::int64_t>(), file.array("batch").shape()[0]);
+  }
+  return open_artifact(path, trajectory_schema);
+}
+
+}  // namespace
+
+Trajectory::Trajectory(const std::string& path)
+    : file_(open_finished(path)),
+      params_(file_.array("params")),
+      params_crc_(file_.array("params_crc")),
+      batch_(file_.array("batch")),
+      rate_(file_.array("rate")),
+      batch_crc_(file_.array("batch_crc")),
+      steps_(batch_.shape().at(0)),
+      params_crcs_(params_crc_.read()),
+      batch_crcs_(batch_crc_.read()) {
+  const at::Tensor steps = file_.array("steps").read();
+  recorded_.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
+  const bool ascending = std::is_sorted(recorded_.begin(), recorded_.end());
+  if (file_.array("committed").read()[0].item<std::int64_t>() != steps_ || recorded_.empty() || !ascending ||
+      recorded_.back() != steps_ || params_.shape()[0] != static_cast<std::int64_t>(recorded_.size()))
+    fail("{}: its numbers of steps contradict each other; the file is damaged", path);
+}
+
+std::string Trajectory::fingerprint() const {
+  std::uint32_t crc = crc32_of(params_crcs_, crc32_of(batch_crcs_));
+  for (const char* name : {"settings", "data"}) {
+    const std::string text = file_.attribute(name);
+    crc = crc32_of(text.data(), text.size(), crc);
+  }
+  return fmt::format("{:08x}", crc);
+}
+
+std::vector<std::int64_t> Trajectory::instance_ids() const {
+  const at::Tensor ids = file_.array("instance_id").read();
+  return {ids.data_ptr<std::int64_t>(), ids.data_ptr<std::int64_t>() + ids.numel()};
+}
+
+at::Tensor Trajectory::params(std::int64_t t) const {
+  const auto found = std::lower_bound(recorded_.begin(), recorded_.end(), t);
+  if (found == recorded_.end() || *found != t) fail("{}: step {} is not recorded", path(), t);
+  const std::int64_t row = found - recorded_.begin();
+  const at::Tensor theta = params_.read({row, 0}, {1, parameters()})[0];
+  if (crc32_of(theta) != static_cast<std::uint32_t>(params_crcs_[row].item<std::int32_t>()))
+    fail("{}: the parameters of step {} do not match their checksum; the file is damaged", path(), t);
+  return theta;
+}
+
+std::int64_t Trajectory::recorded_before(std::int64_t t) const {
+  const auto after = std::upper_bound(recorded_.begin(), recorded_.end(), t);
+  if (after == recorded_.begin())
+    fail("{}: step {} cannot be replayed, since the first recorded step is {} (train --record)", path(), t,
+         recorded_.front());
+  return *(after - 1);
+}
+
+at::Tensor Trajectory::batch(std::int64_t t) const {
+  const at::Tensor positions = batch_.read({t, 0}, {1, batch_.shape()[1]})[0];
+  check_step(t, positions, rate_.read({t, 0}, {1, rate_.shape()[1]})[0]);
+  return positions;
+}
+
+at::Tensor Trajectory::rates(std::int64_t t) const {
+  const at::Tensor rates = rate_.read({t, 0}, {1, rate_.shape()[1]})[0];
+  check_step(t, batch_.read({t, 0}, {1, batch_.shape()[1]})[0], rates);
+  return rates;
+}
+
+void Trajectory::check_step(std::int64_t t, const at::Tensor& batch, const at::Tensor& rates) const {
+  if (crc32_of(rates, crc32_of(batch)) != static_cast<std::uint32_t>(batch_crcs_[t].item<std::int32_t>()))
+    fail("{}: batch and rates of step {} do not match their checksum; the file is damaged", path(), t);
+}
+
+void Trajectory::verify() const {
+  for (const std::int64_t t : recorded_) params(t);
+  for (std::int64_t t = 0; t < steps_; ++t) batch(t);
+}
+
+}  // namespace whence

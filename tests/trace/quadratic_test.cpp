@@ -1,0 +1,185 @@
+// Estimate against truth where both are known: games with quadratic losses and a linear V.
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <limits>
+#include <tuple>
+
+#include <ATen/ops/stack.h>
+
+#include "whence/comm/session.h"
+#include "whence/game/autograd_engine.h"
+#include "whence/retrain/counterfactual.h"
+
+#include "support/memory_run.h"
+#include "support/numbers.h"
+#include "support/quadratic_game.h"
+
+namespace whence {
+namespace {
+
+using test::MemoryRun;
+using test::normals;
+using test::QuadraticGame;
+
+// V = v . theta.
+class LinearMetric : public Metric {
+ public:
+  explicit LinearMetric(at::Tensor direction) : direction_(std::move(direction)) {}
+  std::string name() const override { return "linear"; }
+  at::Tensor value(const at::Tensor& params) const override { return params.matmul(direction_); }
+  at::Tensor gradient(const at::Tensor&, const Communicator&) const override { return direction_; }
+
+ private:
+  at::Tensor direction_;
+};
+
+constexpr std::int64_t instances = 18, batch = 5, epochs = 4, width = 3;
+
+MemoryRun make_run(bool quadratic, double l2, Update update, double rate) {
+  const auto game = std::make_shared<QuadraticGame>(width, quadratic, l2);
+  ScheduleOptions schedule{instances, batch, epochs, 3, update, Decay::inverse_sqrt, {rate, 1.3 * rate}};
+  return {game, std::make_shared<AutogradEngine>(game), normals({instances, width}, 1), schedule};
+}
+
+struct Compared {
+  at::Tensor estimate, truth;  // [N]
+  double error() const { return (estimate - truth).abs().max().item<double>(); }
+  double scale() const { return truth.abs().max().item<double>(); }
+};
+
+Compared compare(const MemoryRun& run, std::int64_t epochs_back) {
+  const Communicator world(MPI_COMM_WORLD);
+  const at::Tensor direction = normals({2 * width}, 2);
+  std::vector<std::vector<std::int64_t>> each;
+  for (std::int64_t j = 0; j < instances; ++j) each.push_back({j});
+  const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<LinearMetric>(direction)};
+  Compared result;
+  result.truth = at::empty({instances}, at::kDouble);
+  for (const auto& block : plan_counterfactuals(run.steps(), each, {epochs_back}, 7)) {
+    const auto found = retrain(run.steps(), block, each, metrics, [] {});
+    EXPECT_EQ(found.distance, 0.0);
+    for (std::size_t i = 0; i < block.removals.size(); ++i)
+      result.truth[block.removals[i]].copy_(found.change[i][0]);
+  }
+  result.estimate = trace_back(run.steps(), direction.unsqueeze(0), {{epochs_back}, {0.0}, {1}}, world,
+                               [](std::int64_t) {})[0][0][0];
+  return result;
+}
+
+class LinearInstances : public ::testing::TestWithParam<std::tuple<Update, double>> {};
+
+TEST_P(LinearInstances, EstimateEqualsRetrainingForEveryInstanceAndHorizon) {
+  const auto [update, l2] = GetParam();
+  const MemoryRun run = make_run(false, l2, update, 0.05);
+  for (std::int64_t k = 1; k <= epochs; ++k) {
+    const Compared compared = compare(run, k);
+    ASSERT_GT(compared.scale(), 1e-4);
+    EXPECT_LT(compared.error(), 1e-12) << "k = " << k;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(BothUpdatesAndL2, LinearInstances,
+                         ::testing::Combine(::testing::Values(Update::simultaneous, Update::alternating),
+                                            ::testing::Values(0.0, 0.3)));
+
+TEST(QuadraticInstances, EstimateIsExactForOneEpoch) {
+  for (const Update update : {Update::simultaneous, Update::alternating}) {
+    const Compared compared = compare(make_run(true, 0.1, update, 0.05), 1);
+    ASSERT_GT(compared.scale(), 1e-4);
+    EXPECT_LT(compared.error(), 1e-12);
+  }
+}
+
+// Influence is of order rate; what a first-order estimate misses is of order rate^2, a quarter at half the
+// rate.
+TEST(QuadraticInstances, EstimateIsFirstOrderBeyondOneEpoch) {
+  const double coarse = compare(make_run(true, 0, Update::simultaneous, 2e-3), epochs).error();
+  const double fine = compare(make_run(true, 0, Update::simultaneous, 1e-3), epochs).error();
+  ASSERT_GT(fine, 1e-10);
+  EXPECT_NEAR(coarse / fine, 4.0, 0.15);
+}
+
+TEST(TraceBack, GivesTheSameForAnyListOfHorizonsAndAnyGrid) {
+  const Communicator world(MPI_COMM_WORLD);
+  const MemoryRun run = make_run(true, 0.1, Update::simultaneous, 0.05);
+  const at::Tensor queries = normals({6, 2 * width}, 4);
+  const auto traced = [&](std::vector<std::int64_t> horizons, std::int64_t groups) {
+    return trace_back(run.steps(), queries, {std::move(horizons), {0.0}, {groups}}, world,
+                      [](std::int64_t) {});
+  };
+  const at::Tensor together = traced({1, 2, 4}, 1);
+  EXPECT_LT(test::relative_difference(traced({2}, 1).select(2, 0), together.select(2, 1)), 1e-14);
+  EXPECT_LT(test::relative_difference(traced({1, 2, 4}, world.size()), together), 1e-12);
+}
+
+TEST(TraceBack, TheAutomaticGridDividesRanksAndQueries) {
+  EXPECT_EQ(automatic_grid(4, 2).query_groups, 2);
+  EXPECT_EQ(automatic_grid(3, 2).query_groups, 1);
+  EXPECT_EQ(automatic_grid(2, 6).query_groups, 2);
+  EXPECT_EQ(automatic_grid(6, 4).query_groups, 2);
+}
+
+TEST(TraceBack, NamesStepAndQueryWhenANumberIsNotFinite) {
+  const MemoryRun run = make_run(false, 0, Update::simultaneous, 0.05);
+  at::Tensor queries = normals({2, 2 * width}, 4);
+  queries[1][0] = std::numeric_limits<double>::infinity();
+  try {
+    trace_back(run.steps(), queries, {{1}, {0.0}, {1}}, Communicator(MPI_COMM_WORLD), [](std::int64_t) {});
+    FAIL() << "no error";
+  } catch (const std::exception& error) {
+    EXPECT_NE(std::string(error.what()).find("query 1"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Counterfactual, AReplicaDoesNotDependOnItsBlock) {
+  const MemoryRun run = make_run(true, 0.1, Update::simultaneous, 0.05);
+  const std::vector<std::shared_ptr<const Metric>> metrics{
+      std::make_shared<LinearMetric>(normals({2 * width}, 2))};
+  std::vector<std::vector<std::int64_t>> removals;
+  for (std::int64_t j = 0; j < instances; ++j) removals.push_back({j, (j + 3) % instances});
+  std::vector<at::Tensor> by_size;
+  for (const std::int64_t replicas : {1, 4, 18}) {
+    at::Tensor change = at::empty({instances}, at::kDouble);
+    for (const auto& block : plan_counterfactuals(run.steps(), removals, {2}, replicas)) {
+      const auto found = retrain(run.steps(), block, removals, metrics, [] {});
+      for (std::size_t i = 0; i < block.removals.size(); ++i)
+        change[block.removals[i]].copy_(found.change[i][0]);
+    }
+    by_size.push_back(change);
+  }
+  EXPECT_LT(test::relative_difference(by_size[0], by_size[1]), 1e-14);
+  EXPECT_LT(test::relative_difference(by_size[0], by_size[2]), 1e-14);
+}
+
+TEST(Counterfactual, AnInstanceThatNoStepUsesChangesNothing) {
+  const MemoryRun run = make_run(false, 0, Update::simultaneous, 0.05);
+  std::vector<bool> used(instances, false);
+  for (std::int64_t t = run.schedule.steps() - run.schedule.steps_per_epoch(); t < run.schedule.steps(); ++t)
+    for (std::int64_t i = 0; i < batch; ++i) used[run.schedule.batch(t)[i].item<std::int64_t>()] = true;
+  const std::int64_t unused = std::find(used.begin(), used.end(), false) - used.begin();
+  ASSERT_LT(unused, instances);
+  const Compared compared = compare(run, 1);
+  EXPECT_EQ(compared.truth[unused].item<double>(), 0.0);
+  EXPECT_EQ(compared.estimate[unused].item<double>(), 0.0);
+}
+
+TEST(Counterfactual, BlocksStartAtTheFirstStepThatDiffersAndCoverEveryTargetOnce) {
+  const MemoryRun run = make_run(false, 0, Update::simultaneous, 0.05);
+  std::vector<std::vector<std::int64_t>> each;
+  for (std::int64_t j = 0; j < instances; ++j) each.push_back({j});
+  std::vector<int> seen(instances, 0);
+  for (const auto& block : plan_counterfactuals(run.steps(), each, {3}, 5)) {
+    EXPECT_LE(block.removals.size(), 5u);
+    std::int64_t first = run.schedule.steps();
+    for (const std::int64_t target : block.removals) {
+      ++seen[target];
+      for (std::int64_t t = run.schedule.steps() - 1; t >= run.schedule.steps() - 9; --t)
+        if ((run.schedule.batch(t) == target).any().item<bool>()) first = std::min(first, t);
+    }
+    EXPECT_EQ(block.first_step, first);
+  }
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), instances);
+}
+
+}  // namespace
+}  // namespace whence
