@@ -42,13 +42,12 @@ Judge read_judge(const Options& options, const RunParts& parts) {
   const std::string folder = options.text("classifier");
   if (folder.empty()) return {};
   const Run run(folder);
-  const auto trained = std::dynamic_pointer_cast<const Classifier>(run.parts().game);
+  const ImageClassifier* trained = run.parts().game->classifier();
   if (trained == nullptr)
     refuse("--classifier: {} holds a run of {}, not of a classifier", folder, run.parts().game->name());
-  ClassifierOptions same = trained->options();
-  same.dtype = parts.game->dtype();
+  const at::ScalarType dtype = parts.game->dtype();
   return {std::make_shared<TrainedClassifier>(TrainedClassifier{
-              std::make_shared<Classifier>(same), run.params(run.steps()).to(same.dtype).to(parts.device)}),
+              trained->in_dtype(dtype), run.params(run.steps()).to(dtype).to(parts.device)}),
           run.trajectory().fingerprint(), caution_about(run.parts(), parts)};
 }
 
@@ -63,7 +62,7 @@ Validation test_of(const RunParts& parts, const Judge& judge) {
 }
 
 std::string accuracy_report(const RunParts& parts, const at::Tensor& params) {
-  const auto network = std::dynamic_pointer_cast<const Classifier>(parts.game);
+  const auto network = shared_capability(parts.game, &Game::classifier);
   if (network == nullptr) return "";
   const TrainedClassifier trained{network, params};
   std::string text;

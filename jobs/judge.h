@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "whence/game/classifier.h"
+#include "whence/game/trained_classifier.h"
 #include "whence/metric/metric.h"
 
 #include "job.h"

@@ -46,7 +46,7 @@ void run_tracin(const Options& options, const Communicator& all) {
     listed = options.integer("list", 1);
     run = std::make_unique<Run>(options.text("run"), place.device);
     result = result_path(*run, options.text("name"));
-    vae_of(*run);
+    autoencoder_of(*run);
     queries = choose_tracin_queries(options.text("queries"), run->parts().data, run->parts().settings.seed);
     plan = plan_tracin(*run, queries, tracin,
                        choose_checkpoints(options.text("checkpoints"), run->trajectory(),

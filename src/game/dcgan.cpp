@@ -2,8 +2,13 @@
 
 #include <ATen/ops/zeros_like.h>
 
+#include "whence/core/error.h"
+#include "whence/game/engine.h"
+#include "whence/game/registry.h"
 #include "whence/native/conv_function.h"
 #include "whence/net/activation.h"
+
+#include "conv_gan_engine.h"
 
 namespace whence {
 namespace {
@@ -13,19 +18,19 @@ constexpr std::int64_t kernels[] = {4, 3, 3, 2, 3, 3, 2}, strides[] = {1, 2, 1, 
 constexpr int layers = 7;
 
 // The generator mirrors the discriminator.
-std::vector<ConvLayer> generator_layers(std::int64_t channels) {
-  std::vector<ConvLayer> list;
+std::vector<Layer> generator_layers(std::int64_t channels) {
+  std::vector<Layer> list;
   for (int i = layers; i-- > 0;)
-    list.push_back({ConvKind::transposed, kernels[i], strides[i], 0, channels, Activation::sigmoid, true});
-  list.push_back({ConvKind::convolution, 1, 1, 0, 1, Activation::tanh, false});
+    list.push_back({LayerKind::transposed, kernels[i], strides[i], 0, channels, Activation::sigmoid, true});
+  list.push_back({LayerKind::convolution, 1, 1, 0, 1, Activation::tanh, false});
   return list;
 }
 
-std::vector<ConvLayer> discriminator_layers(std::int64_t channels) {
-  std::vector<ConvLayer> list;
+std::vector<Layer> discriminator_layers(std::int64_t channels) {
+  std::vector<Layer> list;
   for (int i = 0; i < layers; ++i)
-    list.push_back({ConvKind::convolution, kernels[i], strides[i], 0, channels, Activation::sigmoid, true});
-  list.push_back({ConvKind::convolution, 1, 1, 0, 1, Activation::linear, false});
+    list.push_back({LayerKind::convolution, kernels[i], strides[i], 0, channels, Activation::sigmoid, true});
+  list.push_back({LayerKind::convolution, 1, 1, 0, 1, Activation::linear, false});
   return list;
 }
 
@@ -72,6 +77,35 @@ at::Tensor Dcgan::samples_pull_back(const at::Tensor& params, const at::Tensor& 
   native_generator_->pull_back(params, latents, {generator_.stages().size() - 1}, {by_sample}, false,
                                by_theta);
   return by_theta;
+}
+
+std::unique_ptr<const Engine> Dcgan::native_engine(const std::string& variant) const {
+  return make_conv_gan_engine(*this, variant);
+}
+
+// Terashita et al.: the authors' experiments have the network of the paper's table 4.
+GameKind dcgan_kind() {
+  const PresetValues published{{"dtype", "float32"},
+                               {"latent", "32"},
+                               {"channels", "8"},
+                               {"rate-generator", "0.001"},
+                               {"rate-discriminator", "0.001"},
+                               {"batch", "100"},
+                               {"l2", "0.001"},
+                               {"held-out", "10000"}};
+  return {"dcgan",
+          "a convolutional GAN on 28 x 28 pixels",
+          {generator_rate_option, discriminator_rate_option, l2_option, latent_option, channels_option},
+          {"rate-generator", "rate-discriminator"},
+          {{"published", published}, {"paper", published}},
+          [](const ChosenOptions& options, const InstanceKind& instances) -> std::shared_ptr<const Game> {
+            if (instances.shape != std::vector<std::int64_t>{Dcgan::side, Dcgan::side})
+              refuse("--game: dcgan is for images of {} x {} pixels, which --data {} does not give",
+                     Dcgan::side, Dcgan::side, instances.source);
+            return std::make_shared<Dcgan>(DcganOptions{options.integer("latent", 1),
+                                                        options.integer("channels", 1), options.real("l2"),
+                                                        options.dtype()});
+          }};
 }
 
 }  // namespace whence

@@ -2,9 +2,12 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include "whence/game/engine.h"
 #include "whence/net/activation.h"
 
 namespace whence {
+
+std::unique_ptr<const Engine> Game::native_engine(const std::string&) const { return nullptr; }
 
 at::Tensor AdversarialGame::samples(const at::Tensor& params, const at::Tensor& latents) const {
   return generate(layout().views(params.unsqueeze(0)), latents, 0.0)[0];

@@ -11,6 +11,12 @@
 #include "whence/core/error.h"
 
 namespace whence {
+
+// Each game's NAME_kind() stands beside its class.
+#define WHENCE_GAME(name) GameKind name##_kind();
+#include "registered_games.inc"
+#undef WHENCE_GAME
+
 namespace {
 
 const std::string left_to_preset = "preset";
@@ -23,12 +29,6 @@ std::string canonical(const std::string& text) {
   return *end == '\0' && std::isfinite(value) ? fmt::format("{}", value) : text;
 }
 
-const std::vector<GameKind>& game_kinds() {
-  static const std::vector<GameKind> kinds{fcgan_kind(), dcgan_kind(), classifier_kind(), mlp_vae_kind(),
-                                           conv_vae_kind()};
-  return kinds;
-}
-
 template <typename List, typename NameOf>
 std::string names(const List& list, const NameOf& name_of) {
   std::string text;
@@ -39,9 +39,9 @@ std::string names(const List& list, const NameOf& name_of) {
 // What some games have and this one has not: an option there must be left alone.
 void refuse_foreign_options(const GameKind& kind, const Options& options) {
   for (const GameKind& other : game_kinds())
-    for (const std::string& name : other.options)
-      if (!kind.has(name) && options.text(name) != left_to_preset)
-        refuse("--{}: the game {} has no such option", name, kind.name);
+    for (const GameOption& option : other.options)
+      if (!kind.has(option.name) && options.text(option.name) != left_to_preset)
+        refuse("--{}: the game {} has no such option", option.name, kind.name);
 }
 
 }  // namespace
@@ -111,7 +111,17 @@ std::int64_t InstanceKind::width() const {
 }
 
 bool GameKind::has(const std::string& option) const {
-  return std::find(options.begin(), options.end(), option) != options.end();
+  return std::any_of(options.begin(), options.end(),
+                     [&](const GameOption& one) { return one.name == option; });
+}
+
+const std::vector<GameKind>& game_kinds() {
+  static const std::vector<GameKind> kinds{
+#define WHENCE_GAME(name) name##_kind(),
+#include "registered_games.inc"
+#undef WHENCE_GAME
+  };
+  return kinds;
 }
 
 const GameKind& game_kind(const std::string& name) {

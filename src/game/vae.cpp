@@ -8,16 +8,18 @@
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
+#include "whence/game/registry.h"
 #include "whence/net/activation.h"
 
 namespace whence {
 namespace {
 
-std::vector<Layer> perceptron(const std::vector<std::int64_t>& widths) {
-  std::vector<Layer> layers;
-  for (std::size_t l = 0; l + 1 < widths.size(); ++l)
-    layers.push_back(linear_layer(widths[l], widths[l + 1], l + 2 < widths.size()));
-  return layers;
+Layer linear(std::int64_t out, bool relu) {
+  return linear_layer(out, relu ? Activation::relu : Activation::linear);
+}
+
+Layer convolution(LayerKind kind, std::int64_t out, bool relu, std::int64_t stride, std::int64_t padding) {
+  return channels_first_layer(kind, 4, stride, padding, out, relu ? Activation::relu : Activation::linear);
 }
 
 void begin_normal(const RandomStream& stream, double deviation, double* out, std::int64_t count) {
@@ -29,29 +31,50 @@ void begin_uniform(const RandomStream& stream, double limit, double* out, std::i
   for (std::int64_t k = 0; k < count; ++k) out[k] = limit * (2.0 * stream.uniform(k) - 1.0);
 }
 
+const GameOption rate_option{"rate", "learning rate"},
+    beta_option{"beta", "weight of the KL term of the loss"},
+    loss_option{"loss", "reconstruction loss: bernoulli or squared"};
+
+Likelihood chosen_likelihood(const ChosenOptions& options, const InstanceKind& instances) {
+  const std::string name = options.text("loss");
+  if (name == "squared") return Likelihood::squared;
+  if (name != "bernoulli") refuse("--loss: '{}' is not bernoulli or squared", name);
+  if (instances.least < 0 || instances.most > 1)
+    refuse("--loss: bernoulli is for data in [0, 1], but these have numbers from {} to {}", instances.least,
+           instances.most);
+  return Likelihood::bernoulli;
+}
+
+std::shared_ptr<const Game> made(VaeOptions vae, const ChosenOptions& options,
+                                 const InstanceKind& instances) {
+  vae.beta = options.real("beta");
+  vae.likelihood = chosen_likelihood(options, instances);
+  vae.dtype = options.dtype();
+  return std::make_shared<Vae>(std::move(vae));
+}
+
 }  // namespace
 
 VaeOptions mlp_vae(std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t latent_size) {
-  std::vector<std::int64_t> down{in}, up{latent_size};
-  down.insert(down.end(), hidden.begin(), hidden.end());
-  down.push_back(2 * latent_size);
-  up.insert(up.end(), hidden.rbegin(), hidden.rend());
-  up.push_back(in);
-  return {"mlp-vae", perceptron(down), perceptron(up), latent_size, 1, Likelihood::bernoulli, at::kFloat};
+  std::vector<Layer> down, up;
+  for (const std::int64_t width : hidden) down.push_back(linear(width, true));
+  down.push_back(linear(2 * latent_size, false));
+  for (auto width = hidden.rbegin(); width != hidden.rend(); ++width) up.push_back(linear(*width, true));
+  up.push_back(linear(in, false));
+  return {"mlp-vae", {in, 1, 1}, down, up, latent_size, 1, Likelihood::bernoulli, at::kFloat};
 }
 
 VaeOptions conv_vae(std::int64_t latent_size) {
-  const auto down = [](std::int64_t in, std::int64_t out, std::int64_t side) {
-    return convolution_layer(in, out, true, side, 4, 2, 1);
-  };
-  const auto up = [](std::int64_t in, std::int64_t out, std::int64_t side, bool relu = true) {
-    return transposed_layer(in, out, relu, side, 4, 2, 1);
+  const auto down = [](std::int64_t out) { return convolution(LayerKind::convolution, out, true, 2, 1); };
+  const auto up = [](std::int64_t out, bool relu = true) {
+    return convolution(LayerKind::transposed, out, relu, 2, 1);
   };
   return {"conv-vae",
-          {down(3, 32, 64), down(32, 32, 32), down(32, 64, 16), down(64, 64, 8),
-           convolution_layer(64, 256, true, 4, 4, 1, 0), linear_layer(256, 2 * latent_size, false)},
-          {linear_layer(latent_size, 256, true), transposed_layer(256, 64, true, 1, 4, 1, 0), up(64, 64, 4),
-           up(64, 32, 8), up(32, 32, 16), up(32, 3, 32, false)},
+          {3, 64, 64},
+          {down(32), down(32), down(64), down(64), convolution(LayerKind::convolution, 256, true, 1, 0),
+           linear(2 * latent_size, false)},
+          {linear(256, true), convolution(LayerKind::transposed, 64, true, 1, 0), up(64), up(32), up(32),
+           up(3, false)},
           latent_size,
           1,
           Likelihood::squared,
@@ -71,19 +94,19 @@ at::Tensor reconstruction_loss(Likelihood likelihood, const at::Tensor& logits, 
 Vae::Vae(VaeOptions options)
     : options_(std::move(options)),
       layout_({"vae"}),
-      encoder_(layout_, 0, "encoder", options_.encoder),
-      decoder_(layout_, 0, "decoder", options_.decoder) {}
+      encoder_(layout_, 0, "encoder", options_.instance, options_.encoder),
+      decoder_(layout_, 0, "decoder", {options_.latent_size, 1, 1}, options_.decoder) {}
 
 at::Tensor Vae::initial_parameters(std::uint64_t seed) const {
   at::Tensor theta = at::zeros({layout_.size()}, at::kDouble);
-  for (const LayerStack* stack : {&encoder_, &decoder_})
-    for (std::size_t l = 0; l < stack->layers().size(); ++l)
-      for (const std::size_t place : {stack->weight_place(l), stack->weight_place(l) + 1}) {
+  for (const Network* network : {&encoder_, &decoder_})
+    for (const Stage& stage : network->stages())
+      for (const std::size_t place : {stage.first, stage.first + 1}) {
         const ParameterSpec& spec = layout_.specs()[place];
         const RandomStream stream(seed, Purpose::initial_parameters, static_cast<std::uint32_t>(place));
         double* values = theta.data_ptr<double>() + spec.offset;
         const auto fan_in = static_cast<double>(spec.fan_in);
-        if (stack->layers()[l].kind == LayerKind::transposed)
+        if (stage.layer.kind == LayerKind::transposed)
           begin_uniform(stream, 1.0 / std::sqrt(fan_in), values, spec.size());
         else if (spec.is_kernel)
           begin_normal(stream, std::sqrt(2.0 / fan_in), values, spec.size());
@@ -103,6 +126,55 @@ std::vector<at::Tensor> Vae::losses(const std::vector<at::Tensor>& tensors, cons
   const at::Tensor loss = reconstruction_loss(options_.likelihood, logits, batch.instances) +
                           kl_to_normal(mu, log_variance) * options_.beta;
   return {(weights * loss).sum(1) / static_cast<double>(batch.divisor)};
+}
+
+// Presets: Kong and Chaudhuri's experiments (NeurIPS 2021).
+GameKind mlp_vae_kind() {
+  const PresetValues published{{"dtype", "float32"},  {"latent", "128"},       {"beta", "4"},
+                               {"loss", "bernoulli"}, {"hidden", "published"}, {"rate", "0.0001"},
+                               {"batch", "64"},       {"held-out", "1000"}};
+  return {
+      "mlp-vae",
+      "a VAE of perceptrons",
+      {rate_option,
+       latent_option,
+       beta_option,
+       loss_option,
+       {"hidden",
+        "hidden widths of the encoder, the decoder's backwards; published: 8, 4 and 2 times --latent"}},
+      {"rate"},
+      {{"published", published}},
+      [](const ChosenOptions& options, const InstanceKind& instances) {
+        const std::int64_t d = options.integer("latent", 1);
+        const bool published = options.text("hidden") == "published";
+        return made(
+            mlp_vae(instances.width(),
+                    published ? std::vector<std::int64_t>{8 * d, 4 * d, 2 * d} : options.widths("hidden"), d),
+            options, instances);
+      },
+      PixelRange::zero_to_one};
+}
+
+GameKind conv_vae_kind() {
+  const PresetValues published{{"dtype", "float32"}, {"latent", "64"},     {"beta", "2"},
+                               {"loss", "squared"},  {"image-size", "64"}, {"rate", "0.0003"},
+                               {"batch", "64"},      {"held-out", "500"}};
+  return {"conv-vae",
+          "a convolutional VAE on 3 x 64 x 64 pixels",
+          {rate_option,
+           latent_option,
+           beta_option,
+           loss_option,
+           {"image-size", "pixels a side that cifar10's images are resized to; 0: as they are"}},
+          {"rate"},
+          {{"published", published}},
+          [](const ChosenOptions& options, const InstanceKind& instances) {
+            if (instances.shape != std::vector<std::int64_t>{3, 64, 64})
+              refuse("--game: conv-vae is for images of 3 x 64 x 64, but the data's have the shape [{}]",
+                     fmt::join(instances.shape, ", "));
+            return made(conv_vae(options.integer("latent", 1)), options, instances);
+          },
+          PixelRange::zero_to_one};
 }
 
 }  // namespace whence

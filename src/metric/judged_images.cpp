@@ -20,18 +20,18 @@ namespace {
 constexpr std::int64_t chunk = 512;
 
 // What the classifier makes of G(z) for the latents, chunk by chunk; only `part` of it is kept.
-at::Tensor seen(const AdversarialGame& game, const TrainedClassifier& classifier, const at::Tensor& params,
+at::Tensor seen(const Generator& generator, const TrainedClassifier& classifier, const at::Tensor& params,
                 const at::Tensor& latents, at::Tensor TrainedClassifier::Outputs::*part) {
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < latents.size(0); begin += chunk) {
     const at::Tensor z = latents.narrow(0, begin, std::min(chunk, latents.size(0) - begin));
-    parts.push_back(classifier(game.samples(params, z)).*part);
+    parts.push_back(classifier(generator.samples(params, z)).*part);
   }
   return at::cat(parts);
 }
 
 // The same of this rank's latents, gathered on every rank [m, width] float64.
-at::Tensor seen_by_all(const AdversarialGame& game, const TrainedClassifier& classifier,
+at::Tensor seen_by_all(const Generator& generator, const TrainedClassifier& classifier,
                        const at::Tensor& params, const at::Tensor& latents,
                        at::Tensor TrainedClassifier::Outputs::*part, std::int64_t width,
                        const Communicator& ranks) {
@@ -39,7 +39,7 @@ at::Tensor seen_by_all(const AdversarialGame& game, const TrainedClassifier& cla
   at::Tensor all = at::zeros({latents.size(0), width}, latents.options().dtype(at::kDouble));
   if (own.size() > 0)
     all.narrow(0, own.begin, own.size())
-        .copy_(seen(game, classifier, params, latents.narrow(0, own.begin, own.size()), part));
+        .copy_(seen(generator, classifier, params, latents.narrow(0, own.begin, own.size()), part));
   ranks.sum(all);
   ranks.settle();
   return all;
@@ -47,7 +47,7 @@ at::Tensor seen_by_all(const AdversarialGame& game, const TrainedClassifier& cla
 
 // grad_theta of a metric whose derivatives by features and logits of sample m are rows of `by_feature` and
 // `by_logit` [m, width] (undefined: 0), latents split over ranks.
-at::Tensor through_images(const AdversarialGame& game, const TrainedClassifier& classifier,
+at::Tensor through_images(const Generator& generator, const TrainedClassifier& classifier,
                           const at::Tensor& params, const at::Tensor& latents, const at::Tensor& by_feature,
                           const at::Tensor& by_logit, const Communicator& ranks) {
   at::Tensor gradient = at::zeros_like(params);
@@ -58,11 +58,11 @@ at::Tensor through_images(const AdversarialGame& game, const TrainedClassifier& 
   };
   for (std::int64_t begin = own.begin; begin < own.end; begin += chunk) {
     const std::int64_t count = std::min(chunk, own.end - begin);
-    const at::Tensor z = latents.narrow(0, begin, count), images = game.samples(params, z);
+    const at::Tensor z = latents.narrow(0, begin, count), images = generator.samples(params, z);
     const at::Tensor by_image =
-        classifier.pull_back(images, rows(by_feature, begin, count, Classifier::features),
-                             rows(by_logit, begin, count, classifier.network->options().classes));
-    gradient += game.samples_pull_back(params, z, by_image);
+        classifier.pull_back(images, rows(by_feature, begin, count, classifier.network->feature_count()),
+                             rows(by_logit, begin, count, classifier.network->classes()));
+    gradient += generator.samples_pull_back(params, z, by_image);
   }
   ranks.sum(gradient);
   return gradient;
@@ -81,10 +81,10 @@ double log_inception_score(const at::Tensor& log_p) {
   return (log_p.exp() * (log_p - log_marginal(log_p))).sum(1).mean().item<double>();
 }
 
-InceptionScore::InceptionScore(bool logarithm, std::shared_ptr<const AdversarialGame> game,
+InceptionScore::InceptionScore(bool logarithm, std::shared_ptr<const Generator> generator,
                                std::shared_ptr<const TrainedClassifier> classifier, at::Tensor latents)
     : logarithm_(logarithm),
-      game_(std::move(game)),
+      generator_(std::move(generator)),
       classifier_(std::move(classifier)),
       latents_(std::move(latents)) {}
 
@@ -92,7 +92,7 @@ at::Tensor InceptionScore::value(const at::Tensor& params) const {
   at::Tensor values = at::zeros({params.size(0)}, at::kDouble);
   for (std::int64_t r = 0; r < params.size(0); ++r) {
     const double log_score = log_inception_score(log_probabilities(
-        seen(*game_, *classifier_, params[r], latents_, &TrainedClassifier::Outputs::logits)));
+        seen(*generator_, *classifier_, params[r], latents_, &TrainedClassifier::Outputs::logits)));
     values[r] = logarithm_ ? log_score : std::exp(log_score);
   }
   return values;
@@ -102,25 +102,25 @@ at::Tensor InceptionScore::value(const at::Tensor& params) const {
 // 1 and q is the mean of p); by logit k of sample m it is p_mk (l_mk - sum_c p_mc l_mc) / M with l = log p -
 // log q.
 Evaluation InceptionScore::evaluate(const at::Tensor& params, const Communicator& ranks) const {
-  const at::Tensor log_p = log_probabilities(seen_by_all(*game_, *classifier_, params, latents_,
+  const at::Tensor log_p = log_probabilities(seen_by_all(*generator_, *classifier_, params, latents_,
                                                          &TrainedClassifier::Outputs::logits,
-                                                         classifier_->network->options().classes, ranks));
+                                                         classifier_->network->classes(), ranks));
   const at::Tensor p = log_p.exp(), ratio = log_p - log_marginal(log_p);
   at::Tensor by_logit = p * (ratio - (p * ratio).sum(1, true)) / static_cast<double>(log_p.size(0));
   const double log_score = log_inception_score(log_p), score = std::exp(log_score);
   if (!logarithm_) by_logit = by_logit * score;
   return {logarithm_ ? log_score : score,
-          through_images(*game_, *classifier_, params, latents_, at::Tensor(), by_logit, ranks)};
+          through_images(*generator_, *classifier_, params, latents_, at::Tensor(), by_logit, ranks)};
 }
 
 at::Tensor InceptionScore::gradient(const at::Tensor& params, const Communicator& ranks) const {
   return evaluate(params, ranks).gradient;
 }
 
-FrechetInceptionDistance::FrechetInceptionDistance(std::shared_ptr<const AdversarialGame> game,
+FrechetInceptionDistance::FrechetInceptionDistance(std::shared_ptr<const Generator> generator,
                                                    std::shared_ptr<const TrainedClassifier> classifier,
                                                    const Validation& validation)
-    : game_(std::move(game)),
+    : generator_(std::move(generator)),
       classifier_(std::move(classifier)),
       latents_(validation.latents),
       real_(moments_of((*classifier_)(validation.held_out).features)) {}
@@ -128,21 +128,22 @@ FrechetInceptionDistance::FrechetInceptionDistance(std::shared_ptr<const Adversa
 at::Tensor FrechetInceptionDistance::value(const at::Tensor& params) const {
   at::Tensor values = at::zeros({params.size(0)}, at::kDouble);
   for (std::int64_t r = 0; r < params.size(0); ++r)
-    values[r] = frechet_distance(real_, moments_of(seen(*game_, *classifier_, params[r], latents_,
+    values[r] = frechet_distance(real_, moments_of(seen(*generator_, *classifier_, params[r], latents_,
                                                         &TrainedClassifier::Outputs::features)));
   return values;
 }
 
 // With dV/dC and dV/dmu: by feature vector f_m it is dV/dmu / M + 2 / (M - 1) dV/dC (f_m - mu).
 Evaluation FrechetInceptionDistance::evaluate(const at::Tensor& params, const Communicator& ranks) const {
-  const at::Tensor features = seen_by_all(*game_, *classifier_, params, latents_,
-                                          &TrainedClassifier::Outputs::features, Classifier::features, ranks);
+  const at::Tensor features =
+      seen_by_all(*generator_, *classifier_, params, latents_, &TrainedClassifier::Outputs::features,
+                  classifier_->network->feature_count(), ranks);
   const Moments generated = moments_of(features), by = frechet_gradient(real_, generated);
   const auto count = static_cast<double>(features.size(0));
   const at::Tensor by_feature =
       by.mean / count + at::matmul(features - generated.mean, by.covariance) * (2 / (count - 1));
   return {frechet_distance(real_, generated),
-          through_images(*game_, *classifier_, params, latents_, by_feature, at::Tensor(), ranks)};
+          through_images(*generator_, *classifier_, params, latents_, by_feature, at::Tensor(), ranks)};
 }
 
 at::Tensor FrechetInceptionDistance::gradient(const at::Tensor& params, const Communicator& ranks) const {

@@ -10,12 +10,23 @@
 namespace whence {
 namespace {
 
-std::shared_ptr<const AdversarialGame> adversarial(const std::shared_ptr<const Game>& game,
-                                                   const std::string& metric) {
-  auto found = std::dynamic_pointer_cast<const AdversarialGame>(game);
+std::shared_ptr<const Generator> generator_of(const std::shared_ptr<const Game>& game,
+                                              const std::string& metric) {
+  auto found = shared_capability(game, &Game::generator);
   if (found == nullptr)
     refuse("--metric: {} needs a generator, which the game {} has not got", metric, game->name());
   return found;
+}
+
+// The loss of the player of that name.
+std::shared_ptr<const Metric> player_loss(const std::string& name, const std::string& player,
+                                          const std::shared_ptr<const Game>& game,
+                                          const Validation& validation) {
+  const std::vector<std::string>& players = game->layout().players();
+  const auto found = std::find(players.begin(), players.end(), player);
+  if (found == players.end())
+    refuse("--metric: {} needs a {}, which the game {} has not got", name, player, game->name());
+  return std::make_shared<LossMetric>(name, found - players.begin(), game, validation);
 }
 
 // "loss", over all held-out instances, or "loss:K", of number K of them.
@@ -42,7 +53,7 @@ std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& va
                                                             const std::string& metric) {
   if (validation.classifier == nullptr)
     refuse("--classifier: the metric {} needs the run folder of a classifier", metric);
-  const std::int64_t pixels = validation.classifier->network->network().input().values();
+  const std::int64_t pixels = validation.classifier->network->pixels();
   if (pixels != validation.held_out.size(1))
     refuse("--classifier: is for instances of {} numbers, not {}", pixels, validation.held_out.size(1));
   if (metric == "fid" && validation.held_out.size(0) < 2)
@@ -77,18 +88,18 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
   for (const std::string& name : names) {
     if (std::count(names.begin(), names.end(), name) > 1) refuse("--metric: {} is there twice", name);
     if (name == "all")
-      metrics.push_back(std::make_shared<AverageLogLikelihood>(adversarial(game, name), validation));
+      metrics.push_back(std::make_shared<AverageLogLikelihood>(generator_of(game, name), validation));
     else if (name == "gen-loss")
-      metrics.push_back(std::make_shared<LossMetric>(name, 0, adversarial(game, name), validation));
+      metrics.push_back(player_loss(name, "generator", game, validation));
     else if (name == "disc-loss")
-      metrics.push_back(std::make_shared<LossMetric>(name, 1, adversarial(game, name), validation));
+      metrics.push_back(player_loss(name, "discriminator", game, validation));
     else if (name == "is" || name == "log-is")
-      metrics.push_back(std::make_shared<InceptionScore>(name == "log-is", adversarial(game, name),
+      metrics.push_back(std::make_shared<InceptionScore>(name == "log-is", generator_of(game, name),
                                                          fitting_classifier(validation, name),
                                                          validation.latents));
     else if (name == "fid")
       metrics.push_back(std::make_shared<FrechetInceptionDistance>(
-          adversarial(game, name), fitting_classifier(validation, name), validation));
+          generator_of(game, name), fitting_classifier(validation, name), validation));
     else if (name == "loss" || name.rfind("loss:", 0) == 0)
       metrics.push_back(one_player_loss(name, game, validation));
     else

@@ -32,7 +32,7 @@ namespace {
 template <typename T>
 class TypedFunction : public ConvFunction::Typed {
  public:
-  explicit TypedFunction(const ConvNet& net)
+  explicit TypedFunction(const Network& net)
       : net_(net), kernels_(*native::available_conv_kernels<T>().front()) {}
 
   std::vector<at::Tensor> forward(const at::Tensor& theta, const at::Tensor& x,
@@ -104,13 +104,13 @@ class TypedFunction : public ConvFunction::Typed {
     kernels_.add(map, more, to);
   }
 
-  const ConvNet& net_;
+  const Network& net_;
   const ConvKernels<T>& kernels_;
 };
 
 }  // namespace
 
-ConvFunction::ConvFunction(const ConvNet& net, at::ScalarType dtype) {
+ConvFunction::ConvFunction(const Network& net, at::ScalarType dtype) {
   if (dtype == at::kFloat)
     typed_ = std::make_unique<TypedFunction<float>>(net);
   else

@@ -73,14 +73,14 @@ void store_samples(const Map& map, std::size_t lanes, const T* from, std::size_t
 }
 
 template <typename T>
-ConvPass<T>::ConvPass(const ConvNet& net, const ConvKernels<T>& kernels, bool keep_adjoints)
+ConvPass<T>::ConvPass(const Network& net, const ConvKernels<T>& kernels, bool keep_adjoints)
     : stages_(net.stages()),
       kernels_(kernels),
       memory_(kernels.lanes),
       own_input_(memory_.map(map_of(net.input()))) {
   adjoints_.push_back(memory_.map(map_of(net.input())));
   std::size_t longest_row = 1;
-  for (const ConvStage& stage : stages_) {
+  for (const Stage& stage : stages_) {
     const Map map = map_of(stage.out);
     LayerValues<T> layer;
     layer.map = map;
@@ -113,13 +113,13 @@ void ConvPass<T>::set_parameters(const T* params) {
 // The products of a layer, or of its adjoint.
 template <typename T>
 Gather<T> ConvPass<T>::gather(std::size_t i, bool reverse) const {
-  const ConvStage& stage = stages_[i];
+  const Stage& stage = stages_[i];
   Gather<T> g;
   g.from = map_of(reverse ? stage.out : stage.in);
   g.to = map_of(reverse ? stage.in : stage.out);
   g.window = {static_cast<int>(stage.layer.kernel), static_cast<int>(stage.layer.stride),
               static_cast<int>(stage.layer.padding)};
-  g.transposed = (stage.layer.kind == ConvKind::transposed) != reverse;
+  g.transposed = (stage.layer.kind == LayerKind::transposed) != reverse;
   g.tap = stage.in.channels * stage.out.channels;
   g.in = reverse ? 1 : stage.out.channels;
   g.out = reverse ? stage.out.channels : 1;
@@ -128,8 +128,8 @@ Gather<T> ConvPass<T>::gather(std::size_t i, bool reverse) const {
 
 template <typename T>
 Correlate<T> ConvPass<T>::correlate(std::size_t i, T* sums) const {
-  const ConvStage& stage = stages_[i];
-  const bool transposed = stage.layer.kind == ConvKind::transposed;
+  const Stage& stage = stages_[i];
+  const bool transposed = stage.layer.kind == LayerKind::transposed;
   Correlate<T> c;
   c.small_map = map_of(transposed ? stage.in : stage.out);
   c.large_map = map_of(transposed ? stage.out : stage.in);
@@ -145,7 +145,7 @@ Correlate<T> ConvPass<T>::correlate(std::size_t i, T* sums) const {
 
 template <typename T>
 void ConvPass<T>::correlate_with(Correlate<T>& c, std::size_t i, const T* x, const T* da, bool second) const {
-  const bool transposed = stages_[i].layer.kind == ConvKind::transposed;
+  const bool transposed = stages_[i].layer.kind == LayerKind::transposed;
   (second ? c.second_small : c.small) = transposed ? x : da;
   (second ? c.second_large : c.large) = transposed ? da : x;
 }
@@ -153,7 +153,7 @@ void ConvPass<T>::correlate_with(Correlate<T>& c, std::size_t i, const T* x, con
 template <typename T>
 LayerSums<T> ConvPass<T>::sums_of(std::size_t i, T* sums, const T* scale) const {
   if (sums == nullptr) return {};
-  const ConvStage& stage = stages_[i];
+  const Stage& stage = stages_[i];
   const auto lanes = static_cast<std::int64_t>(kernels_.lanes);
   LayerSums<T> result{sums + stage.bias * lanes, nullptr, nullptr, scale};
   if (stage.layer.norm) {
@@ -168,7 +168,7 @@ void ConvPass<T>::forward(const T* params, const T* x) {
   x_ = x;
   set_parameters(params);
   for (std::size_t i = 0; i < stages_.size(); ++i) {
-    if (stages_[i].layer.kind == ConvKind::pool) {
+    if (stages_[i].layer.kind == LayerKind::pool) {
       kernels_.pool(map_of(stages_[i].in), input_of(i), layers_[i].h);
       continue;
     }
@@ -186,7 +186,7 @@ template <typename T>
 void ConvPass<T>::backward(const T* params, const Backward<T>& how) {
   const std::size_t count = std::min(stages_.size(), how.from + (how.from < stages_.size() ? 1 : 0));
   for (std::size_t i = count; i-- > how.until;) {
-    if (stages_[i].layer.kind == ConvKind::pool) {
+    if (stages_[i].layer.kind == LayerKind::pool) {
       kernels_.pool_backward(map_of(stages_[i].in), input_of(i), adjoints_[i + 1], adjoints_[i]);
       continue;
     }
@@ -210,8 +210,8 @@ void ConvPass<T>::backward(const T* params, const Backward<T>& how) {
 template <typename T>
 ConvTangent<T>::ConvTangent(const ConvPass<T>& pass) : pass_(pass), memory_(pass.kernels_.lanes) {
   adjoints_.push_back(memory_.map(map_of(pass.stages_.front().in)));
-  for (const ConvStage& stage : pass.stages_) {
-    if (stage.layer.kind == ConvKind::pool) fail("native engine: no tangents of networks that pool");
+  for (const Stage& stage : pass.stages_) {
+    if (stage.layer.kind == LayerKind::pool) fail("native engine: no tangents of networks that pool");
     const Map map = map_of(stage.out);
     LayerTangent<T> layer;
     layer.s = layer.h = memory_.map(map);
@@ -237,7 +237,7 @@ void ConvTangent<T>::forward(const T* params, const T* direction, const T* input
   direction_ = direction;
   scale_ = scale;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const ConvStage& stage = pass_.stages_[i];
+    const Stage& stage = pass_.stages_[i];
     LayerTangent<T>& layer = layers_[i];
     Gather<T> g = pass_.gather(i, false);
     g.x = i == 0 ? input : layers_[i - 1].h;
@@ -258,7 +258,7 @@ void ConvTangent<T>::forward(const T* params, const T* direction, const T* input
 template <typename T>
 void ConvTangent<T>::backward(const T* params, T* sums, bool to_input) {
   for (std::size_t i = layers_.size(); i-- > 0;) {
-    const ConvStage& stage = pass_.stages_[i];
+    const Stage& stage = pass_.stages_[i];
     pass_.kernels_.tangent_backward(pass_.layers_[i], layers_[i], pass_.sums_of(i, sums, nullptr));
     if (i > 0 || to_input) {
       Gather<T> g = pass_.gather(i, true);

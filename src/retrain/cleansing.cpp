@@ -29,7 +29,7 @@ std::vector<std::vector<std::int64_t>> removal_sets(const std::vector<std::vecto
 }
 
 std::int64_t samples_to_keep(const std::string& text, const RunParts& parts) {
-  if (dynamic_cast<const AdversarialGame*>(parts.game.get()) == nullptr) return 0;
+  if (parts.game->generator() == nullptr) return 0;
   const std::int64_t most = parts.settings.data.test;
   if (text == "auto")
     return std::min<std::int64_t>(most, parts.data.train.width() <= drawable_width ? 10000 : 64);
@@ -47,7 +47,7 @@ at::Tensor cleansed_row(const Retraining& block, const Game& game,
                         const std::vector<std::shared_ptr<const Metric>>& metrics,
                         const at::Tensor& sample_latents, std::int64_t width) {
   const at::Tensor params = block.params(), values = block.judged(metrics);
-  const auto* generator = dynamic_cast<const AdversarialGame*>(&game);
+  const Generator* generator = game.generator();
   std::vector<at::Tensor> parts;
   for (std::int64_t r = 0; r < params.size(0); ++r) {
     parts.push_back(values.select(1, r));

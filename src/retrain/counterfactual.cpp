@@ -69,7 +69,7 @@ Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& bloc
       removals_(removals),
       absent_(absentees(block, removals)),
       step_(block.first_step),
-      state_(run.params(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})),
+      state_(run.state(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})),
       gradients_(watch_players("the gradient", run.game.layout(),
                                [this](std::int64_t replica) { return name_of(replica); })) {}
 
@@ -102,7 +102,7 @@ void Retraining::advance() {
   const at::Tensor gradient = run_.engine.gradient(
       theta, batch, present.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
   gradients_.see(gradient, t);
-  move(state_, gradient, run_.game.layout().spread(run_.rates(t), theta.options()), run_.optimiser, t);
+  run_.optimiser.update(state_, gradient, run_.game.layout().spread(run_.rates(t), theta.options()), t);
   if (++step_ == run_.steps) gradients_.check();
 }
 
@@ -121,7 +121,7 @@ CounterfactualResult Retraining::result(const std::vector<std::shared_ptr<const 
   const at::Tensor values = judged(metrics).t();
   const at::Tensor change = values.narrow(0, 1, replicas() - 1) - values[0];
   return {change.contiguous(), values[0].contiguous(),
-          (state_[0] - run_.params(run_.steps)).abs().max().item<double>()};
+          (state_[0] - run_.state(run_.steps)).abs().max().item<double>()};
 }
 
 CounterfactualResult retrain(const RecordedSteps& run, const CounterfactualBlock& block,

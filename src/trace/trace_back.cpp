@@ -13,8 +13,9 @@ namespace whence {
 namespace {
 
 const RecordedSteps& of_plain_steps(const RecordedSteps& run) {
-  if (run.optimiser != Optimiser::sgd)
-    refuse("--run: trained with adam, but trace-back is defined for plain gradient steps (--optimiser sgd)");
+  if (!run.optimiser.traceable())
+    refuse("--run: trained with {}, but trace-back is defined for plain gradient steps (--optimiser sgd)",
+           run.optimiser.name());
   return run;
 }
 
@@ -53,7 +54,7 @@ FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t parameters)
 
 void TraceBack::step() {
   const std::int64_t t = run_.steps - 1 - taken_;
-  const at::Tensor theta = run_.params(t), positions = run_.batch(t);
+  const at::Tensor theta = run_.state(t), positions = run_.batch(t);
   const at::Tensor rates = run_.game.layout().spread(run_.rates(t), theta.options());
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
   const at::Tensor own =

@@ -103,13 +103,14 @@ void write_losses(const Assembly& all, const H5File& file, bool of_instances) {
 
 void write_latents(const Assembly& all, const H5File& file) {
   constexpr std::int64_t tile = 256;
-  const Vae& vae = vae_of(all.run);
+  const Autoencoder& vae = autoencoder_of(all.run);
+  const Game& game = *all.run.parts().game;
   const at::Tensor theta = all.run.params(all.plan.steps.back());
   std::vector<at::Tensor> tensors;
-  for (const at::Tensor& view : vae.layout().views(theta.unsqueeze(0))) tensors.push_back(view[0]);
+  for (const at::Tensor& view : game.layout().views(theta.unsqueeze(0))) tensors.push_back(view[0]);
   const auto write = [&](const std::string& name, const at::Tensor& points) {
     const H5Array array =
-        file.create_array(name, vae.dtype(), {points.size(0), vae.latent_size()}, Fill::sparse);
+        file.create_array(name, game.dtype(), {points.size(0), game.latent_size()}, Fill::sparse);
     for (std::int64_t begin = 0; begin < points.size(0); begin += tile) {
       const at::Tensor x = points.narrow(0, begin, std::min(tile, points.size(0) - begin));
       array.write(latent_means(vae, tensors, x.to(theta.device())).cpu(), {begin, 0});

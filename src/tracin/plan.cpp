@@ -92,13 +92,13 @@ std::int64_t largest_gradient(const std::vector<LayerExtent>& layers) {
 // Half of the memory is for queries, half for instances and what their products need. Every chunk of queries
 // takes all instances' gradients again, so of the queries' half most is for gradients that are kept, and as
 // little as an eighth of it for taking them.
-void set_sizes(TracinPlan& plan, const Vae& vae, std::int64_t queries, const TracinOptions& options,
-               std::int64_t most_instances) {
-  const std::int64_t number = vae.dtype() == at::kFloat ? 4 : 8;
+void set_sizes(TracinPlan& plan, const Autoencoder& vae, at::ScalarType dtype, std::int64_t queries,
+               const TracinOptions& options, std::int64_t most_instances) {
+  const std::int64_t number = dtype == at::kFloat ? 4 : 8;
   const auto layers = gradient_extents(vae, options.gradient);
   const std::int64_t half = options.memory / 2 / number;
   const std::int64_t instance =
-      working_numbers(vae, options.gradient) + 2 * options.gradient.samples * vae.latent_size();
+      working_numbers(vae, options.gradient) + 2 * options.gradient.samples * vae.decoder().input().values();
   plan.query_piece = std::clamp<std::int64_t>(half / 8 / instance, 1, std::max<std::int64_t>(1, queries));
   const auto queries_need = [&](std::int64_t q) {
     return q * query_numbers(layers, q) +
@@ -155,16 +155,16 @@ std::vector<std::int64_t> choose_checkpoints(const std::string& text, const Traj
   return steps;
 }
 
-const Vae& vae_of(const Run& run) {
-  const auto* vae = dynamic_cast<const Vae*>(run.parts().game.get());
-  if (vae == nullptr)
+const Autoencoder& autoencoder_of(const Run& run) {
+  const Autoencoder* found = run.parts().game->autoencoder();
+  if (found == nullptr)
     refuse("--run: tracin is for VAEs, and {} is a {}", run.folder(), run.parts().game->name());
-  return *vae;
+  return *found;
 }
 
 TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                        std::vector<std::int64_t> steps) {
-  const Vae& vae = vae_of(run);
+  const Autoencoder& vae = autoencoder_of(run);
   const bool visits = options.weights == CheckpointWeights::visits;
   if (options.training_noise && !visits)
     refuse("--instance-noise: training had noise at each visit of an instance, so it needs --weights visits");
@@ -187,7 +187,7 @@ TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const Traci
     refuse(
         "--checkpoints: --weights visits counts what was trained on after each, and no step follows step {}",
         plan.steps.front());
-  set_sizes(plan, vae, queries.size(), options, most);
+  set_sizes(plan, vae, run.parts().game->dtype(), queries.size(), options, most);
   set_blocks(plan, queries.size());
   return plan;
 }

@@ -9,6 +9,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
+#include "whence/train/finite_watch.h"
 #include "whence/train/step.h"
 
 namespace whence {
@@ -85,7 +86,7 @@ at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& q
 TracinWorker::TracinWorker(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                            const TracinPlan& plan)
     : run_(run),
-      vae_(vae_of(run)),
+      vae_(autoencoder_of(run)),
       queries_(queries),
       options_(options),
       plan_(plan),
@@ -95,7 +96,8 @@ void TracinWorker::enter_checkpoint(std::int64_t checkpoint) {
   if (checkpoint == checkpoint_) return;
   const at::Tensor theta = run_.params(plan_.steps[checkpoint]);
   tensors_.clear();
-  for (const at::Tensor& view : vae_.layout().views(theta.unsqueeze(0))) tensors_.push_back(view[0]);
+  for (const at::Tensor& view : run_.parts().game->layout().views(theta.unsqueeze(0)))
+    tensors_.push_back(view[0]);
   checkpoint_ = checkpoint;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/ones.h>
 
 #include "whence/comm/partition.h"
+#include "whence/train/finite_watch.h"
 #include "whence/train/step.h"
 
 namespace whence {
@@ -11,7 +12,6 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
                  const Communicator& ranks, const StepObserver& observe, Watch watch) {
   const ParameterLayout& layout = training.game.layout();
   const Range rows = part_of(training.schedule.options().batch, ranks.size(), ranks.rank());
-  const Optimiser optimiser = training.schedule.options().optimiser;
   const at::Tensor everyone_present = at::ones({1, rows.size()}, state.options());
   const auto name = [](std::int64_t) { return "the training run"; };
   FiniteWatch gradients = watch_players("the gradient", layout, name);
@@ -27,7 +27,7 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
     ranks.sum(gradient);
     if ((t + 1 - first) % FiniteWatch::patience == 0 || t + 1 == last) ranks.settle();
     if (watch == Watch::on) gradients.see(gradient, t);
-    move(moving, gradient, layout.spread(rates, theta.options()), optimiser, t);
+    training.optimiser.update(moving, gradient, layout.spread(rates, theta.options()), t);
   }
   if (watch == Watch::off) return moving[0];
   gradients.check();

@@ -13,7 +13,7 @@ RecordedSteps recorded_steps_of(const Run& run) {
           [&run](std::int64_t t) { return run.state(t); },
           [&run](std::int64_t t) { return run.trajectory().batch(t); },
           [&run](std::int64_t t) { return run.trajectory().rates(t); },
-          parts.settings.schedule.optimiser,
+          *parts.optimiser,
           [&run](std::int64_t t) { run.expect(t); }};
 }
 

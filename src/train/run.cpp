@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "whence/core/error.h"
-#include "whence/game/native_engine.h"
+#include "whence/game/engine.h"
 #include "whence/train/step.h"
 #include "whence/train/trajectory/recording.h"
 
@@ -42,7 +42,8 @@ RunParts::RunParts(const RunSettings& chosen, at::Device where)
       data_fingerprint(fingerprint(chosen.data, data)),
       game(chosen.make_game(data.train)),
       engine(make_engine(chosen.engine, game, where)),
-      schedule(for_instances(chosen.schedule, data.train.size())) {}
+      schedule(for_instances(chosen.schedule, data.train.size())),
+      optimiser(make_optimiser(chosen.optimiser)) {}
 
 TrajectoryPlan RunParts::plan() const {
   return {{{"settings", settings.text},
@@ -51,7 +52,7 @@ TrajectoryPlan RunParts::plan() const {
            {"engine", engine->name()},
            {"layout", game->layout().json()}},
           schedule.steps(),
-          state_size(settings.schedule.optimiser, game->layout().size()),
+          optimiser->state_size(game->layout().size()),
           settings.schedule.batch,
           game->layout().player_count(),
           settings.data.dtype,
@@ -70,8 +71,7 @@ at::Tensor RunParts::test_latents() const {
 }
 
 at::Tensor RunParts::initial_state() const {
-  return whence::initial_state(settings.schedule.optimiser,
-                               game->initial_parameters(settings.seed).to(device).unsqueeze(0))[0];
+  return optimiser->initial_state(game->initial_parameters(settings.seed).to(device).unsqueeze(0))[0];
 }
 
 Run::Run(const std::string& folder, at::Device device)

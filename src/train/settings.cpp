@@ -1,6 +1,9 @@
 #include "whence/train/settings.h"
 
+#include <set>
+
 #include "whence/core/error.h"
+#include "whence/optimise/optimiser.h"
 #include "whence/train/trajectory/recording.h"
 
 namespace whence {
@@ -38,13 +41,10 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
     schedule.decay = Decay::inverse_sqrt;
   else if (decay != "constant")
     refuse("--rate-decay: '{}' is not constant or inverse-sqrt", decay);
-  const std::string optimiser = options.text("optimiser");
-  if (optimiser == "adam")
-    schedule.optimiser = Optimiser::adam;
-  else if (optimiser != "sgd")
-    refuse("--optimiser: '{}' is not sgd or adam", optimiser);
-  if (schedule.optimiser == Optimiser::adam && schedule.update == Update::alternating)
-    refuse("--optimiser: adam keeps averages of every player's gradients, so it needs --update simultaneous");
+  const auto optimiser = make_optimiser(options.text("optimiser"));
+  if (schedule.update == Update::alternating && !optimiser->allows_turns())
+    refuse("--optimiser: {} keeps averages of every player's gradients, so it needs --update simultaneous",
+           optimiser->name());
   schedule.instances += planted_count(optional_text(options, "plant"));
   schedule.total_steps = options.integer("steps", 0);
   if (schedule.total_steps > 0) schedule.epochs = schedule.total_steps / Schedule(schedule).steps_per_epoch();
@@ -62,10 +62,31 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
   data.plant = optional_text(options, "plant");
-  if (!data.plant.empty() && options.text("game") == "classifier")
-    refuse("--plant: a classifier needs labels, and planted instances have none");
+  if (!data.plant.empty() && kind.needs_labels)
+    refuse("--plant: {} needs labels, and planted instances have none", kind.name);
   data.without = optional_text(options, "without");
   return data;
+}
+
+// "fcgan (a GAN of perceptrons), ..."
+std::string summaries_of_games() {
+  std::vector<std::string> parts;
+  for (const GameKind& kind : game_kinds()) parts.push_back(fmt::format("{} ({})", kind.name, kind.summary));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Each once, with the games that have it.
+void add_options_of_games(OptionTable& table) {
+  std::set<std::string> added;
+  for (const GameKind& kind : game_kinds())
+    for (const GameOption& option : kind.options) {
+      if (!added.insert(option.name).second) continue;
+      std::vector<std::string> games;
+      for (const GameKind& other : game_kinds())
+        if (other.has(option.name)) games.push_back(other.name);
+      table.add<std::string>(option.name, "preset",
+                             fmt::format("{} ({})", option.help, fmt::join(games, ", ")));
+    }
 }
 
 }  // namespace
@@ -73,13 +94,11 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
 OptionTable train_options() {
   OptionTable table("train");
   table.required("out", "run folder to create, or to go on with")
-      .add<std::string>("game", "fcgan", "game to train: fcgan, dcgan, classifier, mlp-vae or conv-vae")
+      .add<std::string>("game", "fcgan", "game to train: " + summaries_of_games())
       .add<std::string>("preset", "published", "decides the values left at 'preset': published or paper")
       .add<std::string>("data", "normal2d",
                         "normal2d, mnist:DIR, idx:IMAGES[,LABELS] or cifar10:FILE[,FILE] (gzip or plain)")
       .add<std::string>("class-filter", "all", "only instances with this label, or all")
-      .add<std::string>("image-size", "preset",
-                        "pixels a side that cifar10's images are resized to; 0: as they are")
       .add<std::string>("plant", "none", "idx:IMAGES:NUMBER, foreign instances to train on besides, or none")
       .add<std::string>("without", "none", "file of instance ids, one a line, not to train on, or none")
       .add<std::string>("instances", "10000", "N, training instances")
@@ -98,24 +117,7 @@ OptionTable train_options() {
       .add<std::string>("dtype", "preset", "float64 or float32")
       .add<std::string>("update", "simultaneous", "simultaneous, or alternating (one player a step)")
       .add<std::string>("optimiser", "preset", "sgd, or adam (theta, m and v are recorded; no trace-back)")
-      .add<std::string>("rate-generator", "preset", "learning rate of the generator")
-      .add<std::string>("rate-discriminator", "preset", "learning rate of the discriminator")
-      .add<std::string>("rate-classifier", "preset", "learning rate of the classifier")
-      .add<std::string>("rate", "preset", "learning rate of a VAE")
       .add<std::string>("rate-decay", "constant", "constant, or inverse-sqrt: rate / sqrt(t + 1) at step t")
-      .add<std::string>("l2", "preset", "gamma: gamma/2 * sum(kernel^2) is added to the owner's loss")
-      .add<std::string>("latent", "preset", "numbers a latent")
-      .add<std::string>("beta", "preset", "weight of the KL term of a VAE's loss")
-      .add<std::string>("loss", "preset", "reconstruction loss of a VAE: bernoulli or squared")
-      .add<std::string>("hidden", "preset",
-                        "hidden widths of mlp-vae's encoder, the decoder's backwards; published: 8, 4 and 2 "
-                        "times --latent")
-      .add<std::string>("channels", "preset", "channels of every hidden convolution")
-      .add<std::string>("generator-hidden", "preset", "hidden widths of the generator, e.g. 32,32")
-      .add<std::string>("discriminator-hidden", "preset", "hidden widths of the discriminator, e.g. 64,64")
-      .add<std::string>("activation", "preset", "hidden activation: relu, tanh, sigmoid or linear")
-      .add<std::string>("generator-output", "preset", "output activation of the generator: linear or tanh")
-      .add<std::string>("biases", "preset", "whether layers have biases: true or false")
       .add<std::string>(
           "engine", "auto",
           "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
@@ -126,6 +128,7 @@ OptionTable train_options() {
           "checkpoints", "0",
           "how many evenly spread checkpoints to keep, and the start, in place of --record; 0: as "
           "--record says");
+  add_options_of_games(table);
   return table;
 }
 
@@ -142,6 +145,7 @@ RunSettings read_settings(const Options& given) {
           read_data(options, kind, seed),
           schedule,
           record_of(options),
+          options.text("optimiser"),
           options.text("engine")};
 }
 

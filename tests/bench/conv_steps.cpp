@@ -19,6 +19,7 @@
 #include "whence/game/autograd_engine.h"
 #include "whence/game/dcgan.h"
 #include "whence/game/native_engine.h"
+#include "whence/optimise/sgd.h"
 #include "whence/train/step.h"
 
 namespace whence::bench {
@@ -31,24 +32,24 @@ class PlainDcgan : public Dcgan {
   bool one_replica_at_a_time() const override { return false; }
   at::Tensor generate(const std::vector<at::Tensor>& tensors, const at::Tensor& latents,
                       double) const override {
-    return forward(generator(), tensors, latents);
+    return forward(generator_network(), tensors, latents);
   }
   at::Tensor logits(const std::vector<at::Tensor>& tensors, const at::Tensor& points, double) const override {
-    return forward(discriminator(), tensors, points).squeeze(2);
+    return forward(discriminator_network(), tensors, points).squeeze(2);
   }
 
  private:
   // x [m, in] or [R, m, in] as [m, R channels, height, width].
-  static at::Tensor forward(const ConvNet& net, const std::vector<at::Tensor>& tensors, const at::Tensor& x) {
+  static at::Tensor forward(const Network& net, const std::vector<at::Tensor>& tensors, const at::Tensor& x) {
     const std::int64_t replicas = tensors[net.stages().front().first].size(0), samples = x.size(-2);
     at::Tensor h = x.dim() == 3 ? x : x.expand({replicas, -1, -1});
     h = h.transpose(0, 1).reshape(
         {samples, replicas * net.input().channels, net.input().height, net.input().width});
-    for (const ConvStage& stage : net.stages()) {
+    for (const Stage& stage : net.stages()) {
       const at::Tensor* tensor = &tensors[stage.first];
       const at::Tensor bias = tensor[1].flatten();
-      const ConvLayer& layer = stage.layer;
-      h = layer.kind == ConvKind::convolution
+      const Layer& layer = stage.layer;
+      h = layer.kind == LayerKind::convolution
               ? at::conv2d(h, tensor[0].permute({0, 4, 3, 1, 2}).flatten(0, 1), bias,
                            at::IntArrayRef{layer.stride, layer.stride}, at::IntArrayRef{0, 0},
                            at::IntArrayRef{1, 1}, replicas)
@@ -122,7 +123,7 @@ void print_conv_steps(std::int64_t channels, const std::string& dtype_name, std:
       const auto step = [=](const Engine& engine) {
         if (trace) return engine.trace(params[0], batch, u, 0).u_jacobian;
         at::Tensor moved = params.clone();
-        move(moved, engine.gradient(params, batch, present), rates);
+        Sgd().update(moved, engine.gradient(params, batch, present), rates, 0);
         return moved;
       };
       const double apart = difference(step(native), step(plain));

@@ -9,6 +9,7 @@
 #include "whence/core/error.h"
 #include "whence/core/random.h"
 #include "whence/metric/metric.h"
+#include "whence/optimise/sgd.h"
 #include "whence/retrain/counterfactual.h"
 #include "whence/train/step.h"
 
@@ -44,7 +45,8 @@ void training_step(benchmark::State& state, const TrainedEpoch& epoch) {
       parts.game->layout().spread(parts.schedule.rates(middle(epoch)), parts.game->dtype());
   at::Tensor params = epoch.params(middle(epoch)).unsqueeze(0).clone();
   const at::Tensor everyone = at::ones({1, batch.instances.size(0)}, params.options());
-  for (auto _ : state) move(params, parts.engine->gradient(params, batch, everyone), rates);
+  const Sgd sgd;
+  for (auto _ : state) sgd.update(params, parts.engine->gradient(params, batch, everyone), rates, 0);
   state.counters["units"] = 1;
 }
 

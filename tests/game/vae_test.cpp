@@ -22,7 +22,7 @@ using test::relative_difference;
 constexpr std::int64_t rows = 4;
 
 Batch batch_for(const Vae& vae, int seed) {
-  const at::Tensor points = normals({rows, vae.options().encoder.front().width_in()}, seed).sigmoid();
+  const at::Tensor points = normals({rows, vae.encoder().input().values()}, seed).sigmoid();
   return {points.to(vae.dtype()), normals({rows, vae.latent_size()}, seed + 1).to(vae.dtype()), rows};
 }
 

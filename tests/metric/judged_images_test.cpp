@@ -20,6 +20,7 @@
 #include "whence/core/error.h"
 #include "whence/game/dcgan.h"
 #include "whence/game/fcgan.h"
+#include "whence/game/trained_classifier.h"
 
 #include "metric/image_golden.h"
 #include "support/numbers.h"
@@ -105,10 +106,10 @@ Setting make_setting(at::ScalarType dtype) {
 at::Tensor features_by_torch(const Classifier& network, const std::vector<at::Tensor>& tensors,
                              const at::Tensor& images) {
   ParameterLayout layout({"classifier"});
-  std::vector<ConvLayer> layers;
-  for (const ConvStage& stage : network.network().stages()) layers.push_back(stage.layer);
+  std::vector<Layer> layers;
+  for (const Stage& stage : network.network().stages()) layers.push_back(stage.layer);
   layers.pop_back();
-  const ConvNet without_last(layout, 0, "features", network.network().input(), layers);
+  const Network without_last(layout, 0, "features", network.network().input(), layers);
   return without_last.forward(tensors, images)[0];
 }
 
@@ -120,7 +121,7 @@ at::Tensor by_autograd(const std::string& name, const Setting& s) {
   const at::Tensor theta = s.theta.clone().requires_grad_();
   const at::Tensor images =
       s.gan->generate(s.gan->layout().views(theta.unsqueeze(0)), s.validation.latents, 0)[0];
-  const Classifier& network = *s.validation.classifier->network;
+  const auto& network = dynamic_cast<const Classifier&>(*s.validation.classifier->network);
   const auto tensors = network.layout().views(s.validation.classifier->params.unsqueeze(0));
   if (name == "fid") {
     const at::Tensor real = (*s.validation.classifier)(s.validation.held_out).features;

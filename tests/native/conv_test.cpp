@@ -21,6 +21,7 @@
 #include "whence/game/classifier.h"
 #include "whence/game/dcgan.h"
 #include "whence/game/native_engine.h"
+#include "whence/game/trained_classifier.h"
 #include "whence/native/conv_function.h"
 
 #include "support/numbers.h"
@@ -48,12 +49,12 @@ Batch make_batch(std::int64_t real, std::int64_t fake, at::ScalarType dtype, boo
 }
 
 // The layer by LibTorch's modules; weights [k, k, in, out] of ours in their order.
-at::Tensor by_modules(const ConvStage& stage, const std::vector<at::Tensor>& tensors, const at::Tensor& x) {
-  const ConvLayer& layer = stage.layer;
+at::Tensor by_modules(const Stage& stage, const std::vector<at::Tensor>& tensors, const at::Tensor& x) {
+  const Layer& layer = stage.layer;
   const at::Tensor h = x.reshape({x.size(0), stage.in.channels, stage.in.height, stage.in.width});
-  if (layer.kind == ConvKind::pool) return at::max_pool2d(h, {2, 2}).flatten(1);
+  if (layer.kind == LayerKind::pool) return at::max_pool2d(h, {2, 2}).flatten(1);
   const at::Tensor weight = tensors[stage.first][0], bias = tensors[stage.first + 1][0];
-  at::Tensor y = layer.kind == ConvKind::convolution
+  at::Tensor y = layer.kind == LayerKind::convolution
                      ? at::conv2d(h, weight.permute({3, 2, 0, 1}), bias, {layer.stride, layer.stride},
                                   {layer.padding, layer.padding})
                      : at::conv_transpose2d(h, weight.permute({2, 3, 0, 1}), bias,
@@ -70,15 +71,15 @@ at::Tensor by_modules(const ConvStage& stage, const std::vector<at::Tensor>& ten
   return y.flatten(1);
 }
 
-at::Tensor by_modules(const ConvNet& net, const std::vector<at::Tensor>& tensors, at::Tensor x) {
-  for (const ConvStage& stage : net.stages()) x = by_modules(stage, tensors, x);
+at::Tensor by_modules(const Network& net, const std::vector<at::Tensor>& tensors, at::Tensor x) {
+  for (const Stage& stage : net.stages()) x = by_modules(stage, tensors, x);
   return x;
 }
 
 // Every kind of layer, odd sizes, strides that do not divide, paddings.
-const std::vector<std::pair<ImageSize, std::vector<ConvLayer>>>& layer_lists() {
-  constexpr auto conv = ConvKind::convolution, transposed = ConvKind::transposed, pool = ConvKind::pool;
-  static const std::vector<std::pair<ImageSize, std::vector<ConvLayer>>> lists{
+const std::vector<std::pair<ImageSize, std::vector<Layer>>>& layer_lists() {
+  constexpr auto conv = LayerKind::convolution, transposed = LayerKind::transposed, pool = LayerKind::pool;
+  static const std::vector<std::pair<ImageSize, std::vector<Layer>>> lists{
       {{1, 9, 9}, {{conv, 4, 1, 0, 3, Activation::sigmoid, true}}},
       {{3, 8, 7}, {{conv, 3, 2, 0, 11, Activation::tanh, true}}},
       {{2, 7, 6}, {{conv, 5, 1, 2, 5, Activation::linear, false}}},
@@ -97,7 +98,7 @@ class EveryLayer : public ::testing::TestWithParam<int> {};
 TEST_P(EveryLayer, EqualsLibTorchsModules) {
   const auto& [input, layers] = layer_lists()[GetParam()];
   ParameterLayout layout({"player"});
-  const ConvNet net(layout, 0, "net", input, layers);
+  const Network net(layout, 0, "net", input, layers);
   const at::Tensor params = normals({2, layout.size()}, 5) * 0.7, x = normals({11, input.values()}, 6);
   const at::Tensor ours = net.forward(layout.views(params), x);
   for (std::int64_t r = 0; r < 2; ++r) {
@@ -114,7 +115,7 @@ TEST_P(EveryLayer, EqualsLibTorchsModules) {
 TEST_P(EveryLayer, NativePullBackEqualsAutogradThroughTheModules) {
   const auto& [input, layers] = layer_lists()[GetParam()];
   ParameterLayout layout({"player"});
-  const ConvNet net(layout, 0, "net", input, layers);
+  const Network net(layout, 0, "net", input, layers);
   const at::Tensor theta = (normals({layout.size()}, 5) * 0.7).requires_grad_();
   const at::Tensor x = normals({11, input.values()}, 6).requires_grad_();
   const at::Tensor y = by_modules(net, layout.views(theta.unsqueeze(0)), x), by = normals(y.sizes().vec(), 7);
@@ -132,8 +133,8 @@ INSTANTIATE_TEST_SUITE_P(Conv, EveryLayer, ::testing::Range(0, 8));
 TEST(Dcgan, HasThePublishedShapes) {
   const auto gan = std::make_shared<Dcgan>(DcganOptions{32, 8, 1e-3, at::kFloat});
   std::vector<std::int64_t> generator, discriminator;
-  for (const ConvStage& stage : gan->generator().stages()) generator.push_back(stage.out.height);
-  for (const ConvStage& stage : gan->discriminator().stages()) discriminator.push_back(stage.out.height);
+  for (const Stage& stage : gan->generator_network().stages()) generator.push_back(stage.out.height);
+  for (const Stage& stage : gan->discriminator_network().stages()) discriminator.push_back(stage.out.height);
   EXPECT_EQ(generator, (std::vector<std::int64_t>{2, 4, 9, 10, 12, 25, 28, 28}));
   EXPECT_EQ(discriminator, (std::vector<std::int64_t>{25, 12, 10, 9, 4, 2, 1, 1}));
   const auto tensors = gan->layout().views(gan->initial_parameters(1).unsqueeze(0));
@@ -151,10 +152,10 @@ TEST(Dcgan, LossesEqualThoseOfTheModules) {
   const auto tensors = gan->layout().views(params);
   const Batch batch = make_batch(9, 4, at::kDouble);
   const auto losses = gan->losses(tensors, batch, weights, 0);
-  const at::Tensor real = by_modules(gan->discriminator(), tensors, batch.instances).flatten();
-  const at::Tensor fake =
-      by_modules(gan->discriminator(), tensors, by_modules(gan->generator(), tensors, batch.latents))
-          .flatten();
+  const at::Tensor real = by_modules(gan->discriminator_network(), tensors, batch.instances).flatten();
+  const at::Tensor fake = by_modules(gan->discriminator_network(), tensors,
+                                     by_modules(gan->generator_network(), tensors, batch.latents))
+                              .flatten();
   const auto softplus = [](const at::Tensor& x) { return x.exp().log1p(); };
   at::Tensor generator = softplus(-fake).sum() / 23;
   at::Tensor discriminator = ((weights[0] * softplus(-real)).sum() + softplus(fake).sum()) / 23;
@@ -211,7 +212,7 @@ TEST_P(EveryConvVariant, SaturatedLogitsLoseNoDigits) {
   for (const double shift : {-60.0, 60.0}) {
     const auto gan = make_gan(3, at::kDouble, 0), narrow = make_gan(3, at::kFloat, 0);
     at::Tensor params = some_params(*gan, 1);
-    params[0][gan->discriminator().stages().back().bias] = shift;
+    params[0][gan->discriminator_network().stages().back().bias] = shift;
     const Batch batch = make_batch(9, 9, at::kDouble), single = make_batch(9, 9, at::kFloat);
     const at::Tensor present = at::ones({1, 9}, at::kDouble);
     const at::Tensor expected = AutogradEngine(gan).gradient(params, batch, present);

@@ -15,6 +15,7 @@
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
+#include "whence/optimise/adam.h"
 #include "whence/retrain/isolation_forest.h"
 #include "whence/retrain/selection.h"
 #include "whence/train/step.h"
@@ -113,10 +114,9 @@ class SumOfParameters : public Metric {
   at::Tensor gradient(const at::Tensor& params, const Communicator&) const override { return params; }
 };
 
-MemoryRun make_run(Optimiser optimiser = Optimiser::sgd) {
+MemoryRun make_run() {
   const auto game = std::make_shared<QuadraticGame>(3, true, 0.1);
-  ScheduleOptions schedule{18, 5, 4, 3, Update::simultaneous, Decay::constant, {0.05, 0.04}};
-  schedule.optimiser = optimiser;
+  const ScheduleOptions schedule{18, 5, 4, 3, Update::simultaneous, Decay::constant, {0.05, 0.04}};
   return {game, std::make_shared<AutogradEngine>(game), normals({18, 3}, 1), schedule};
 }
 
@@ -171,16 +171,15 @@ TEST(Cleansing, EverySetIsRetrainedOnItsOwn) {
 TEST(Adam, StepsAndCounterfactualsFollowTheAlgorithm) {
   const MemoryRun sgd = make_run();
   const auto& game = *sgd.game;
-  ScheduleOptions options = sgd.schedule.options();
-  options.optimiser = Optimiser::adam;
-  const Schedule schedule(options);
+  const Schedule& schedule = sgd.schedule;
+  const Adam adam;
   const std::int64_t parameters = game.layout().size();
-  const at::Tensor start = initial_state(Optimiser::adam, game.initial_parameters(3).unsqueeze(0))[0];
+  const at::Tensor start = adam.initial_state(game.initial_parameters(3).unsqueeze(0))[0];
   std::vector<at::Tensor> states;
   const auto keep = [&](std::int64_t, const at::Tensor& state, const at::Tensor&, const at::Tensor&) {
     states.push_back(state.clone());
   };
-  states.push_back(train({game, *sgd.engine, sgd.data, schedule, 3}, start, 0, schedule.steps(),
+  states.push_back(train({game, *sgd.engine, sgd.data, schedule, adam, 3}, start, 0, schedule.steps(),
                          Communicator(MPI_COMM_SELF), keep));
   std::vector<double> theta(parameters), m(parameters), v(parameters);
   for (std::int64_t i = 0; i < parameters; ++i) theta[i] = start[i].item<double>();
@@ -200,9 +199,17 @@ TEST(Adam, StepsAndCounterfactualsFollowTheAlgorithm) {
   const at::Tensor end = states.back();
   for (std::int64_t i = 0; i < parameters; ++i) EXPECT_NEAR(end[i].item<double>(), theta[i], 1e-12);
 
-  RecordedSteps recorded = sgd.steps();
-  recorded.params = [&](std::int64_t t) { return states[t]; };
-  recorded.optimiser = Optimiser::adam;
+  const RecordedSteps plain = sgd.steps();
+  const RecordedSteps recorded{plain.game,
+                               plain.engine,
+                               plain.data,
+                               plain.seed,
+                               plain.steps,
+                               plain.steps_per_epoch,
+                               [&](std::int64_t t) { return states[t]; },
+                               plain.batch,
+                               plain.rates,
+                               adam};
   const Sets sets{{1, 2}};
   const auto blocks = plan_counterfactuals(recorded, sets, {2}, 1);
   Retraining retraining(recorded, blocks[0], sets);

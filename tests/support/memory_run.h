@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "whence/optimise/sgd.h"
 #include "whence/trace/trace_back.h"
 #include "whence/train/loop.h"
 
@@ -14,6 +15,7 @@ struct MemoryRun {
   std::shared_ptr<const Engine> engine;
   Dataset data;
   Schedule schedule;
+  Sgd optimiser;
   std::uint64_t seed = 3;
   std::vector<at::Tensor> params;  // theta before each step, and at the end
 
@@ -22,10 +24,12 @@ struct MemoryRun {
       : game(std::move(a_game)), engine(std::move(an_engine)), schedule(options) {
     data.instances = std::move(instances);
     for (std::int64_t i = 0; i < data.instances.size(0); ++i) data.ids.push_back(i);
-    const at::Tensor end = train({*game, *engine, data, schedule, seed}, game->initial_parameters(seed), 0,
-                                 schedule.steps(), Communicator(MPI_COMM_SELF),
-                                 [this](std::int64_t, const at::Tensor& theta, const at::Tensor&,
-                                        const at::Tensor&) { params.push_back(theta.clone()); });
+    const at::Tensor end =
+        train({*game, *engine, data, schedule, optimiser, seed}, game->initial_parameters(seed), 0,
+              schedule.steps(), Communicator(MPI_COMM_SELF),
+              [this](std::int64_t, const at::Tensor& theta, const at::Tensor&, const at::Tensor&) {
+                params.push_back(theta.clone());
+              });
     params.push_back(end);
   }
 
@@ -38,7 +42,8 @@ struct MemoryRun {
             schedule.steps_per_epoch(),
             [this](std::int64_t t) { return params[t]; },
             [this](std::int64_t t) { return schedule.batch(t); },
-            [this](std::int64_t t) { return schedule.rates(t); }};
+            [this](std::int64_t t) { return schedule.rates(t); },
+            optimiser};
   }
 };
 

@@ -15,15 +15,18 @@ inline VaeOptions small_mlp_vae(Likelihood likelihood, at::ScalarType dtype = at
 
 /// Images of 2 x 8 x 8; convolutions with and without padding, transposed ones likewise, linear layers.
 inline VaeOptions small_conv_vae(Likelihood likelihood, at::ScalarType dtype = at::kDouble) {
-  return {"small-conv-vae",
-          {convolution_layer(2, 3, true, 8, 4, 2, 1), convolution_layer(3, 5, true, 4, 4, 1, 0),
-           linear_layer(5, 6, false)},
-          {linear_layer(3, 5, true), transposed_layer(5, 3, true, 1, 4, 1, 0),
-           transposed_layer(3, 2, false, 4, 4, 2, 1)},
-          3,
-          1.7,
-          likelihood,
-          dtype};
+  constexpr auto convolution = LayerKind::convolution, transposed = LayerKind::transposed;
+  return {
+      "small-conv-vae",
+      {2, 8, 8},
+      {channels_first_layer(convolution, 4, 2, 1, 3, Activation::relu),
+       channels_first_layer(convolution, 4, 1, 0, 5, Activation::relu), linear_layer(6, Activation::linear)},
+      {linear_layer(5, Activation::relu), channels_first_layer(transposed, 4, 1, 0, 3, Activation::relu),
+       channels_first_layer(transposed, 4, 2, 1, 2, Activation::linear)},
+      3,
+      1.7,
+      likelihood,
+      dtype};
 }
 
 }  // namespace whence::test

@@ -37,7 +37,7 @@ struct Inputs {
 };
 
 Inputs inputs(const Vae& vae, std::int64_t n, std::int64_t m, int seed) {
-  return {normals({n, vae.options().encoder.front().width_in()}, seed).sigmoid().to(vae.dtype()),
+  return {normals({n, vae.encoder().input().values()}, seed).sigmoid().to(vae.dtype()),
           normals({n, m, vae.latent_size()}, seed + 1).to(vae.dtype())};
 }
 
@@ -82,10 +82,10 @@ at::Tensor explicit_gradients(const std::shared_ptr<const Vae>& vae, const at::T
 // 1 for the parameters of the last layers of encoder and decoder.
 at::Tensor mask_of(const Vae& vae, std::int64_t last_layers) {
   at::Tensor mask = at::zeros({vae.layout().size()}, at::kDouble);
-  for (const LayerStack* stack : {&vae.encoder(), &vae.decoder()})
-    for (std::size_t l = 0; l < stack->layers().size(); ++l)
-      if (last_layers == 0 || l + static_cast<std::size_t>(last_layers) >= stack->layers().size())
-        for (const std::size_t place : {stack->weight_place(l), stack->weight_place(l) + 1}) {
+  for (const Network* network : {&vae.encoder(), &vae.decoder()})
+    for (std::size_t l = 0; l < network->stages().size(); ++l)
+      if (last_layers == 0 || l + static_cast<std::size_t>(last_layers) >= network->stages().size())
+        for (const std::size_t place : {network->stages()[l].first, network->stages()[l].first + 1}) {
           const ParameterSpec& spec = vae.layout().specs()[place];
           mask.narrow(0, spec.offset, spec.size()).fill_(1);
         }

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "whence/game/game.h"
+#include "whence/game/engine.h"
 
 namespace whence {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "whence/game/game.h"
-#include "whence/net/convnet.h"
+#include "whence/net/network.h"
 
 namespace whence {
 
@@ -23,7 +23,7 @@ struct ClassifierOptions {
 
 /// A one-player game: convolution 5x5 'same', sigmoid, max-pool 2, the same again, 128 sigmoids, linear to
 /// one logit a class. Loss: sum_j w_j (-log softmax(logits_j)[label_j]) / |S| + L2.
-class Classifier : public Game {
+class Classifier : public Game, public ImageClassifier {
  public:
   static constexpr std::int64_t features = 128;
 
@@ -39,41 +39,32 @@ class Classifier : public Game {
   std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                  const at::Tensor& weights, double kink_width) const override;
 
+  std::unique_ptr<const Engine> native_engine(const std::string& variant) const override;
+
+  const ImageClassifier* classifier() const override { return this; }
+  std::int64_t pixels() const override { return network_.input().values(); }
+  std::int64_t classes() const override { return options_.classes; }
+  std::int64_t feature_count() const override { return features; }
+  /// On the CPU by native kernels; elsewhere by LibTorch, a few hundred images at a time.
+  Outputs outputs(const at::Tensor& params, const at::Tensor& images) const override;
+  at::Tensor pull_back(const at::Tensor& params, const at::Tensor& images, const at::Tensor& by_feature,
+                       const at::Tensor& by_logit) const override;
+  std::shared_ptr<const ImageClassifier> in_dtype(at::ScalarType dtype) const override;
+
   const ClassifierOptions& options() const { return options_; }
-  const ConvNet& network() const { return network_; }
+  const Network& network() const { return network_; }
   /// The network by native kernels, and the stages whose outputs are the features and the logits.
   const ConvFunction& function() const { return *function_; }
   std::size_t feature_stage() const { return network_.stages().size() - 2; }
   std::size_t logit_stage() const { return network_.stages().size() - 1; }
 
  private:
+  Outputs by_torch(const at::Tensor& params, const at::Tensor& images) const;
+
   ClassifierOptions options_;
   ParameterLayout layout_;
-  ConvNet network_;
+  Network network_;
   std::shared_ptr<const ConvFunction> function_;
 };
-
-/// A classifier with the theta it was trained to.
-struct TrainedClassifier {
-  std::shared_ptr<const Classifier> network;
-  at::Tensor params;  ///< [P]
-
-  struct Outputs {
-    at::Tensor features;  ///< [m, 128]
-    at::Tensor logits;    ///< [m, classes]
-  };
-  Outputs operator()(const at::Tensor& images) const;
-  /// Derivatives by images [m, d] of sum(by_feature * features) + sum(by_logit * logits).
-  at::Tensor pull_back(const at::Tensor& images, const at::Tensor& by_feature,
-                       const at::Tensor& by_logit) const;
-  /// The share of images whose largest logit is their label's.
-  double accuracy(const at::Tensor& images, const at::Tensor& labels) const;
-
- private:
-  Outputs on_device(const at::Tensor& images) const;
-};
-
-/// Computes the classifier's gradient by native kernels; traces as the LibTorch engine does.
-std::unique_ptr<Engine> make_classifier_engine(const std::shared_ptr<const Classifier>& game);
 
 }  // namespace whence

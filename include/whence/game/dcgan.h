@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "whence/game/game.h"
-#include "whence/net/convnet.h"
+#include "whence/net/network.h"
 
 namespace whence {
 
@@ -49,14 +49,16 @@ class Dcgan : public AdversarialGame {
   at::Tensor samples_pull_back(const at::Tensor& params, const at::Tensor& latents,
                                const at::Tensor& by_sample) const override;
 
+  std::unique_ptr<const Engine> native_engine(const std::string& variant) const override;
+
   const DcganOptions& options() const { return options_; }
-  const ConvNet& generator() const { return generator_; }
-  const ConvNet& discriminator() const { return discriminator_; }
+  const Network& generator_network() const { return generator_; }
+  const Network& discriminator_network() const { return discriminator_; }
 
  private:
   DcganOptions options_;
   ParameterLayout layout_;
-  ConvNet generator_, discriminator_;
+  Network generator_, discriminator_;
   std::shared_ptr<const ConvFunction> native_generator_;
 };
 

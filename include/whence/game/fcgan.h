@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "whence/game/game.h"
-#include "whence/net/mlp.h"
+#include "whence/net/network.h"
 
 namespace whence {
 
@@ -39,12 +39,16 @@ class Fcgan : public AdversarialGame {
   at::Tensor logits(const std::vector<at::Tensor>& tensors, const at::Tensor& points,
                     double kink_width) const override;
 
+  std::unique_ptr<const Engine> native_engine(const std::string& variant) const override;
+
   const FcganOptions& options() const { return options_; }
+  const Network& generator_network() const { return generator_; }
+  const Network& discriminator_network() const { return discriminator_; }
 
  private:
   FcganOptions options_;
   ParameterLayout layout_;
-  Mlp generator_, discriminator_;
+  Network generator_, discriminator_;
 };
 
 }  // namespace whence

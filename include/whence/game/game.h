@@ -1,5 +1,5 @@
 #pragma once
-// The game whose step is Whence's one idea, and the engine that computes the step and its trace.
+// The game whose step is Whence's one idea.
 //
 //   theta' = theta - B g(S, Z; theta, w),   g = (gradient of each player's loss by its own parameters)
 //
@@ -12,19 +12,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/game/batch.h"
+#include "whence/game/capabilities.h"
 #include "whence/net/layout.h"
 
 namespace whence {
 
-/// What one step sees: a mini-batch, or one rank's slice of it. Sums over the slices of a mini-batch give the
-/// whole: every loss is a sum over rows divided by `divisor`, and exactly one slice carries the penalty.
-struct Batch {
-  at::Tensor instances;  ///< [b, d] real instances S
-  at::Tensor latents;    ///< [l, dz] latents Z, no part of any instance's removal
-  std::int64_t divisor;  ///< |S| = |Z| of the whole mini-batch, before any removal
-  bool carries_penalty = true;
-  at::Tensor labels = {};  ///< [b] int64 class labels of the instances; undefined where the data has none
-};
+class Engine;
 
 /// A differentiable n-player game, written once as losses; an engine derives the rest.
 class Game {
@@ -50,22 +44,31 @@ class Game {
   /// alone. `kink_width`: see relu().
   virtual std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                          const at::Tensor& weights, double kink_width) const = 0;
+
+  /// What the game can do besides; null where it cannot.
+  virtual const Generator* generator() const { return nullptr; }
+  virtual const Autoencoder* autoencoder() const { return nullptr; }
+  virtual const ImageClassifier* classifier() const { return nullptr; }
+
+  /// An engine of CPU kernels for this game, which has to outlive it; null where there is none. `variant`:
+  /// see NativeEngine.
+  virtual std::unique_ptr<const Engine> native_engine(const std::string& variant) const;
 };
 
 /// A game of a generator G (player 0) against a discriminator D (player 1).
-class AdversarialGame : public Game {
+class AdversarialGame : public Game, public Generator {
  public:
+  const Generator* generator() const override { return this; }
   /// G(z): [R, m, d] from latents [m, dz].
   virtual at::Tensor generate(const std::vector<at::Tensor>& tensors, const at::Tensor& latents,
                               double kink_width) const = 0;
-  /// G(z) [m, d] of one theta [P], without a graph; games with kernels of their own override it.
-  virtual at::Tensor samples(const at::Tensor& params, const at::Tensor& latents) const;
-  /// sum_m by_sample_m . grad_theta G(z_m) [P]: eq. (10)'s chain rule through the generator.
-  virtual at::Tensor samples_pull_back(const at::Tensor& params, const at::Tensor& latents,
-                                       const at::Tensor& by_sample) const;
   /// D's logit d(x): [R, m] from points [m, d] or [R, m, d].
   virtual at::Tensor logits(const std::vector<at::Tensor>& tensors, const at::Tensor& points,
                             double kink_width) const = 0;
+  /// From generate(), by LibTorch; games with kernels of their own override them.
+  at::Tensor samples(const at::Tensor& params, const at::Tensor& latents) const override;
+  at::Tensor samples_pull_back(const at::Tensor& params, const at::Tensor& latents,
+                               const at::Tensor& by_sample) const override;
 };
 
 /// The non-saturating game (Goodfellow et al., 2014), with D's logit d and softplus s:
@@ -76,31 +79,5 @@ class AdversarialGame : public Game {
 std::vector<at::Tensor> adversarial_losses(const AdversarialGame& game,
                                            const std::vector<at::Tensor>& tensors, const Batch& batch,
                                            const at::Tensor& weights, double kink_width, double l2);
-
-/// u^T J, and what removing each instance of the batch does along u.
-struct TracedStep {
-  /// [Q, P]: u^T J, J the Jacobian of g by theta (eq. 4).
-  at::Tensor u_jacobian;
-  /// [Q, b]: derivative of <u, g> by w_j = <u_p, grad f(x_j)> / divisor, p the player whose loss holds the
-  /// instances (eq. 8).
-  at::Tensor u_instance;
-};
-
-/// Computes a game's step. Implementations are exact up to rounding; replica r of a result depends on replica
-/// r of the input alone, bit for bit, whatever runs beside it.
-class Engine {
- public:
-  virtual ~Engine() = default;
-  virtual std::string name() const = 0;
-
-  /// g(S, Z; theta, w) [R, P] for replicas params [R, P] and weights [R, b].
-  virtual at::Tensor gradient(const at::Tensor& params, const Batch& batch,
-                              const at::Tensor& weights) const = 0;
-
-  /// For queries u [Q, P] at params [P], all instances present. `kink_width` is the standard deviation h of
-  /// the Gaussian density that stands for ReLU's second derivative (a Dirac delta); 0: none, as published.
-  virtual TracedStep trace(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
-                           double kink_width) const = 0;
-};
 
 }  // namespace whence

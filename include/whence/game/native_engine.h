@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "whence/game/game.h"
+#include "whence/game/engine.h"
 
 namespace whence {
 
@@ -22,11 +22,10 @@ namespace whence {
 class NativeEngine : public Engine {
  public:
   /// `variant`: one of variants() or, for dcgan, conv_variants(), or "" for the fastest. UsageError when
-  /// !applies_to(*game), or for a variant that this processor has not got.
+  /// the game has no engine of CPU kernels, or for a variant that this processor has not got.
   explicit NativeEngine(std::shared_ptr<const Game> game, const std::string& variant = "");
   ~NativeEngine() override;
 
-  static bool applies_to(const Game& game);
   /// Of the compiled kernels those that this processor can run, the fastest first: avx512, avx2, portable.
   static std::vector<std::string> variants();
   /// The same for dcgan; avx512_narrow besides, vectors half as wide, which only traces take by themselves.
@@ -38,13 +37,8 @@ class NativeEngine : public Engine {
                    double kink_width) const override;
 
  private:
-  std::unique_ptr<const Engine> typed_;  // float32 or float64
+  std::shared_ptr<const Game> game_;
+  std::unique_ptr<const Engine> engine_;  // the game's own
 };
-
-/// The engine of that name for a game: "torch", "native", or "auto" for native where it applies and torch
-/// elsewhere; on devices other than the CPU native never applies. UsageError naming --engine for another
-/// name, or where native does not apply.
-std::shared_ptr<const Engine> make_engine(const std::string& name, const std::shared_ptr<const Game>& game,
-                                          at::Device device = at::kCPU);
 
 }  // namespace whence

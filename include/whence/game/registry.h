@@ -1,5 +1,6 @@
 #pragma once
-// The games that `whence train --game` knows: their options, their presets, and how one is made.
+// The games that `whence train --game` knows. A new one is a class derived from Game, a function NAME_kind()
+// beside it that says what follows, and a line in registered_games.inc.
 
 #include <map>
 #include <memory>
@@ -50,11 +51,23 @@ struct InstanceKind {
   std::int64_t width() const;
 };
 
-/// One game of `--game`.
+/// An option of `whence train` that only some games have; its default is what the preset says.
+struct GameOption {
+  std::string name, help;
+};
+
+/// Those that several games have.
+inline const GameOption generator_rate_option{"rate-generator", "learning rate of the generator"},
+    discriminator_rate_option{"rate-discriminator", "learning rate of the discriminator"},
+    l2_option{"l2", "gamma: gamma/2 * sum(kernel^2) is added to the owner's loss"},
+    latent_option{"latent", "numbers a latent"},
+    channels_option{"channels", "channels of every hidden convolution"};
+
+/// One game of `--game`: all that the rest of the program knows of it.
 struct GameKind {
   std::string name;
-  /// Those of train_options() that only some games have, and this one does.
-  std::vector<std::string> options;
+  std::string summary;  ///< for --help
+  std::vector<GameOption> options;
   /// The options that hold the players' learning rates, in the players' order.
   std::vector<std::string> rates;
   std::map<std::string, PresetValues> presets;
@@ -62,15 +75,14 @@ struct GameKind {
   std::shared_ptr<const Game> (*make)(const ChosenOptions& options, const InstanceKind& instances);
   /// What its images are scaled to.
   PixelRange pixels = PixelRange::minus_one_to_one;
+  /// Whether every training instance has to have a label.
+  bool needs_labels = false;
 
   bool has(const std::string& option) const;
 };
 
-GameKind fcgan_kind();
-GameKind mlp_vae_kind();
-GameKind conv_vae_kind();
-GameKind dcgan_kind();
-GameKind classifier_kind();
+/// All games, those of registered_games.inc.
+const std::vector<GameKind>& game_kinds();
 
 /// UsageError naming --game when there is no such game.
 const GameKind& game_kind(const std::string& name);

@@ -7,18 +7,15 @@
 #include <vector>
 
 #include "whence/game/game.h"
-#include "whence/net/layer_stack.h"
+#include "whence/net/network.h"
 
 namespace whence {
-
-/// -log P(x | xi) of the decoder's logits l, up to a constant: `bernoulli` sum_i softplus(l_i) - x_i l_i, for
-/// x in [0, 1]; `squared` sum_i (sigmoid(l_i) - x_i)^2.
-enum class Likelihood { bernoulli, squared };
 
 /// Everything that makes one VAE differ from another. The encoder ends in 2 latent_size numbers, mean and
 /// log-variance of Q(. | x); the decoder starts from latent_size and ends in one logit for each number of x.
 struct VaeOptions {
   std::string name;
+  ImageSize instance;  ///< numbers of one instance, as planes
   std::vector<Layer> encoder, decoder;
   std::int64_t latent_size;
   double beta;
@@ -40,7 +37,7 @@ at::Tensor reconstruction_loss(Likelihood likelihood, const at::Tensor& logits, 
 /// L = 1/divisor sum_j w_j ( -log P(x_j | xi_j) + beta KL(Q(. | x_j) || N(0, I)) ),
 /// xi_j = mu_j + exp(v_j / 2) eps_j: eq. (6) with one sample of the latent an instance. Row j of the batch's
 /// latents is eps_j, so there are as many as instances.
-class Vae : public Game {
+class Vae : public Game, public Autoencoder {
  public:
   explicit Vae(VaeOptions options);
 
@@ -55,13 +52,16 @@ class Vae : public Game {
                                  const at::Tensor& weights, double kink_width) const override;
 
   const VaeOptions& options() const { return options_; }
-  const LayerStack& encoder() const { return encoder_; }
-  const LayerStack& decoder() const { return decoder_; }
+  const Autoencoder* autoencoder() const override { return this; }
+  const Network& encoder() const override { return encoder_; }
+  const Network& decoder() const override { return decoder_; }
+  Likelihood likelihood() const override { return options_.likelihood; }
+  double beta() const override { return options_.beta; }
 
  private:
   VaeOptions options_;
   ParameterLayout layout_;
-  LayerStack encoder_, decoder_;
+  Network encoder_, decoder_;
 };
 
 }  // namespace whence

@@ -14,13 +14,13 @@ namespace whence {
 /// dtype, in log space, in blocks of bounded memory.
 class AverageLogLikelihood : public Metric {
  public:
-  AverageLogLikelihood(std::shared_ptr<const AdversarialGame> game, Validation validation);
+  AverageLogLikelihood(std::shared_ptr<const Generator> generator, Validation validation);
   std::string name() const override { return "all"; }
   at::Tensor value(const at::Tensor& params) const override;
   at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
-  std::shared_ptr<const AdversarialGame> game_;
+  std::shared_ptr<const Generator> generator_;
   KernelDensity density_;  // at the held-out points
   at::Tensor latents_;
 };

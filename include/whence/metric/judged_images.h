@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "whence/game/classifier.h"
+#include "whence/game/trained_classifier.h"
 #include "whence/metric/frechet_distance.h"
 #include "whence/metric/metric.h"
 
@@ -14,7 +14,7 @@ namespace whence {
 /// generated images, or IS = e^V (Salimans et al., 2016). Sums in float64, images in chunks.
 class InceptionScore : public Metric {
  public:
-  InceptionScore(bool logarithm, std::shared_ptr<const AdversarialGame> game,
+  InceptionScore(bool logarithm, std::shared_ptr<const Generator> generator,
                  std::shared_ptr<const TrainedClassifier> classifier, at::Tensor latents);
   std::string name() const override { return logarithm_ ? "log-is" : "is"; }
   at::Tensor value(const at::Tensor& params) const override;
@@ -23,7 +23,7 @@ class InceptionScore : public Metric {
 
  private:
   bool logarithm_;
-  std::shared_ptr<const AdversarialGame> game_;
+  std::shared_ptr<const Generator> generator_;
   std::shared_ptr<const TrainedClassifier> classifier_;
   at::Tensor latents_;
 };
@@ -32,7 +32,7 @@ class InceptionScore : public Metric {
 /// al., 2017). Moments in float64, images in chunks.
 class FrechetInceptionDistance : public Metric {
  public:
-  FrechetInceptionDistance(std::shared_ptr<const AdversarialGame> game,
+  FrechetInceptionDistance(std::shared_ptr<const Generator> generator,
                            std::shared_ptr<const TrainedClassifier> classifier, const Validation& validation);
   std::string name() const override { return "fid"; }
   at::Tensor value(const at::Tensor& params) const override;
@@ -40,7 +40,7 @@ class FrechetInceptionDistance : public Metric {
   Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
-  std::shared_ptr<const AdversarialGame> game_;
+  std::shared_ptr<const Generator> generator_;
   std::shared_ptr<const TrainedClassifier> classifier_;
   at::Tensor latents_;
   Moments real_;

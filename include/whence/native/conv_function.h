@@ -7,18 +7,18 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "whence/net/convnet.h"
+#include "whence/net/network.h"
 
 namespace whence {
 
 /// Works through samples a vector at a time, in little memory whatever their number, shared out over
 /// at::get_num_threads() threads for `forward`; the results do not depend on the number of threads. Agrees
-/// with ConvNet::forward up to rounding. All tensors have the dtype given, theta is that of the network's
+/// with Network::forward up to rounding. All tensors have the dtype given, theta is that of the network's
 /// layout.
 class ConvFunction {
  public:
   /// `net` must outlive this object.
-  ConvFunction(const ConvNet& net, at::ScalarType dtype);
+  ConvFunction(const Network& net, at::ScalarType dtype);
   ~ConvFunction();
 
   /// The outputs [m, values] of the given stages (in ascending order) for x [m, in].

@@ -12,7 +12,7 @@ namespace whence::native {
 /// What the two passes of a step work on.
 template <typename T>
 struct ConvGanSetting {
-  const ConvNet *generator, *discriminator;
+  const Network *generator, *discriminator;
   const ConvKernels<T>* kernels;
   const Kernels<T>* functions;  ///< of the same processor
   std::size_t parameters;       ///< P

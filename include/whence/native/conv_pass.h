@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "whence/native/conv_kernels.h"
-#include "whence/net/convnet.h"
+#include "whence/net/network.h"
 
 namespace whence::native {
 
@@ -53,7 +53,7 @@ struct Backward {
 template <typename T>
 class ConvPass {
  public:
-  ConvPass(const ConvNet& net, const ConvKernels<T>& kernels, bool keep_adjoints);
+  ConvPass(const Network& net, const ConvKernels<T>& kernels, bool keep_adjoints);
 
   /// The input's map, which may be filled before `forward`.
   T* input() { return own_input_; }
@@ -82,7 +82,7 @@ class ConvPass {
   Correlate<T> correlate(std::size_t stage, T* sums) const;
   void correlate_with(Correlate<T>& c, std::size_t stage, const T* x, const T* da, bool second) const;
 
-  const std::vector<ConvStage>& stages_;
+  const std::vector<Stage>& stages_;
   const ConvKernels<T>& kernels_;
   MapMemory<T> memory_;
   T* own_input_;

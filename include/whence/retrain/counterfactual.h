@@ -12,7 +12,7 @@
 
 #include "whence/metric/metric.h"
 #include "whence/trace/trace_back.h"
-#include "whence/train/step.h"
+#include "whence/train/finite_watch.h"
 
 namespace whence {
 

@@ -10,8 +10,8 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/comm/partition.h"
+#include "whence/train/finite_watch.h"
 #include "whence/train/recorded_steps.h"
-#include "whence/train/step.h"
 
 namespace whence {
 

@@ -74,8 +74,8 @@ std::vector<std::int64_t> choose_checkpoints(const std::string& text, const Traj
 TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                        std::vector<std::int64_t> steps);
 
-/// The run's game as the VAE it has to be; UsageError naming --run otherwise.
-const Vae& vae_of(const Run& run);
+/// The run's autoencoder; UsageError naming --run when its game has none.
+const Autoencoder& autoencoder_of(const Run& run);
 
 /// eps [n, m, dz] of instances at a checkpoint, from a stream keyed by step and instance id.
 at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<std::int64_t>& positions,
@@ -100,7 +100,7 @@ class TracinWorker {
   void enter_queries(std::int64_t checkpoint, Range queries);
 
   const Run& run_;
-  const Vae& vae_;
+  const Autoencoder& vae_;
   const TracinQueries& queries_;
   const TracinOptions& options_;
   const TracinPlan& plan_;

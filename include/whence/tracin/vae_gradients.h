@@ -46,21 +46,21 @@ struct LayerExtent {
 };
 
 /// The layers whose gradients are taken: encoder's then decoder's, each in the network's order.
-std::vector<LayerExtent> gradient_extents(const Vae& vae, const GradientOptions& options);
+std::vector<LayerExtent> gradient_extents(const Autoencoder& vae, const GradientOptions& options);
 
 /// Numbers of gradients kept at once for each instance while gradients are taken.
-std::int64_t working_numbers(const Vae& vae, const GradientOptions& options);
+std::int64_t working_numbers(const Autoencoder& vae, const GradientOptions& options);
 
 /// Hands each layer's part of n gradients of the loss, mean over the m samples, to `take`, in any order, each
 /// as soon as it is known; returns the losses [n] float64. One forward and one backward pass for all n
 /// instances: the encoder's once for all samples, the decoder's with n m rows.
 ///
 /// `tensors`: the layout's, without a replica axis; x [n, d]; noise [n, m, dz], eps of each sample.
-at::Tensor take_gradients(const Vae& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+at::Tensor take_gradients(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
                           const at::Tensor& noise, const GradientOptions& options,
                           const std::function<void(std::size_t, const LayerGradients&)>& take);
 
 /// Means mu [n, dz] of Q(. | x).
-at::Tensor latent_means(const Vae& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x);
+at::Tensor latent_means(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x);
 
 }  // namespace whence

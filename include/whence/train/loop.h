@@ -8,7 +8,8 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/data/dataset.h"
-#include "whence/game/game.h"
+#include "whence/game/engine.h"
+#include "whence/optimise/optimiser.h"
 #include "whence/train/schedule.h"
 
 namespace whence {
@@ -19,6 +20,7 @@ struct Training {
   const Engine& engine;
   const Dataset& data;
   const Schedule& schedule;
+  const Optimiser& optimiser;
   std::uint64_t seed;
 };
 
@@ -30,7 +32,7 @@ using StepObserver = std::function<void(std::int64_t t, const at::Tensor& state,
 /// Steps that were taken before, with numbers known to be finite, need not be looked at again.
 enum class Watch { on, off };
 
-/// Takes steps first .. last-1 from the optimiser's state (step.h; for sgd theta [P] itself) and returns it
+/// Takes steps first .. last-1 from the optimiser's state (for sgd theta [P] itself) and returns it
 /// at `last`. The mini-batch is split over `ranks` (real and latent halves alike), with one all-reduce of g a
 /// step. Error naming step and player when a gradient is not finite.
 at::Tensor train(const Training& training, at::Tensor state, std::int64_t first, std::int64_t last,

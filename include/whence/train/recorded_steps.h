@@ -6,6 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/game/engine.h"
+#include "whence/optimise/optimiser.h"
 #include "whence/train/run.h"
 
 namespace whence {
@@ -17,11 +19,11 @@ struct RecordedSteps {
   const Dataset& data;
   std::uint64_t seed;
   std::int64_t steps, steps_per_epoch;
-  std::function<at::Tensor(std::int64_t)> params;  ///< the optimiser's state before step t, theta [P] first
-  std::function<at::Tensor(std::int64_t)> batch;   ///< positions [|S|] of step t
-  std::function<at::Tensor(std::int64_t)> rates;   ///< [players] of step t
-  Optimiser optimiser = Optimiser::sgd;
-  std::function<void(std::int64_t)> expect = {};  ///< hears which step's params will be asked for next
+  std::function<at::Tensor(std::int64_t)> state;  ///< the optimiser's before step t, theta [P] first
+  std::function<at::Tensor(std::int64_t)> batch;  ///< positions [|S|] of step t
+  std::function<at::Tensor(std::int64_t)> rates;  ///< [players] of step t
+  const Optimiser& optimiser;
+  std::function<void(std::int64_t)> expect = {};  ///< hears which step's state will be asked for next
 };
 
 /// The recorded steps of a run folder.

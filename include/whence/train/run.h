@@ -22,11 +22,12 @@ struct RunParts {
   std::shared_ptr<const Game> game;
   std::shared_ptr<const Engine> engine;
   Schedule schedule;
+  std::shared_ptr<const Optimiser> optimiser;
 
   /// UsageError naming --engine for one that does not work on the device.
   explicit RunParts(const RunSettings& settings, at::Device device = at::kCPU);
 
-  Training training() const { return {*game, *engine, training_data, schedule, settings.seed}; }
+  Training training() const { return {*game, *engine, training_data, schedule, *optimiser, settings.seed}; }
   TrajectoryPlan plan() const;
   /// Latents [N', dz] that metrics are judged on, on the device like those below.
   at::Tensor validation_latents() const;

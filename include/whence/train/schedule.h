@@ -15,10 +15,6 @@ enum class Update { simultaneous, alternating };
 /// `constant`, or `inverse_sqrt`: rate / sqrt(t + 1) at step t = 0, 1, ...
 enum class Decay { constant, inverse_sqrt };
 
-/// `sgd`: theta' = theta - B g. `adam` (Kingma and Ba, ICLR 2015, algorithm 1, with beta_1 = .9, beta_2 =
-/// .999, epsilon = 1e-8): the same on the larger state (theta, m, v).
-enum class Optimiser { sgd, adam };
-
 struct ScheduleOptions {
   std::int64_t instances;  ///< N
   std::int64_t batch;      ///< |S|, at most N
@@ -28,7 +24,6 @@ struct ScheduleOptions {
   Decay decay = Decay::constant;
   std::vector<double> rates;     ///< one a player
   std::int64_t total_steps = 0;  ///< T; 0: K whole epochs
-  Optimiser optimiser = Optimiser::sgd;
 };
 
 /// An epoch is one permutation of the instances, cut into batches; an incomplete last batch is dropped.

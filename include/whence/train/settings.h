@@ -24,7 +24,8 @@ struct RunSettings {
   DataOptions data;
   ScheduleOptions schedule;
   std::string record;
-  std::string engine;  ///< see make_engine
+  std::string optimiser;  ///< see make_optimiser
+  std::string engine;     ///< see make_engine
 
   /// The run's game for instances like those of `data`; UsageError naming the option for impossible values.
   std::shared_ptr<const Game> make_game(const Dataset& data) const;

@@ -1,0 +1,155 @@
+#include "whence/net/layer.h"
+
+#include <vector>
+
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/col2im.h>
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/im2col.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/stack.h>
+
+#include "whence/core/error.h"
+#include "whence/net/activation.h"
+
+namespace whence {
+namespace {
+
+constexpr double norm_epsilon = 1e-12;
+
+at::Tensor planes(const at::Tensor& rows, const ImageSize& size) {
+  return rows.reshape({-1, size.channels, size.height, size.width});
+}
+
+// By LibTorch's convolutions, or their adjoint (`reverse`).
+at::Tensor convolve(const Layer& layer, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                    bool reverse) {
+  return at::convolution(x, weight, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt,
+                         {layer.stride, layer.stride}, {layer.padding, layer.padding}, {1, 1},
+                         (layer.kind == LayerKind::transposed) != reverse, {0, 0}, 1);
+}
+
+// W h^T rather than h W^T: autograd then forms the gradient of W in W's own layout, without a copy.
+at::Tensor linear(const Layer& layer, const at::Tensor* tensors, const at::Tensor& h) {
+  const at::Tensor columns = h.transpose(1, 2);
+  return (layer.bias ? at::baddbmm(tensors[1].unsqueeze(2), tensors[0], columns)
+                     : at::bmm(tensors[0], columns))
+      .transpose(1, 2);
+}
+
+at::Tensor each_replica(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h) {
+  std::vector<at::Tensor> each;
+  for (std::int64_t r = 0; r < h.size(0); ++r)
+    each.push_back(affine(stage, tensors[0][r], tensors[1][r], h[r]));
+  return at::stack(each);
+}
+
+// Products of [R, rows, depth] matrices with the columns of x [R m, depth, positions]: [R m, rows,
+// positions], one product a replica.
+at::Tensor product_by_replica(const at::Tensor& matrices, const at::Tensor& x) {
+  const std::int64_t replicas = matrices.size(0), samples = x.size(0) / replicas;
+  const at::Tensor columns = x.reshape({replicas, samples, x.size(1), x.size(2)})
+                                 .transpose(1, 2)
+                                 .reshape({replicas, x.size(1), samples * x.size(2)});
+  return at::bmm(matrices, columns)
+      .reshape({replicas, matrices.size(1), samples, x.size(2)})
+      .transpose(1, 2)
+      .reshape({replicas * samples, matrices.size(1), x.size(2)});
+}
+
+// All replicas at once, from patches: x [R m, in, h, w] with weights [R, k, k, in, out].
+at::Tensor convolve_by_patches(const Stage& stage, const at::Tensor& weight, const at::Tensor& x) {
+  const Layer& layer = stage.layer;
+  if (layer.kind == LayerKind::convolution) {
+    const at::Tensor rows = weight.permute({0, 4, 3, 1, 2}).reshape({weight.size(0), stage.out.channels, -1});
+    return product_by_replica(rows, at::im2col(x, {layer.kernel, layer.kernel}, {1, 1},
+                                               {layer.padding, layer.padding}, {layer.stride, layer.stride}));
+  }
+  const at::Tensor rows = weight.permute({0, 4, 1, 2, 3}).reshape({weight.size(0), -1, stage.in.channels});
+  return at::col2im(product_by_replica(rows, x.flatten(2)), {stage.out.height, stage.out.width},
+                    {layer.kernel, layer.kernel}, {1, 1}, {layer.padding, layer.padding},
+                    {layer.stride, layer.stride});
+}
+
+// Ba, Kiros and Hinton, "Layer Normalization", 2016, over all values of a sample; h [R, m, channels, pixels].
+at::Tensor normalised(const at::Tensor& h, const at::Tensor& gain, const at::Tensor& offset) {
+  const at::Tensor centred = h - h.flatten(2).mean(2).unsqueeze(2).unsqueeze(3);
+  const at::Tensor variance = centred.square().flatten(2).mean(2).unsqueeze(2).unsqueeze(3);
+  return centred / (variance + norm_epsilon).sqrt() * gain.unsqueeze(1).unsqueeze(3) +
+         offset.unsqueeze(1).unsqueeze(3);
+}
+
+// Max-pooling of 2 x 2 pixels; the derivative of LibTorch's own is not the same bits every time on a GPU.
+at::Tensor largest_of_four(const at::Tensor& x) {
+  const auto corner = [&](std::int64_t row, std::int64_t column) {
+    return x.slice(2, row, x.size(2) / 2 * 2, 2).slice(3, column, x.size(3) / 2 * 2, 2);
+  };
+  return at::maximum(at::maximum(corner(0, 0), corner(0, 1)), at::maximum(corner(1, 0), corner(1, 1)));
+}
+
+}  // namespace
+
+Layer linear_layer(std::int64_t out, Activation activation, bool bias) {
+  return {LayerKind::linear, 1, 1, 0, out, activation, false, WeightOrder::channels_first, bias};
+}
+
+Layer channels_first_layer(LayerKind kind, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
+                           std::int64_t out, Activation activation) {
+  return {kind, kernel, stride, padding, out, activation, false, WeightOrder::channels_first};
+}
+
+ImageSize output_of(const Layer& layer, const ImageSize& in, const std::string& name) {
+  if (layer.kind == LayerKind::linear) return {layer.out, 1, 1};
+  const auto side = [&](std::int64_t length) {
+    if (layer.kind == LayerKind::pool) return length / 2;
+    if (layer.kind == LayerKind::transposed)
+      return (length - 1) * layer.stride + layer.kernel - 2 * layer.padding;
+    const std::int64_t room = length + 2 * layer.padding - layer.kernel;
+    // With channels first a remainder would leave pixels that no kernel sees, and the derivative by x another
+    // size than x.
+    if (room < 0 || (layer.order == WeightOrder::channels_first && room % layer.stride != 0))
+      return std::int64_t{0};
+    return room / layer.stride + 1;
+  };
+  const ImageSize out{layer.kind == LayerKind::pool ? in.channels : layer.out, side(in.height),
+                      side(in.width)};
+  if (out.height < 1 || out.width < 1)
+    fail("{}: a kernel of {}, stride {} and padding {} does not fit into {} x {} pixels", name, layer.kernel,
+         layer.stride, layer.padding, in.height, in.width);
+  return out;
+}
+
+at::Tensor affine(const Stage& stage, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) {
+  if (stage.layer.kind == LayerKind::linear) return at::addmm(bias, x, weight.t());
+  return convolve(stage.layer, planes(x, stage.in), weight, bias, false)
+      .reshape({x.size(0), stage.out.values()});
+}
+
+at::Tensor affine_pull_back(const Stage& stage, const at::Tensor& weight, const at::Tensor& by_output) {
+  if (stage.layer.kind == LayerKind::linear) return at::mm(by_output, weight);
+  return convolve(stage.layer, planes(by_output, stage.out), weight, {}, true)
+      .reshape({by_output.size(0), stage.in.values()});
+}
+
+at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h,
+                        double kink_width) {
+  const Layer& layer = stage.layer;
+  const std::int64_t replicas = h.size(0), samples = h.size(1);
+  if (layer.kind == LayerKind::pool)
+    return largest_of_four(planes(h, stage.in)).reshape({replicas, samples, stage.out.values()});
+  if (layer.kind == LayerKind::linear)
+    return activate(layer.activation, linear(layer, tensors, h), kink_width);
+  if (layer.order == WeightOrder::channels_first)
+    return activate(layer.activation, each_replica(stage, tensors, h), kink_width);
+  at::Tensor y = convolve_by_patches(stage, tensors[0], planes(h, stage.in))
+                     .reshape({replicas, samples, stage.out.channels, -1}) +
+                 tensors[1].unsqueeze(1).unsqueeze(3);
+  y = activate(layer.activation, y, kink_width);
+  if (layer.norm) y = normalised(y, tensors[2], tensors[3]);
+  return y.reshape({replicas, samples, stage.out.values()});
+}
+
+}  // namespace whence
