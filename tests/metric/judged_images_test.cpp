@@ -18,6 +18,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "whence/core/error.h"
+#include "whence/game/classifier.h"
 #include "whence/game/dcgan.h"
 #include "whence/game/fcgan.h"
 #include "whence/game/trained_classifier.h"

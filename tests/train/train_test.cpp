@@ -13,6 +13,7 @@
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
+#include "whence/optimise/sgd.h"
 #include "whence/train/step.h"
 #include "whence/train/trajectory/reader.h"
 #include "whence/train/trajectory/recording.h"
@@ -216,8 +217,8 @@ TEST(Train, SplitsTheBatchOverRanksWithoutChangingTheRun) {
   data.instances = normals({30, 3}, 1);
   const Schedule schedule({30, 7, 5, 9, Update::simultaneous, Decay::constant, {0.05, 0.05}});
   const auto end = [&](const Communicator& ranks) {
-    return train({*game, engine, data, schedule, 4}, game->initial_parameters(1), 0, schedule.steps(), ranks,
-                 [](std::int64_t, const at::Tensor&, const at::Tensor&, const at::Tensor&) {});
+    return train({*game, engine, data, schedule, Sgd(), 4}, game->initial_parameters(1), 0, schedule.steps(),
+                 ranks, [](std::int64_t, const at::Tensor&, const at::Tensor&, const at::Tensor&) {});
   };
   EXPECT_LT(test::relative_difference(end(Communicator(MPI_COMM_WORLD)), end(Communicator(MPI_COMM_SELF))),
             1e-13);
@@ -228,8 +229,8 @@ TEST(Train, GoesOnFromAnyStepBitForBit) {
   const auto engine = std::make_shared<AutogradEngine>(game);
   const test::MemoryRun run(game, engine, normals({30, 3}, 1),
                             {30, 7, 5, 9, Update::alternating, Decay::inverse_sqrt, {0.05, 0.05}});
-  const at::Tensor end = train({*game, *engine, run.data, run.schedule, run.seed}, run.params[11], 11,
-                               run.schedule.steps(), Communicator(MPI_COMM_SELF),
+  const at::Tensor end = train({*game, *engine, run.data, run.schedule, run.optimiser, run.seed},
+                               run.params[11], 11, run.schedule.steps(), Communicator(MPI_COMM_SELF),
                                [](std::int64_t, const at::Tensor&, const at::Tensor&, const at::Tensor&) {});
   EXPECT_TRUE(test::same_bits(end, run.params.back()));
 }

@@ -18,6 +18,8 @@
 #include "whence/game/trained_classifier.h"
 #include "whence/metric/kernel_density.h"
 #include "whence/metric/metric.h"
+#include "whence/optimise/optimiser.h"
+#include "whence/train/finite_watch.h"
 #include "whence/train/step.h"
 #include "whence/train/trajectory/reader.h"
 #include "whence/train/trajectory/writer.h"
