@@ -20,7 +20,10 @@ TEST(Printable, EscapesWhatATerminalObeys) {
   EXPECT_EQ(printable("\x1b[2J\x1b]0;title\x07"), "\\x1b[2J\\x1b]0;title\\x07");
   EXPECT_EQ(printable(std::string("a\0b\rc\x7f", 6)), "a\\x00b\\x0dc\\x7f");
   EXPECT_EQ(printable("\xc2\x9b"), "\\x9b") << "the control sequence introducer of ISO 6429, as UTF-8";
-  EXPECT_EQ(printable("a\xe2\x80\xaeb\xe2\x81\xa6"), "a\\u202eb\\u2066") << "text that runs backwards";
+  EXPECT_EQ(printable("a\xe2\x80\xae"
+                      "b\xe2\x81\xa6"),
+            "a\\u202eb\\u2066")
+      << "text that runs backwards";
   EXPECT_EQ(printable("a\xe2\x80\xa8"), "a\\u2028");
 }
 
