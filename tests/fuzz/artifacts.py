@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs")]
@@ -241,14 +242,17 @@ def main():
     parser.add_argument("--first", type=int, default=0, help="number of the first case of each file")
     parser.add_argument("--only", help="one kind of file")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no case later than this")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="whence-fuzz-") as place:
         fuzz = Fuzz(place, options.seed)
         names = [options.only] if options.only else list(fuzz.artifacts)
         cases = [(name, options.first + number) for number in range(-(-options.cases // len(names))) for name in names]
-        outcomes = []
+        outcomes, end = [], time.monotonic() + 60 * options.minutes
         with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-            for outcome in pool.map(lambda case: fuzz.case(*case), cases):
+            for outcome in pool.map(lambda case: fuzz.case(*case) if time.monotonic() < end else None, cases):
+                if outcome is None:
+                    break
                 outcomes.append(outcome)
                 if outcome.complaint is not None:
                     print("%s, case %d: %s, %s; %s ended with %s: %s" % outcome, flush=True)
