@@ -32,6 +32,8 @@ FOREIGN = re.compile(r"HDF5-DIAG|Exception raised from|frame #|c10::|at::|std::|
                      r"bad_array|terminate called|Assertion|INTERNAL ASSERT|json\.exception|filesystem error|stoll|stod|"
                      r"Segmentation|double free|corrupted|Expected |expected scalar|dimension|negative dimension|"
                      r"out of range|DefaultCPUAllocator")
+# What huge numbers with a right checksum lead to names step and instance instead of the file.
+DIVERGED = ("is not finite", "not a finite number")
 LIMIT = 60  # seconds; a job here takes one
 
 Artifact = collections.namedtuple("Artifact", "folder file jobs results")
@@ -202,7 +204,7 @@ class Fuzz:
             chosen = artifact.jobs[job] if job is not None else draw.choice(artifact.jobs)
             arguments = [word.replace("{}", folder) for word in chosen]
             code, out, err = whence(*arguments)
-            complaint = complaint_about(code, out, err, arguments[0], (artifact.file, folder, "--run"))
+            complaint = complaint_about(code, out, err, arguments[0], (artifact.file, folder, "--run", *DIVERGED))
             if complaint is None and code == 0 and kind == "raw":
                 complaint = self.other_numbers(artifact, folder)
             said = (err or out).decode(errors="backslashreplace")[:400]
