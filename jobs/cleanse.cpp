@@ -59,8 +59,7 @@ void run_cleanse(const Options& options, const Communicator& all) {
                                     steps * (sets + 1), human_bytes(16.0 * row)));
 
   if (!plan.judge.caution.empty()) log.say(plan.judge.caution);
-  std::unique_ptr<RunLock> lock;
-  world.on_root([&] { lock = std::make_unique<RunLock>(plan.run->folder(), "cleansing"); });
+  const auto lock = hold(plan.run->folder(), "cleansing", log, world);
   const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
   const RecordedSteps recorded = recorded_steps_of(*plan.run);
   const auto blocks = plan_counterfactuals(recorded, removals, {plan.epochs_back}, plan.replicas);

@@ -35,8 +35,7 @@ CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
   plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
   plan.attributes["classifier"] = plan.judge.fingerprint;
   if (needs_influence(plan.selections)) {
-    plan.estimates =
-        read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory().fingerprint());
+    plan.estimates = read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory());
     check_estimates(plan.selections, plan.estimates, plan.epochs_back);
     plan.attributes["influence"] = fmt::format("{:08x}", crc32_of(plan.estimates.influence));
   }

@@ -30,10 +30,10 @@ void run_cleansing(const Options& options, const Communicator& world) {
     std::vector<Cleansing> runs;
     std::set<std::string> fingerprints;
     for (const std::string& folder : folders) {
-      const std::string fingerprint = Trajectory(folder + "/trajectory.h5").fingerprint();
-      if (!fingerprints.insert(fingerprint).second)
+      const Trajectory trajectory(folder + "/trajectory.h5");
+      if (!fingerprints.insert(trajectory.fingerprint()).second)
         refuse("--run: {} is a run that was already given", folder);
-      runs.push_back(read_cleansing(folder + "/cleansing.h5", fingerprint));
+      runs.push_back(read_cleansing(folder + "/cleansing.h5", trajectory));
     }
     const nlohmann::json json{{"rows", cleansing_rows(runs)},
                               {"runs", folders},
@@ -44,7 +44,7 @@ void run_cleansing(const Options& options, const Communicator& world) {
     const auto place = folders.size() == 1 ? first : first.parent_path();
     const std::string out =
         options.text("out").empty() ? (place / "cleansing.json").string() : options.text("out");
-    write_text(out, json.dump(2) + "\n");
+    write_text(out, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     print(world, cleansing_table(json["rows"]));
   });
 }

@@ -91,8 +91,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                              human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
 
   if (!judge.caution.empty()) log.say(judge.caution);
-  std::unique_ptr<RunLock> lock;
-  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "counterfactual"); });
+  const auto lock = hold(run->folder(), "counterfactual", log, world);
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);
   const BegunBlocks begun(result, attributes);
   const BlockProgress done_now =

@@ -119,6 +119,7 @@ void run_density(const Options& options, const Communicator& world) {
     fs::create_directories(folder, code);
     if (code) refuse("--out: cannot create {} ({})", folder, code.message());
     lock = std::make_unique<RunLock>(folder);
+    if (!lock->caution().empty()) log.say(lock->caution());
   });
   std::unique_ptr<Progress> progress;
   const DensityInfluence result = density::density_influence(

@@ -96,8 +96,7 @@ void run_influence(const Options& options, const Communicator& all) {
   if (done) return log.say(result + ": already there");
 
   if (!judge.caution.empty()) log.say(judge.caution);
-  std::unique_ptr<RunLock> lock;
-  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), "influence"); });
+  const auto lock = hold(run->folder(), "influence", log, world);
   const at::Tensor end = run->params(run->steps());
   std::vector<at::Tensor> queries;
   std::vector<double> values;

@@ -41,7 +41,6 @@ void run_info(const Options& options, const Communicator& world) {
   world.on_root([&] {
     const std::string path = options.text("file");
     if (path == "none") refuse("--file: a file, or --devices, is required");
-    if (!std::filesystem::is_regular_file(path)) fail("{}: no such file", path);
     const H5File file = H5File::open_to_read(path);
     std::string text = fmt::format("{}: {}, {} on disk\n", path, file.attribute("schema"),
                                    human_bytes(static_cast<double>(std::filesystem::file_size(path))));
@@ -55,10 +54,12 @@ void run_info(const Options& options, const Communicator& world) {
       text += fmt::format("  array {:<16} {:<8} [{}]\n", name, at::toString(array.dtype()),
                           fmt::join(array.shape(), ", "));
     }
-    if (file.has("committed"))
+    if (file.attribute("schema") == trajectory_schema.name) {
+      check_shapes(file, trajectory_arrays);
       text +=
           fmt::format("  {} of {} steps are committed\n",
                       file.array("committed").read()[0].item<std::int64_t>(), file.array("batch").shape()[0]);
+    }
     print(world, text);
   });
 }

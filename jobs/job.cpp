@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "whence/comm/session.h"
+#include "whence/core/printable.h"
 #include "whence/core/stop.h"
 #include "whence/device/devices.h"
 
@@ -41,6 +42,16 @@ Log begin_job(const Options& options, const Communicator& world) {
   return Log(world.is_root() && !options.flag("quiet"));
 }
 
+std::unique_ptr<RunLock> hold(const std::string& folder, const std::string& result, const Log& log,
+                              const Communicator& world) {
+  std::unique_ptr<RunLock> lock;
+  world.on_root([&] {
+    lock = std::make_unique<RunLock>(folder, result);
+    if (!lock->caution().empty()) log.say(lock->caution());
+  });
+  return lock;
+}
+
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,
                        std::int64_t total) {
   return fmt::format(
@@ -58,7 +69,7 @@ void leave_off(BlockStore& store, std::int64_t finished, std::int64_t blocks, co
 
 void print(const Communicator& world, const std::string& text) {
   if (!world.is_root()) return;
-  std::fputs(text.c_str(), stdout);
+  std::fputs(printable(text).c_str(), stdout);
   std::fflush(stdout);
 }
 

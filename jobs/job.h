@@ -2,6 +2,7 @@
 // What every job has in common.
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,11 @@ void choose_determinism(const Options& options, at::Device device);
 
 /// The log of rank 0, silent with --quiet; sets the threads of this rank.
 Log begin_job(const Options& options, const Communicator& world);
+
+/// Holds a run folder, or one result of it, by rank 0 (see RunLock), and says what there is to say about it.
+/// Collective.
+std::unique_ptr<RunLock> hold(const std::string& folder, const std::string& result, const Log& log,
+                              const Communicator& world);
 
 /// What an interrupted job says: "RUN: stopped at step 5 of 9, ...".
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,

@@ -66,8 +66,7 @@ void run_tracin(const Options& options, const Communicator& all) {
                            human_bytes(static_cast<double>(tracin.memory))));
   if (done) return log.say(result + ": already there");
 
-  std::unique_ptr<RunLock> lock;
-  world.on_root([&] { lock = std::make_unique<RunLock>(run->folder(), fs::path(result).stem().string()); });
+  const auto lock = hold(run->folder(), fs::path(result).stem().string(), log, world);
   BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world);
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), blocks));
@@ -95,7 +94,7 @@ void run_tracin(const Options& options, const Communicator& all) {
                store.finished_count() + finished == blocks};
   if (!cost.finished) leave_off(store, finished, blocks, run->folder(), cost, log, world);
   store.close_and_check();
-  world.on_root([&] { write_tracin(result, *run, queries, tracin, plan, store, listed, attributes); });
+  write_tracin(result, *run, queries, tracin, plan, store, listed, attributes, world);
   store.remove();
   cost.seconds = watch.seconds();
   log.say(record_cost(run->folder(), cost, world));

@@ -104,6 +104,7 @@ void run_train(const Options& options, const Communicator& all) {
   world.on_root([&] {
     prepare_folder(folder, parts->settings);
     lock = std::make_unique<RunLock>(folder);
+    if (!lock->caution().empty()) log.say(lock->caution());
     if (!fs::exists(folder + "/run.cfg")) write_text(folder + "/run.cfg", parts->settings.text);
     finished = fs::exists(trajectory);
   });

@@ -32,10 +32,11 @@ struct RowRuns {
 
 void add_run(const std::string& folder, std::size_t extremes, std::set<std::string>& runs,
              std::map<RowKey, RowRuns>& rows) {
-  const std::string fingerprint = Trajectory(folder + "/trajectory.h5").fingerprint();
-  if (!runs.insert(fingerprint).second) refuse("--run: {} is a run that was already given", folder);
-  const auto pairs = paired(read_influence(folder + "/influence.h5", fingerprint),
-                            read_counterfactual(folder + "/counterfactual.h5", fingerprint));
+  const Trajectory trajectory(folder + "/trajectory.h5");
+  if (!runs.insert(trajectory.fingerprint()).second)
+    refuse("--run: {} is a run that was already given", folder);
+  const auto pairs = paired(read_influence(folder + "/influence.h5", trajectory),
+                            read_counterfactual(folder + "/counterfactual.h5", trajectory));
   if (pairs.empty())
     fail("{}: influence.h5 and counterfactual.h5 have no metric and epochs-back in common", folder);
   for (const Pair& pair : pairs) {
@@ -137,7 +138,7 @@ void run_validate(const Options& options, const Communicator& world) {
     const auto place = folders.size() == 1 ? first : first.parent_path();
     result = options.text("out").empty() ? place / "validation.json"
                                          : std::filesystem::absolute(options.text("out"));
-    write_text(result.string(), json.dump(2) + "\n");
+    write_text(result.string(), json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     bytes = static_cast<std::int64_t>(std::filesystem::file_size(result));
     print(world, table(json["rows"]));
   });

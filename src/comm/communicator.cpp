@@ -19,20 +19,25 @@ MPI_Datatype mpi_type(const at::Tensor& tensor) {
   }
 }
 
-// MPI counts elements in an int; larger tensors go in several messages.
-void in_pieces(const at::Tensor& tensor, const std::function<void(void*, int)>& send) {
-  constexpr std::int64_t most = std::int64_t{1} << 30;
-  auto* bytes = static_cast<char*>(tensor.data_ptr());
-  for (std::int64_t begin = 0; begin < tensor.numel(); begin += most)
-    send(bytes + begin * static_cast<std::int64_t>(tensor.element_size()),
-         static_cast<int>(std::min(most, tensor.numel() - begin)));
+// MPI counts elements in an int, and some of its parts bytes; more of them go in several messages.
+void in_pieces(void* data, std::int64_t numbers, std::int64_t bytes_each, std::int64_t piece,
+               const std::function<void(void*, int)>& send) {
+  const std::int64_t most = std::max<std::int64_t>(1, piece / bytes_each);
+  auto* bytes = static_cast<char*>(data);
+  for (std::int64_t begin = 0; begin < numbers; begin += most)
+    send(bytes + begin * bytes_each, static_cast<int>(std::min(most, numbers - begin)));
+}
+
+void in_pieces(const at::Tensor& tensor, std::int64_t piece, const std::function<void(void*, int)>& send) {
+  in_pieces(tensor.data_ptr(), tensor.numel(), static_cast<std::int64_t>(tensor.element_size()), piece, send);
 }
 
 enum class Outcome : std::int64_t { fine, error, usage_error };
 
 }  // namespace
 
-Communicator::Communicator(MPI_Comm borrowed) : comm_(std::make_shared<MPI_Comm>(borrowed)) {
+Communicator::Communicator(MPI_Comm borrowed, std::int64_t piece)
+    : comm_(std::make_shared<MPI_Comm>(borrowed)), piece_(piece) {
   MPI_Comm_rank(borrowed, &rank_);
   MPI_Comm_size(borrowed, &size_);
 }
@@ -40,7 +45,7 @@ Communicator::Communicator(MPI_Comm borrowed) : comm_(std::make_shared<MPI_Comm>
 Communicator Communicator::split(int color) const {
   MPI_Comm part = MPI_COMM_NULL;
   MPI_Comm_split(handle(), color, rank_, &part);
-  Communicator result(part);
+  Communicator result(part, piece_);
   result.comm_ = std::shared_ptr<MPI_Comm>(new MPI_Comm(part), [](MPI_Comm* comm) {
     MPI_Comm_free(comm);
     delete comm;
@@ -58,7 +63,7 @@ void Communicator::sum(at::Tensor& tensor) const {
   }
   const MPI_Datatype type = mpi_type(tensor);
   if (size_ == 1) return;
-  in_pieces(tensor, [&](void* data, int count) {
+  in_pieces(tensor, piece_, [&](void* data, int count) {
     MPI_Allreduce(MPI_IN_PLACE, data, count, type, MPI_SUM, handle());
   });
 }
@@ -86,7 +91,7 @@ double Communicator::max(double value) const {
 void Communicator::broadcast(at::Tensor& tensor) const {
   if (devices_ != nullptr && !tensor.device().is_cpu()) return devices_->broadcast({tensor});
   const MPI_Datatype type = mpi_type(tensor);
-  in_pieces(tensor, [&](void* data, int count) { MPI_Bcast(data, count, type, 0, handle()); });
+  in_pieces(tensor, piece_, [&](void* data, int count) { MPI_Bcast(data, count, type, 0, handle()); });
 }
 
 std::int64_t Communicator::broadcast(std::int64_t value) const {
@@ -97,21 +102,28 @@ std::int64_t Communicator::broadcast(std::int64_t value) const {
 std::string Communicator::broadcast(const std::string& text) const {
   std::string result(broadcast(static_cast<std::int64_t>(text.size())), '\0');
   if (is_root()) result = text;
-  MPI_Bcast(result.data(), static_cast<int>(result.size()), MPI_CHAR, 0, handle());
+  in_pieces(result.data(), static_cast<std::int64_t>(result.size()), 1, piece_,
+            [&](void* data, int count) { MPI_Bcast(data, count, MPI_CHAR, 0, handle()); });
   return result;
 }
 
 std::vector<std::vector<std::uint64_t>> Communicator::gather(const std::vector<std::uint64_t>& values) const {
-  const int count = static_cast<int>(values.size());
-  std::vector<int> counts(size_), offsets(size_, 0);
-  MPI_Gather(&count, 1, MPI_INT, counts.data(), 1, MPI_INT, 0, handle());
-  for (int r = 1; r < size_; ++r) offsets[r] = offsets[r - 1] + counts[r - 1];
-  std::vector<std::uint64_t> all(is_root() ? offsets.back() + counts.back() : 0);
-  MPI_Gatherv(values.data(), count, MPI_UINT64_T, all.data(), counts.data(), offsets.data(), MPI_UINT64_T, 0,
-              handle());
-  std::vector<std::vector<std::uint64_t>> parts;
-  for (int r = 0; is_root() && r < size_; ++r)
-    parts.emplace_back(all.begin() + offsets[r], all.begin() + offsets[r] + counts[r]);
+  constexpr int tag = 0;
+  std::vector<std::int64_t> counts(size_);
+  const auto count = static_cast<std::int64_t>(values.size());
+  MPI_Gather(&count, 1, MPI_INT64_T, counts.data(), 1, MPI_INT64_T, 0, handle());
+  const auto send = [&](void* data, int numbers) { MPI_Send(data, numbers, MPI_UINT64_T, 0, tag, handle()); };
+  if (!is_root()) {
+    in_pieces(const_cast<std::uint64_t*>(values.data()), count, sizeof(std::uint64_t), piece_, send);
+    return {};
+  }
+  std::vector<std::vector<std::uint64_t>> parts{values};
+  for (int r = 1; r < size_; ++r) {
+    parts.emplace_back(counts[r]);
+    in_pieces(parts.back().data(), counts[r], sizeof(std::uint64_t), piece_, [&](void* data, int numbers) {
+      MPI_Recv(data, numbers, MPI_UINT64_T, r, tag, handle(), MPI_STATUS_IGNORE);
+    });
+  }
   return parts;
 }
 

@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 
 #include "whence/core/error.h"
+#include "whence/core/printable.h"
 #include "whence/core/stop.h"
 
 extern "C" void openblas_set_num_threads(int threads);
@@ -48,7 +49,7 @@ void Session::use_threads(int threads) {
 
 int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work) {
   const auto tell = [&job](const std::string& sentence) {
-    std::fprintf(stderr, "whence %s: %s\n", job.c_str(), sentence.c_str());
+    std::fprintf(stderr, "whence %s: %s\n", printable(job).c_str(), sentence.c_str());
     std::fflush(stderr);
   };
   int code = 1;

@@ -7,6 +7,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
 
+#include "whence/core/printable.h"
+
 namespace whence {
 
 Log::Log(bool speaking)
@@ -17,7 +19,7 @@ Log::Log(bool speaking)
 }
 
 void Log::say(const std::string& message) const {
-  if (speaking_) logger_->info(message);
+  if (speaking_) logger_->info(printable(message));
 }
 
 Progress::Progress(const Log& log, std::string label, std::int64_t total, std::int64_t done)
@@ -52,7 +54,7 @@ void Progress::draw(std::int64_t done) {
                      : fmt::format("{}: {} of {} ({}%), {} left", label_, done, total_, 100 * done / total_,
                                    human_seconds(left));
   if (log_.on_terminal()) {
-    std::fprintf(stderr, "\r\033[K%s", line.c_str());
+    std::fprintf(stderr, "\r\033[K%s", printable(line).c_str());
     std::fflush(stderr);
     line_open_ = true;
   } else {

@@ -11,6 +11,27 @@ namespace {
 
 constexpr std::int64_t drawable_width = 3;
 
+constexpr auto finite = Numbers::finite;
+constexpr bool optional = false;
+const ArrayRules density_arrays{
+    {"influence_exact", {at::kDouble}, {"E", "Q", "N"}, finite},
+    {"influence_closed", {at::kDouble}, {"E", "Q", "N"}, finite},
+    {"query_log_likelihood", {at::kDouble}, {"E", "Q"}, finite},
+    {"self_influence_exact", {at::kDouble}, {"E", "N"}, finite, "", 0, optional},
+    {"self_influence_closed", {at::kDouble}, {"E", "N"}, finite, "", 0, optional},
+    {"log_likelihood", {at::kDouble}, {"E", "N"}, finite, "", 0, optional},
+    {"influence_corrected", {at::kDouble}, {"Q", "N"}, finite, "", 0, optional},
+    {"self_influence_corrected", {at::kDouble}, {"N"}, finite, "", 0, optional},
+    {"largest_difference", {at::kDouble}, {"E"}, Numbers::not_negative},
+    {"corrected_difference", {at::kDouble}, {"1"}, Numbers::not_negative, "", 0, optional},
+    {"distance", {at::kDouble}, {"Q", "N"}, Numbers::not_negative},
+    {"instance_id", {at::kLong}, {"N"}},
+    {"query_id", {at::kLong}, {"Q"}},
+    {"query_position", {at::kLong}, {"Q"}, Numbers::any, "N", -1},
+    {"cluster", {at::kLong}, {"N"}, Numbers::any, "", 0, optional},
+    {"points", {at::kFloat, at::kDouble}, {"N", "d"}, finite, "", 0, optional},
+    {"query_points", {at::kFloat, at::kDouble}, {"Q", "d"}, finite, "", 0, optional}};
+
 double largest(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
 void put_if(const H5File& file, const std::string& name, const at::Tensor& values) {
@@ -64,7 +85,7 @@ void write_density(const std::string& path, const Dataset& train, const Queries&
 
 void verify_density(const std::string& path) {
   const H5File file = open_artifact(path, density_schema);
-  for (const std::string& name : file.arrays()) file.array(name).verify();
+  check_contents(file, density_arrays, check_shapes(file, density_arrays));
 }
 
 }  // namespace whence::density

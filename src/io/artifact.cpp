@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,7 +48,6 @@ void describe(const H5File& file, const Schema& schema, const Attributes& attrib
 }
 
 H5File open_artifact(const std::string& path, const Schema& schema) {
-  if (!fs::exists(path)) fail("{}: no such file", path);
   H5File file = H5File::open_to_read(path);
   if (file.attribute("schema") != schema.name)
     fail("{}: holds '{}', not '{}'", path, file.attribute("schema"), schema.name);
@@ -100,10 +98,15 @@ void write_text(const std::string& path, const std::string& text) {
 }
 
 std::string read_text(const std::string& path) {
+  std::error_code code;
+  const auto status = fs::status(path, code);
+  // Opening a pipe would wait for its other end, without end.
+  if (fs::exists(status) && !fs::is_regular_file(status)) fail("{}: is not a file", path);
   std::ifstream in(path, std::ios::binary);
   if (!in) fail("{}: cannot read it ({})", path, reason());
   std::ostringstream text;
   text << in.rdbuf();
+  if (in.bad()) fail("{}: cannot read it ({})", path, reason());
   return text.str();
 }
 
@@ -124,18 +127,5 @@ void remove_mpi_locks(const std::string& path) {
     if (entry.path().extension() == ".lock" && entry.path().filename().string().rfind(begin, 0) == 0)
       fs::remove(entry.path());
 }
-
-RunLock::RunLock(const std::string& folder, const std::string& result, Busy busy) {
-  const std::string path = folder + "/.lock" + (result.empty() ? "" : "." + result);
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail("{}: cannot open it ({})", path, reason());
-  const int mode = busy == Busy::wait ? LOCK_EX : LOCK_EX | LOCK_NB;
-  if (::flock(descriptor_, mode) != 0 && errno == EWOULDBLOCK) {
-    ::close(descriptor_);
-    fail("{}: another job is writing into this run folder", folder);
-  }
-}
-
-RunLock::~RunLock() { ::close(descriptor_); }
 
 }  // namespace whence

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
+#include "whence/comm/partition.h"
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
 
@@ -20,15 +22,14 @@ namespace {
 // What stands in the crc array for a finished row: its CRC-32 plus one, since 0 means not finished.
 std::int64_t seal_of(const at::Tensor& row) { return static_cast<std::int64_t>(crc32_of(row)) + 1; }
 
-std::vector<bool> sound_rows(const H5Array& rows, const H5Array& seals) {
-  const at::Tensor seal = seals.read();
-  const std::int64_t width = rows.shape()[1];
-  std::vector<bool> sound;
-  for (std::int64_t i = 0; i < seal.size(0); ++i) {
-    const auto expected = seal[i].item<std::int64_t>();
-    sound.push_back(expected != 0 && expected == seal_of(rows.read({i, 0}, {1, width})));
-  }
-  return sound;
+const ArrayRules block_store_arrays{{"rows", {at::kDouble}, {"rows", "width"}},
+                                    {"seal", {at::kLong}, {"rows"}}};
+
+bool is_sound(const H5Array& rows, const at::Tensor& seals, std::int64_t row) {
+  const auto expected = seals[row].item<std::int64_t>();
+  if (expected == 0) return false;
+  const at::Tensor values = rows.read({row, 0}, {1, rows.shape()[1]});
+  return expected == seal_of(values) && values.isfinite().all().item<bool>();
 }
 
 }  // namespace
@@ -38,19 +39,28 @@ BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attr
     : part_(path + ".part"), ranks_(ranks) {
   ranks_.on_root([&] {
     if (!fs::exists(part_)) create(schema, attributes, rows, width);
-    const H5File file = H5File::open_to_read(part_);
+    const H5File file = open_artifact(part_, schema);
     for (const auto& [name, value] : attributes)
       if (file.attribute(name) != value)
         fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+    check_shapes(file, block_store_arrays, {{"rows", rows}, {"width", width}});
   });
+  finished_ = sound_rows(rows);
   ranks_.together([&] {
-    const H5File file = H5File::open_to_read(part_);
-    finished_ = sound_rows(file.array("rows"), file.array("seal"));
     descriptor_ = ::open(part_.c_str(), O_RDWR | O_CLOEXEC);
     if (descriptor_ < 0) fail("{}: cannot open it ({})", part_, std::strerror(errno));
   });
   file_ = std::make_unique<H5File>(H5File::open_to_write(part_, ranks_));
   for (const char* name : {"rows", "seal"}) arrays_.push_back(file_->array(name));
+}
+
+std::string BlockStore::verify(const H5File& file) {
+  const Sizes sizes = check_shapes(file, block_store_arrays);
+  const H5Array values = file.array("rows");
+  const at::Tensor seals = file.array("seal").read();
+  std::int64_t finished = 0;
+  for (std::int64_t row = 0; row < sizes.at("rows"); ++row) finished += is_sound(values, seals, row);
+  return fmt::format("{} of {} blocks are finished", finished, sizes.at("rows"));
 }
 
 BlockStore::~BlockStore() {
@@ -68,6 +78,20 @@ void BlockStore::create(const Schema& schema, const Attributes& attributes, std:
     file.create_array("rows", at::kDouble, {rows, width}, Fill::sparse);
     file.create_array("seal", at::kLong, {rows}, Fill::zeros);
   });
+}
+
+std::vector<bool> BlockStore::sound_rows(std::int64_t rows) const {
+  at::Tensor sound = at::zeros({rows}, at::kLong);
+  ranks_.together([&] {
+    const H5File file = H5File::open_to_read(part_);
+    const H5Array values = file.array("rows");
+    const at::Tensor seals = file.array("seal").read();
+    const Range own = part_of(rows, ranks_.size(), ranks_.rank());
+    for (std::int64_t row = own.begin; row < own.end; ++row) sound[row] = is_sound(values, seals, row);
+  });
+  ranks_.sum(sound);
+  const std::int64_t* flag = sound.data_ptr<std::int64_t>();
+  return std::vector<bool>(flag, flag + rows);
 }
 
 std::int64_t BlockStore::finished_count() const {
@@ -91,19 +115,26 @@ void BlockStore::close() {
 
 void BlockStore::close_and_check() {
   close();
+  const auto sound = sound_rows(static_cast<std::int64_t>(finished_.size()));
   ranks_.together([&] {
-    const H5File file = H5File::open_to_read(part_);
-    const auto sound = sound_rows(file.array("rows"), file.array("seal"));
     const auto bad = std::find(sound.begin(), sound.end(), false);
     if (bad != sound.end()) fail("{}: block {} is missing or damaged", part_, bad - sound.begin());
-    closed_ = std::make_unique<H5Array>(file.array("rows"));
+    closed_ = std::make_unique<H5Array>(H5File::open_to_read(part_).array("rows"));
   });
 }
 
 at::Tensor BlockStore::close_and_read() {
   close_and_check();
   at::Tensor values;
-  ranks_.together([&] { values = closed_->read(); });
+  ranks_.together([&] {
+    values = at::zeros(closed_->shape(), at::kDouble);
+    const Range own = part_of(values.size(0), ranks_.size(), ranks_.rank());
+    values.narrow(0, own.begin, own.size())
+        .copy_(closed_->read({own.begin, 0}, {own.size(), values.size(1)}));
+  });
+  // As integers, since a sum of floating-point numbers turns -0 into 0.
+  at::Tensor bits = values.view(at::kLong);
+  ranks_.sum(bits);
   return values;
 }
 

@@ -1,6 +1,7 @@
 #include "whence/io/summary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -29,12 +30,17 @@ double peak_bytes() {
 
 // What earlier starts of an interrupted job have cost; zeros where there are none.
 JobCost with_earlier_starts(JobCost cost, const nlohmann::json& before, std::int64_t& starts, double& peak) {
-  if (!before.is_object() || before.value("finished", true)) return cost;
-  cost.seconds += before.value("seconds", 0.0);
-  cost.units += before.value(cost.unit, std::int64_t{0});
-  cost.bytes += before.value("bytes_written", std::int64_t{0});
-  starts += before.value("starts", std::int64_t{0});
-  peak = std::max(peak, before.value("peak_bytes_a_rank", 0.0));
+  // A summary is for people, who may have changed it: what is no number counts as none.
+  const auto number = [&before](const std::string& name) {
+    const auto found = before.find(name);
+    return found != before.end() && found->is_number() ? std::clamp(found->get<double>(), 0.0, 1e15) : 0.0;
+  };
+  if (!before.is_object() || before.value("finished", nlohmann::json(true)) != false) return cost;
+  cost.seconds += number("seconds");
+  cost.units += std::llround(number(cost.unit));
+  cost.bytes += std::llround(number("bytes_written"));
+  starts += std::llround(number("starts"));
+  peak = std::max(peak, number("peak_bytes_a_rank"));
   return cost;
 }
 
@@ -75,7 +81,7 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
                      {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)},
                      {"starts", starts},
                      {"finished", cost.finished}};
-    write_text(path, all.dump(2) + "\n");
+    write_text(path, all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     line = sentence(total, ranks.size(), nodes, starts, peak);
   });
   return line;

@@ -12,11 +12,25 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/metric/generated.h"
+#include "whence/train/result_file.h"
 
 namespace whence {
 namespace {
 
 constexpr std::int64_t extremes = 36, drawable_width = 3;
+
+const ArrayRules cleansing_arrays{
+    {"remove", {at::kLong}, {"H"}, Numbers::positive, "N"},
+    {"value", {at::kDouble}, {"S", "H", "M"}, Numbers::finite},
+    {"baseline", {at::kDouble}, {"M"}, Numbers::finite},
+    {"harm", {at::kDouble}, {"S", "N"}, Numbers::finite},
+    {"instance_id", {at::kLong}, {"N"}},
+    {"shape", {at::kLong}, {"axes"}, Numbers::positive},
+    {"extreme_instance", {at::kFloat}, {"S", "2", "E", "d"}},
+    {"extreme_position", {at::kLong}, {"S", "2", "E"}, Numbers::any, "N"},
+    {"generated", {at::kFloat}, {"S", "H", "G", "d"}, Numbers::any, "", 0, /*required=*/false},
+    {"generated_before", {at::kFloat}, {"G", "d"}, Numbers::any, "", 0, /*required=*/false},
+    {"instances", {at::kFloat}, {"N", "d"}, Numbers::any, "", 0, /*required=*/false}};
 
 }  // namespace
 
@@ -128,16 +142,17 @@ void write_cleansing(const std::string& path, const Cleansing& cleansing, const 
   });
 }
 
-Cleansing read_cleansing(const std::string& path, const std::string& run_fingerprint) {
-  const H5File file = open_artifact(path, cleansing_schema);
-  if (file.attribute("run") != run_fingerprint)
-    fail("{}: was made from another run than the trajectory beside it", path);
-  for (const std::string& name : file.arrays()) file.array(name).verify();
+Cleansing read_cleansing(const std::string& path, const Trajectory& trajectory) {
+  const H5File file = open_result(path, cleansing_schema, trajectory);
   Cleansing cleansing;
-  cleansing.selections = split_list("select", file.attribute("selections"));
-  cleansing.metrics = split_list("metric", file.attribute("metrics"));
-  for (const std::string& larger : split_list("metric", file.attribute("larger_is_better")))
+  cleansing.selections = names_in(file, "selections");
+  cleansing.metrics = names_in(file, "metrics");
+  for (const std::string& larger : names_in(file, "larger_is_better"))
     cleansing.larger_is_better.push_back(larger == "yes");
+  if (cleansing.larger_is_better.size() != cleansing.metrics.size())
+    fail("{}: does not say of each metric whether larger is better; the file is damaged", path);
+  check_result(file, cleansing_arrays, trajectory,
+               {{"S", cleansing.selections.size()}, {"M", cleansing.metrics.size()}});
   cleansing.remove = file.verified_integers("remove");
   cleansing.instance_ids = file.verified_integers("instance_id");
   cleansing.shape = file.verified_integers("shape");

@@ -6,12 +6,18 @@
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
-#include "whence/core/options.h"
 #include "whence/metric/metric.h"
 #include "whence/train/result_file.h"
 
 namespace whence {
 namespace {
+
+const ArrayRules counterfactual_arrays{{"influence", {at::kDouble}, {"M", "K", "n"}, Numbers::finite},
+                                       {"baseline", {at::kDouble}, {"M", "K", "n"}, Numbers::finite},
+                                       {"distance", {at::kDouble}, {"K"}, Numbers::not_negative},
+                                       {"epochs_back", {at::kLong}, {"K"}, Numbers::positive},
+                                       {"target_id", {at::kLong}, {"n"}},
+                                       {"target_position", {at::kLong}, {"n"}, Numbers::any, "N"}};
 
 std::vector<double> reals(const at::Tensor& values) {
   const at::Tensor flat = values.contiguous();
@@ -39,12 +45,20 @@ void write_counterfactual(const std::string& path, const CounterfactualTruth& tr
   });
 }
 
-CounterfactualTruth read_counterfactual(const std::string& path, const std::string& run_fingerprint) {
-  const H5File file = open_result(path, counterfactual_schema, run_fingerprint);
-  return {split_list("metric", file.attribute("metrics")),
+CounterfactualTruth read_counterfactual(const std::string& path, const Trajectory& trajectory) {
+  const H5File file = open_result(path, counterfactual_schema, trajectory);
+  const auto metrics = names_in(file, "metrics");
+  check_result(file, counterfactual_arrays, trajectory, {{"M", metrics.size()}});
+  const auto ids = file.verified_integers("target_id"), positions = file.verified_integers("target_position"),
+             all_ids = trajectory.instance_ids();
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (all_ids[positions[i]] != ids[i])
+      fail("{}: target {} is not the run's instance at position {}; the file is damaged", path, ids[i],
+           positions[i]);
+  return {metrics,
           file.verified_integers("epochs_back"),
-          file.verified_integers("target_id"),
-          file.verified_integers("target_position"),
+          ids,
+          positions,
           file.verified("influence"),
           file.verified("baseline"),
           file.verified("distance"),

@@ -2,10 +2,18 @@
 
 #include <ATen/ops/tensor.h>
 
-#include "whence/core/options.h"
 #include "whence/train/result_file.h"
 
 namespace whence {
+namespace {
+
+const ArrayRules influence_arrays{{"influence", {at::kDouble}, {"H", "M", "K", "N"}, Numbers::finite},
+                                  {"kink_width", {at::kDouble}, {"H"}, Numbers::not_negative},
+                                  {"epochs_back", {at::kLong}, {"K"}, Numbers::positive},
+                                  {"value", {at::kDouble}, {"M"}, Numbers::finite},
+                                  {"instance_id", {at::kLong}, {"N"}}};
+
+}  // namespace
 
 void write_influence(const std::string& path, const InfluenceEstimates& estimates,
                      const Attributes& attributes) {
@@ -18,9 +26,11 @@ void write_influence(const std::string& path, const InfluenceEstimates& estimate
   });
 }
 
-InfluenceEstimates read_influence(const std::string& path, const std::string& run_fingerprint) {
-  const H5File file = open_result(path, influence_schema, run_fingerprint);
-  return {split_list("metric", file.attribute("metrics")),
+InfluenceEstimates read_influence(const std::string& path, const Trajectory& trajectory) {
+  const H5File file = open_result(path, influence_schema, trajectory);
+  const auto metrics = names_in(file, "metrics");
+  check_result(file, influence_arrays, trajectory, {{"M", metrics.size()}});
+  return {metrics,
           file.verified_reals("kink_width"),
           file.verified_integers("epochs_back"),
           file.verified_integers("instance_id"),

@@ -94,6 +94,12 @@ at::Tensor TraceBack::state() {
   return at::cat(parts).cpu();
 }
 
+std::int64_t TraceBack::state_size() const {
+  std::int64_t numbers = own_result().numel();
+  for (const Carried& carried : carried_) numbers += carried.u.numel() + carried.influence.numel();
+  return numbers;
+}
+
 void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
   std::int64_t at = 0;
   const auto take = [&](const at::Tensor& into) {

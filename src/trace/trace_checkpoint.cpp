@@ -14,6 +14,11 @@ namespace {
 
 const std::string ranks_and_grid = "ranks_and_grid";
 
+const ArrayRules trace_checkpoint_arrays{{"taken", {at::kLong}, {"1"}, Numbers::not_negative},
+                                         {"state", {at::kDouble}, {"ranks", "longest"}, Numbers::finite},
+                                         {"count", {at::kLong}, {"ranks"}, Numbers::not_negative},
+                                         {"crc", {at::kLong}, {"ranks"}, Numbers::not_negative}};
+
 }  // namespace
 
 TraceCheckpoint::TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks)
@@ -23,6 +28,21 @@ Attributes TraceCheckpoint::with_grid(const TraceBack& sweep) const {
   Attributes all = attributes_;
   all[ranks_and_grid] = fmt::format("{} ranks, {} query groups", ranks_.size(), sweep.grid().query_groups);
   return all;
+}
+
+void TraceCheckpoint::verify(const H5File& file) {
+  const Sizes sizes = check_shapes(file, trace_checkpoint_arrays);
+  for (const char* name : {"taken", "count", "crc"})
+    check_numbers(file.array(name).read(), rule_named(trace_checkpoint_arrays, name), sizes, file.path());
+  for (std::int64_t rank = 0; rank < sizes.at("ranks"); ++rank) {
+    const auto count = file.array("count").read({rank}, {1}).item<std::int64_t>();
+    if (count > sizes.at("longest"))
+      fail("{}: its numbers contradict each other; remove the file", file.path());
+    const at::Tensor state = file.array("state").read({rank, 0}, {1, count})[0];
+    if (file.array("crc").read({rank}, {1}).item<std::int64_t>() != crc32_of(state))
+      fail("{}: what rank {} carried does not match its checksum; remove the file", file.path(), rank);
+    check_numbers(state, rule_named(trace_checkpoint_arrays, "state"), sizes, file.path());
+  }
 }
 
 bool TraceCheckpoint::load(TraceBack& sweep) const {
@@ -35,12 +55,16 @@ bool TraceCheckpoint::load(TraceBack& sweep) const {
         fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
     // What other ranks carried cannot be handed out anew to the same bits.
     if (file.attribute(ranks_and_grid) != with_grid(sweep)[ranks_and_grid]) return;
-    const std::int64_t rank = ranks_.rank();
-    const at::Tensor count = file.array("count").read({rank}, {1});
-    const at::Tensor state = file.array("state").read({rank, 0}, {1, count.item<std::int64_t>()})[0];
+    const Sizes sizes = check_shapes(file, trace_checkpoint_arrays, {{"ranks", ranks_.size()}});
+    const std::int64_t rank = ranks_.rank(), taken = file.array("taken").read().item<std::int64_t>();
+    const auto count = file.array("count").read({rank}, {1}).item<std::int64_t>();
+    if (count != sweep.state_size() || count > sizes.at("longest") || taken < 0 || taken > sweep.steps())
+      fail("{}: what rank {} carried is not part of this trace-back; remove the file", part_, rank);
+    const at::Tensor state = file.array("state").read({rank, 0}, {1, count})[0];
     if (file.array("crc").read({rank}, {1}).item<std::int64_t>() != crc32_of(state))
       fail("{}: what rank {} carried does not match its checksum; remove the file", part_, rank);
-    sweep.restore(file.array("taken").read().item<std::int64_t>(), state);
+    check_numbers(state, rule_named(trace_checkpoint_arrays, "state"), sizes, part_);
+    sweep.restore(taken, state);
     found = true;
   });
   return found;

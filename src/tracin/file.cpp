@@ -1,32 +1,103 @@
 #include "whence/tracin/file.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <set>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/sort.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
-#include "whence/core/error.h"
+#include "whence/comm/partition.h"
+#include "whence/io/checksum.h"
+#include "whence/train/result_file.h"
 
 namespace whence {
 namespace {
 
 constexpr std::int64_t shown_queries = 128, pictured_queries = 32, pictured_each = 10, pictured_self = 60;
 
+// Of --queries self there are no queries beside the instances. Labels and names of queries are left out where
+// there are none; scores and lists of --instances none.
+ArrayRules tracin_arrays(bool self) {
+  constexpr auto any = Numbers::any, finite = Numbers::finite;
+  constexpr bool optional = false;
+  ArrayRules rules{{"score", {at::kDouble}, {"Q", "N"}, finite, "", 0, optional},
+                   {"self_influence", {at::kDouble}, {"N"}, finite, "", 0, optional},
+                   {"top", {at::kLong}, {self ? "1" : "Q", "K"}, any, "N", 0, optional},
+                   {"bottom", {at::kLong}, {self ? "1" : "Q", "K"}, any, "N", 0, optional},
+                   {"step", {at::kLong}, {"C"}, Numbers::ascending},
+                   {"weight", {at::kDouble}, {"C"}, finite},
+                   {"loss", {at::kDouble}, {"C of losses", "N of losses"}, finite},
+                   {"query_loss", {at::kDouble}, {"C", self ? "0" : "Q"}, finite},
+                   {"latent_mean", {at::kFloat, at::kDouble}, {"N", "dz"}, finite},
+                   {"instance_id", {at::kLong}, {"N"}},
+                   {"label", {at::kLong}, {"N"}, any, "", 0, optional},
+                   {"picture_position", {at::kLong}, {"U"}, any, "N"},
+                   {"picture", {at::kFloat}, {"U", "d"}, any}};
+  if (self) return rules;
+  const ArrayRules of_queries{{"predicted_change", {at::kDouble}, {"C", "Q"}, finite, "", 0, optional},
+                              {"query_latent_mean", {at::kFloat, at::kDouble}, {"Q", "dz"}, finite},
+                              {"query_id", {at::kLong}, {"Q"}},
+                              {"query_position", {at::kLong}, {"Q"}},
+                              {"query_label", {at::kLong}, {"Q"}, any, "", 0, optional},
+                              {"major", {at::kLong}, {"Q"}, any, "N", 0, optional},
+                              {"minor", {at::kLong}, {"Q"}, any, "N", 0, optional},
+                              {"query_picture", {at::kFloat}, {"V", "d"}, any}};
+  rules.insert(rules.end(), of_queries.begin(), of_queries.end());
+  return rules;
+}
+
+// What all ranks put together. Each holds all names and lists, but reads, adds up and writes its part of what
+// is large.
 struct Assembly {
   const Run& run;
   const TracinQueries& queries;
   const TracinPlan& plan;
   const BlockStore& store;
+  const Communicator& ranks;
+  const H5File& file;
   std::int64_t listed;
   at::Tensor top, bottom;  // [Q or 1, K]
   at::Tensor predicted;    // [C, Q]
 
   std::int64_t instances() const { return run.parts().data.train.size(); }
+  Range mine(std::int64_t parts) const { return part_of(parts, ranks.size(), ranks.rank()); }
 };
+
+// A part of an array's content, and its CRC-32.
+struct Written {
+  std::uint32_t crc = 0;
+  std::uint64_t bytes = 0;
+  void add(const at::Tensor& values) {
+    crc = crc32_of(values, crc);
+    bytes += values.nbytes();
+  }
+};
+
+// Seals an array of which each rank, in order, has written a part.
+void seal_together(const Assembly& all, const H5Array& array, const Written& part) {
+  const auto parts = all.ranks.gather({part.crc, part.bytes});
+  std::uint32_t crc = 0;
+  for (const auto& rank : parts) crc = crc32_joined(crc, static_cast<std::uint32_t>(rank[0]), rank[1]);
+  array.seal_as(static_cast<std::uint32_t>(all.ranks.broadcast(static_cast<std::int64_t>(crc))));
+}
+
+// An array that all ranks hold.
+void put(const Assembly& all, const std::string& name, const at::Tensor& given) {
+  const at::Tensor values = given.contiguous();
+  const H5Array array = all.file.create_array(name, values.scalar_type(), values.sizes().vec(), Fill::sparse);
+  all.ranks.on_root([&] { array.write(values, Shape(values.dim(), 0)); });
+  array.seal_as(crc32_of(values));
+}
+
+// Puts together what each rank has filled in of zeros. As integers, since a sum of floating-point numbers
+// turns -0 into 0.
+void join(const Assembly& all, const at::Tensor& values) {
+  at::Tensor bits = values.view(at::kLong);
+  all.ranks.sum(bits);
+}
 
 // The block's part of the scores of queries `range`, times the weights: added to `scores` [range, N].
 void add_block(const Assembly& all, std::size_t b, Range range, at::Tensor& scores, at::Tensor& predicted) {
@@ -53,91 +124,125 @@ void list_extremes(Assembly& all, Range range, const at::Tensor& scores) {
   all.bottom.narrow(0, range.begin, range.size()).copy_(order(false));
 }
 
-// So many queries' scores at once as fit.
-void write_scores(Assembly& all, const H5File& file, std::int64_t memory) {
-  const std::int64_t n = all.instances();
-  const std::int64_t at_once = std::max<std::int64_t>(1, memory / (8 * 4 * n));
-  const std::int64_t rows = all.queries.self ? 1 : all.queries.size();
-  const std::string name = all.queries.self ? "self_influence" : "score";
-  const H5Array array =
-      file.create_array(name, at::kDouble, all.queries.self ? Shape{n} : Shape{rows, n}, Fill::sparse);
+// So many queries at once as fit, none over the border of two chunks.
+std::vector<Range> stretches(const Assembly& all, std::int64_t rows, std::int64_t memory) {
+  const std::int64_t at_once = std::max<std::int64_t>(1, memory / (8 * 4 * all.instances()));
   const std::int64_t chunk = std::max<std::int64_t>(1, all.plan.query_chunk);
-  for (std::int64_t begin = 0; begin < rows;) {
-    const std::int64_t end = std::min({rows, begin + at_once, (begin / chunk + 1) * chunk});
-    at::Tensor scores = at::zeros({end - begin, n}, at::kDouble);
-    for (std::size_t b = 0; b < all.plan.blocks.size(); ++b) {
-      const Range of_block = all.plan.blocks[b].queries;
-      if (all.queries.self || (of_block.begin <= begin && begin < of_block.end))
-        add_block(all, b, {begin, end}, scores, all.predicted);
-    }
-    list_extremes(all, {begin, end}, scores);
-    if (all.queries.self)
-      array.write(scores[0], {0});
-    else
-      array.write(scores, {begin, 0});
-    begin = end;
-  }
-  array.seal();
+  std::vector<Range> parts;
+  for (std::int64_t begin = 0; begin < rows; begin = parts.back().end)
+    parts.push_back({begin, std::min({rows, begin + at_once, (begin / chunk + 1) * chunk})});
+  return parts;
 }
 
-void write_losses(const Assembly& all, const H5File& file, bool of_instances) {
-  const auto checkpoints = static_cast<std::int64_t>(all.plan.steps.size());
-  at::Tensor of_queries = at::zeros({checkpoints, all.queries.size()}, at::kDouble);
-  const H5Array losses =
-      file.create_array("loss", at::kDouble,
-                        {of_instances ? checkpoints : 0, of_instances ? all.instances() : 0}, Fill::sparse);
+at::Tensor scores_of(Assembly& all, Range range) {
+  at::Tensor scores = at::zeros({range.size(), all.instances()}, at::kDouble);
   for (std::size_t b = 0; b < all.plan.blocks.size(); ++b) {
-    const TracinBlock& block = all.plan.blocks[b];
-    const auto row = static_cast<std::int64_t>(b);
-    if (of_instances && block.queries.begin == 0)
-      losses.write(all.store.read(row, all.plan.scores_width(), block.instances.size()).unsqueeze(0),
-                   {block.checkpoint, block.instances.begin});
-    if (block.instances.begin == 0 && block.queries.size() > 0)
-      of_queries[block.checkpoint]
-          .narrow(0, block.queries.begin, block.queries.size())
-          .copy_(all.store.read(row, all.plan.scores_width() + all.plan.block, block.queries.size()));
+    const Range of_block = all.plan.blocks[b].queries;
+    if (all.queries.self || (of_block.begin <= range.begin && range.begin < of_block.end))
+      add_block(all, b, range, scores, all.predicted);
   }
-  losses.seal();
-  file.put("query_loss", of_queries);
+  list_extremes(all, range, scores);
+  return scores;
 }
 
-void write_latents(const Assembly& all, const H5File& file) {
+void write_scores(Assembly& all, std::int64_t memory) {
+  const std::int64_t n = all.instances(), rows = all.queries.self ? 1 : all.queries.size();
+  const H5Array array = all.file.create_array(all.queries.self ? "self_influence" : "score", at::kDouble,
+                                              all.queries.self ? Shape{n} : Shape{rows, n}, Fill::sparse);
+  Written written;
+  all.ranks.together([&] {
+    const auto parts = stretches(all, rows, memory);
+    const Range own = all.mine(static_cast<std::int64_t>(parts.size()));
+    for (std::int64_t i = own.begin; i < own.end; ++i) {
+      const at::Tensor scores = scores_of(all, parts[i]);
+      if (all.queries.self)
+        array.write(scores[0], {0});
+      else
+        array.write(scores, {parts[i].begin, 0});
+      written.add(scores);
+    }
+  });
+  seal_together(all, array, written);
+  for (const at::Tensor& list : {all.top, all.bottom, all.predicted}) join(all, list);
+}
+
+void write_losses(const Assembly& all, bool of_instances) {
+  const auto checkpoints = static_cast<std::int64_t>(all.plan.steps.size());
+  const at::Tensor of_queries = at::zeros({checkpoints, all.queries.size()}, at::kDouble);
+  const H5Array losses = all.file.create_array(
+      "loss", at::kDouble, {of_instances ? checkpoints : 0, of_instances ? all.instances() : 0},
+      Fill::sparse);
+  Written written;
+  all.ranks.together([&] {
+    const Range own = all.mine(static_cast<std::int64_t>(all.plan.blocks.size()));
+    for (std::int64_t b = own.begin; b < own.end; ++b) {
+      const TracinBlock& block = all.plan.blocks[b];
+      if (of_instances && block.queries.begin == 0) {
+        const at::Tensor part = all.store.read(b, all.plan.scores_width(), block.instances.size());
+        losses.write(part.unsqueeze(0), {block.checkpoint, block.instances.begin});
+        written.add(part);
+      }
+      if (block.instances.begin == 0 && block.queries.size() > 0)
+        of_queries[block.checkpoint]
+            .narrow(0, block.queries.begin, block.queries.size())
+            .copy_(all.store.read(b, all.plan.scores_width() + all.plan.block, block.queries.size()));
+    }
+  });
+  seal_together(all, losses, written);
+  join(all, of_queries);
+  put(all, "query_loss", of_queries);
+}
+
+void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tensors, const std::string& name,
+                        const at::Tensor& points) {
   constexpr std::int64_t tile = 256;
   const Autoencoder& vae = autoencoder_of(all.run);
   const Game& game = *all.run.parts().game;
-  const at::Tensor theta = all.run.params(all.plan.steps.back());
-  std::vector<at::Tensor> tensors;
-  for (const at::Tensor& view : game.layout().views(theta.unsqueeze(0))) tensors.push_back(view[0]);
-  const auto write = [&](const std::string& name, const at::Tensor& points) {
-    const H5Array array =
-        file.create_array(name, game.dtype(), {points.size(0), game.latent_size()}, Fill::sparse);
-    for (std::int64_t begin = 0; begin < points.size(0); begin += tile) {
+  const H5Array array =
+      all.file.create_array(name, game.dtype(), {points.size(0), game.latent_size()}, Fill::sparse);
+  Written written;
+  all.ranks.together([&] {
+    // Whole tiles, which give the same bits on any number of ranks.
+    const Range own = all.mine((points.size(0) + tile - 1) / tile);
+    for (std::int64_t t = own.begin; t < own.end; ++t) {
+      const std::int64_t begin = t * tile;
       const at::Tensor x = points.narrow(0, begin, std::min(tile, points.size(0) - begin));
-      array.write(latent_means(vae, tensors, x.to(theta.device())).cpu(), {begin, 0});
+      const at::Tensor means = latent_means(vae, tensors, x.to(tensors.front().device())).cpu().contiguous();
+      array.write(means, {begin, 0});
+      written.add(means);
     }
-    array.seal();
-  };
-  write("latent_mean", all.run.parts().data.train.instances);
-  if (!all.queries.self) write("query_latent_mean", all.queries.points);
+  });
+  seal_together(all, array, written);
 }
 
-void write_names(const Assembly& all, const H5File& file) {
+void write_latents(const Assembly& all) {
+  std::vector<at::Tensor> tensors;
+  all.ranks.together([&] {
+    const at::Tensor theta = all.run.params(all.plan.steps.back());
+    for (const at::Tensor& view : all.run.parts().game->layout().views(theta.unsqueeze(0)))
+      tensors.push_back(view[0]);
+  });
+  write_latent_means(all, tensors, "latent_mean", all.run.parts().data.train.instances);
+  if (!all.queries.self) write_latent_means(all, tensors, "query_latent_mean", all.queries.points);
+}
+
+void write_names(const Assembly& all) {
   const Dataset& data = all.run.parts().data.train;
   const TracinQueries& queries = all.queries;
-  file.put("step", at::tensor(all.plan.steps, at::kLong));
-  file.put("weight", at::tensor(all.plan.weights, at::kDouble));
-  file.put("instance_id", at::tensor(data.ids, at::kLong));
-  if (data.labels.defined()) file.put("label", data.labels);
+  put(all, "step", at::tensor(all.plan.steps, at::kLong));
+  put(all, "weight", at::tensor(all.plan.weights, at::kDouble));
+  put(all, "instance_id", at::tensor(data.ids, at::kLong));
+  if (data.labels.defined()) put(all, "label", data.labels);
   if (queries.self) return;
-  file.put("query_id", at::tensor(queries.ids, at::kLong));
-  file.put("query_position", at::tensor(queries.positions, at::kLong));
-  if (queries.labels.defined()) file.put("query_label", queries.labels.contiguous());
+  put(all, "query_id", at::tensor(queries.ids, at::kLong));
+  put(all, "query_position", at::tensor(queries.positions, at::kLong));
+  if (queries.labels.defined()) put(all, "query_label", queries.labels);
   if (queries.major.empty()) return;
-  file.put("major", at::tensor(queries.major, at::kLong));
-  file.put("minor", at::tensor(queries.minor, at::kLong));
+  put(all, "major", at::tensor(queries.major, at::kLong));
+  put(all, "minor", at::tensor(queries.minor, at::kLong));
 }
 
-void write_pictures(const Assembly& all, const H5File& file) {
+void write_pictures(const Assembly& all) {
   std::set<std::int64_t> positions;
   if (all.top.defined())
     for (std::int64_t q = 0; q < std::min(all.top.size(0), pictured_queries); ++q)
@@ -147,45 +252,65 @@ void write_pictures(const Assembly& all, const H5File& file) {
           positions.insert(list[q][k].item<std::int64_t>());
   const at::Tensor chosen =
       at::tensor(std::vector<std::int64_t>(positions.begin(), positions.end()), at::kLong);
-  file.put("picture_position", chosen);
-  file.put("picture", at::index_select(all.run.parts().data.train.instances, 0, chosen).to(at::kFloat));
+  put(all, "picture_position", chosen);
+  put(all, "picture", at::index_select(all.run.parts().data.train.instances, 0, chosen).to(at::kFloat));
   if (!all.queries.self)
-    file.put("query_picture", all.queries.points.narrow(0, 0, std::min(shown_queries, all.queries.size()))
-                                  .to(at::kFloat)
-                                  .contiguous());
+    put(all, "query_picture",
+        all.queries.points.narrow(0, 0, std::min(shown_queries, all.queries.size())).to(at::kFloat));
+}
+
+void write_all(Assembly& all, const TracinOptions& options) {
+  const bool visits = options.weights == CheckpointWeights::visits;
+  if (options.instances) {
+    const std::int64_t rows = all.queries.self ? 1 : all.queries.size();
+    all.top = at::zeros({rows, all.listed}, at::kLong);
+    all.bottom = at::zeros({rows, all.listed}, at::kLong);
+    write_scores(all, options.memory);
+    put(all, "top", all.top);
+    put(all, "bottom", all.bottom);
+    if (visits && !all.queries.self) put(all, "predicted_change", all.predicted);
+  }
+  write_losses(all, options.instances && !visits);
+  write_latents(all);
+  write_names(all);
+  write_pictures(all);
 }
 
 }  // namespace
 
 void write_tracin(const std::string& path, const Run& run, const TracinQueries& queries,
                   const TracinOptions& options, const TracinPlan& plan, const BlockStore& store,
-                  std::int64_t listed, const Attributes& attributes) {
-  const auto checkpoints = static_cast<std::int64_t>(plan.steps.size());
-  Assembly all{run, queries, plan, store, std::min(listed, run.parts().data.train.size()), {}, {}, {}};
-  all.predicted = at::zeros({checkpoints, queries.size()}, at::kDouble);
-  write_artifact(path, tracin_schema, attributes, [&](const H5File& file) {
-    const bool visits = options.weights == CheckpointWeights::visits;
-    if (options.instances) {
-      const std::int64_t rows = queries.self ? 1 : queries.size();
-      all.top = at::empty({rows, all.listed}, at::kLong);
-      all.bottom = at::empty({rows, all.listed}, at::kLong);
-      write_scores(all, file, options.memory);
-      file.put("top", all.top);
-      file.put("bottom", all.bottom);
-      if (visits && !queries.self) file.put("predicted_change", all.predicted);
-    }
-    write_losses(all, file, options.instances && !visits);
-    write_latents(all, file);
-    write_names(all, file);
-    write_pictures(all, file);
+                  std::int64_t listed, const Attributes& attributes, const Communicator& ranks) {
+  const std::string temporary = path + ".new";
+  try {
+    const H5File file = H5File::create(temporary, ranks);
+    describe(file, tracin_schema, attributes);
+    Assembly all{run,
+                 queries,
+                 plan,
+                 store,
+                 ranks,
+                 file,
+                 std::min(listed, run.parts().data.train.size()),
+                 {},
+                 {},
+                 at::zeros({static_cast<std::int64_t>(plan.steps.size()), queries.size()}, at::kDouble)};
+    write_all(all, options);
+    file.flush();
+  } catch (...) {
+    if (ranks.is_root()) std::remove(temporary.c_str());
+    throw;
+  }
+  ranks.on_root([&] {
+    flush_to_disk(temporary);
+    rename_durably(temporary, path);
+    remove_mpi_locks(temporary);
   });
 }
 
-void verify_tracin(const std::string& path, const std::string& run_fingerprint) {
-  const H5File file = open_artifact(path, tracin_schema);
-  if (file.attribute("run") != run_fingerprint)
-    fail("{}: was made from another run than the trajectory beside it", path);
-  for (const std::string& name : file.arrays()) file.array(name).verify();
+void verify_tracin(const std::string& path, const Trajectory& trajectory) {
+  const H5File file = open_result(path, tracin_schema, trajectory);
+  check_result(file, tracin_arrays(file.has("self_influence")), trajectory);
 }
 
 }  // namespace whence

@@ -1,6 +1,8 @@
 #include "whence/train/result_file.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <filesystem>
 
 #include "whence/core/error.h"
@@ -18,11 +20,36 @@ Attributes result_attributes(const Run& run, const std::string& settings,
           {"metrics", join_list(metrics)}};
 }
 
-H5File open_result(const std::string& path, const Schema& schema, const std::string& run_fingerprint) {
+H5File open_result(const std::string& path, const Schema& schema, const Trajectory& trajectory) {
   H5File file = open_artifact(path, schema);
-  if (file.attribute("run") != run_fingerprint)
+  if (file.attribute("run") != trajectory.fingerprint())
     fail("{}: was made from another run than the trajectory beside it", path);
   return file;
+}
+
+std::vector<std::string> names_in(const H5File& file, const std::string& attribute) {
+  const std::string text = file.attribute(attribute);
+  std::vector<std::string> names{""};
+  for (const char c : text) {
+    if (c == ',')
+      names.emplace_back();
+    else if (std::isalnum(static_cast<unsigned char>(c)) != 0 || std::strchr("-+.:_", c) != nullptr)
+      names.back() += c;
+    else
+      fail("{}: its attribute {} is not a list of names; the file is damaged", file.path(), attribute);
+  }
+  if (std::count(names.begin(), names.end(), "") > 0)
+    fail("{}: its attribute {} is not a list of names; the file is damaged", file.path(), attribute);
+  return names;
+}
+
+Sizes check_result(const H5File& file, const ArrayRules& rules, const Trajectory& trajectory, Sizes known) {
+  known["N"] = trajectory.instances();
+  const Sizes sizes = check_shapes(file, rules, known);
+  check_contents(file, rules, sizes);
+  if (file.has("instance_id") && file.verified_integers("instance_id") != trajectory.instance_ids())
+    fail("{}: its instances are not those of the run; the file is damaged", file.path());
+  return sizes;
 }
 
 std::string attribute_or_none(const H5File& file, const std::string& name) {

@@ -17,7 +17,12 @@ RunSettings settings_in(const std::string& folder) {
   if (!fs::is_directory(folder)) fail("{}: no such run folder", folder);
   const std::string path = folder + "/run.cfg";
   if (!fs::exists(path)) fail("{}: not a run folder (it has no run.cfg)", folder);
-  return read_settings(Options(train_options(), {"--config", path, "--out", folder}));
+  try {
+    return read_settings(Options(train_options(), {"--config", path, "--out", folder}));
+  } catch (const UsageError& error) {
+    // The user did not give these options: the file has them.
+    fail("{}: {}", path, error.what());
+  }
 }
 
 // Listed instances are known to be missing only once the data are there.
@@ -87,7 +92,9 @@ Run::Run(const std::string& folder, at::Device device)
   must_equal("settings", "settings");
   must_equal("data", "data");
   must_equal("layout", "networks");
-  if (trajectory_.steps() != plan.steps || trajectory_.parameters() != plan.parameters ||
+  const bool right_batches = (!trajectory_.knows_batches() || trajectory_.batch_size() == plan.batch) &&
+                             trajectory_.players() == plan.players && trajectory_.dtype() == plan.dtype;
+  if (trajectory_.steps() != plan.steps || trajectory_.parameters() != plan.parameters || !right_batches ||
       trajectory_.recorded() != plan.recorded || trajectory_.instance_ids() != plan.instance_ids)
     fail("{}: its steps or instances are not those of its settings; the file is damaged", trajectory_.path());
 }

@@ -78,6 +78,26 @@ TEST(Gather, BringsValuesOfDifferentCountsToTheRoot) {
   for (std::size_t r = 0; r < gathered.size(); ++r) EXPECT_EQ(gathered[r], values_of(static_cast<int>(r)));
 }
 
+// As if 2^30 bytes were as few as these.
+TEST(Pieces, OfAnySizeMakeTheSameWhole) {
+  for (const std::int64_t piece : {1, 8, 24, 56, 1000}) {
+    const Communicator ranks(MPI_COMM_WORLD, piece);
+    at::Tensor values = at::arange(23, at::kDouble).add(ranks.rank()).view({1, 23});
+    ranks.sum(values);
+    EXPECT_TRUE(
+        at::equal(values[0], at::arange(23, at::kDouble) * ranks.size() + triangle(ranks.size() - 1)));
+    at::Tensor of_root = at::arange(23, at::kLong) + 10 * ranks.rank();
+    ranks.broadcast(of_root);
+    EXPECT_TRUE(at::equal(of_root, at::arange(23, at::kLong)));
+    EXPECT_EQ(ranks.broadcast(ranks.is_root() ? std::string(57, 'x') + "end" : ""),
+              std::string(57, 'x') + "end");
+    const auto gathered = ranks.gather(std::vector<std::uint64_t>(11, 100 + ranks.rank()));
+    for (std::size_t r = 0; r < gathered.size(); ++r)
+      EXPECT_EQ(gathered[r], std::vector<std::uint64_t>(11, 100 + r));
+    EXPECT_EQ(ranks.split(0).gather({1, 2, 3}).size(), gathered.size());
+  }
+}
+
 TEST(Split, MakesGroupsOfEqualColourInOrder) {
   const int color = world().rank() % 2;
   const Communicator part = world().split(color);

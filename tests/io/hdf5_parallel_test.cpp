@@ -1,5 +1,9 @@
 // All ranks write one file; any rank reads it alone. Runs on any number of ranks.
+#include <filesystem>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 
@@ -85,6 +89,52 @@ TEST_F(ParallelH5, AGroupWritesItsOwnFile) {
   }
   world_.barrier();
   EXPECT_TRUE(at::equal(H5File::open_to_read(name).array("a").read(), at::arange(group.size(), at::kLong)));
+}
+
+// As much memory as is asked for, all zeros, of which only what is changed takes any.
+class Zeros {
+ public:
+  explicit Zeros(std::size_t bytes)
+      : bytes_(bytes),
+        begin_(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                      0)) {}
+  ~Zeros() { ::munmap(begin_, bytes_); }
+  at::Tensor as(const Shape& shape) const { return at::from_blob(begin_, shape, at::kDouble); }
+
+ private:
+  std::size_t bytes_;
+  void* begin_;
+};
+
+// MPI-IO counts the bytes of one call in an int.
+TEST_F(ParallelH5, MoreThan2GiBAreWrittenInOneGo) {
+  constexpr std::int64_t rows = 66, columns = (std::int64_t{1} << 22) + 7;
+  constexpr std::uintmax_t bytes = rows * columns * sizeof(double);
+  if (world_.size() > 1) return;  // once is enough
+  if (std::filesystem::space(folder_).available < bytes + (bytes >> 3))
+    GTEST_SKIP() << "no 2.4 GB on this disk";
+  const Zeros memory(bytes);
+  const at::Tensor values = memory.as({rows, columns});
+  const std::vector<std::pair<std::int64_t, std::int64_t>> marks{
+      {0, 0}, {31, columns - 1}, {32, 5}, {64, 9}, {65, columns - 1}};
+  for (const auto& [row, column] : marks) values[row][column] = static_cast<double>(row * columns + column);
+  const H5File file = H5File::create(path("a.h5"), world_);
+  const H5Array array = file.create_array("a", at::kDouble, {rows, columns}, Fill::sparse);
+  array.write(values, {0, 0});
+  for (const auto& [row, column] : marks)
+    EXPECT_EQ(array.read({row, column}, {1, 1}).item<double>(), static_cast<double>(row * columns + column));
+  EXPECT_EQ(array.read({32, 4}, {1, 3}).sum().item<double>(), static_cast<double>(32 * columns + 5));
+}
+
+TEST_F(ParallelH5, SlabsGoInSmallPieces) {
+  const Range part = this->part(10);
+  {
+    const H5File file = H5File::create(path("a.h5"), world_);
+    const H5Array array = file.create_array("a", at::kDouble, {7, 10}, Fill::sparse);
+    array.write(mine(table(), part), {0, part.begin}, /*piece=*/24);
+  }
+  world_.barrier();
+  EXPECT_TRUE(at::equal(H5File::open_to_read(path("a.h5")).array("a").read({0, 0}, {7, 10}, 40), table()));
 }
 
 TEST_F(ParallelH5, AFolderThatIsMissingIsAnErrorOnEveryRank) {

@@ -103,6 +103,32 @@ TEST_F(H5, SlabsOutsideAreRefused) {
   EXPECT_TRUE(at::equal(array.read(), at::zeros({2, 3}, at::kDouble)));
 }
 
+TEST_F(H5, SlabsGoInPiecesOfAnySize) {
+  const at::Tensor values = sample(at::kDouble, {4, 5, 6});
+  for (const std::int64_t piece : {1, 8, 24, 48, 100, 240, 500, 960, 10000}) {
+    const H5File file = H5File::create(path("a.h5"));
+    const H5Array array = file.create_array("a", at::kDouble, {6, 7, 8}, Fill::zeros);
+    array.write(values, {1, 1, 2}, piece);
+    at::Tensor expected = at::zeros({6, 7, 8}, at::kDouble);
+    expected.slice(0, 1, 5).slice(1, 1, 6).slice(2, 2, 8).copy_(values);
+    EXPECT_TRUE(at::equal(array.read(), expected)) << piece;
+    EXPECT_TRUE(at::equal(array.read({1, 1, 2}, {4, 5, 6}, piece), values)) << piece;
+    EXPECT_TRUE(at::equal(array.read({0, 0, 0}, {6, 7, 8}, piece), expected)) << piece;
+    EXPECT_EQ(array.read({1, 0, 2}, {4, 0, 6}, piece).numel(), 0) << piece;
+  }
+}
+
+TEST_F(H5, ContentIsLookedThroughInItsOrder) {
+  const at::Tensor values = at::arange((std::int64_t{1} << 22) + 5, at::kDouble);  // one piece and a bit
+  const H5File file = H5File::create(path("a.h5"));
+  file.put("a", values);
+  std::vector<at::Tensor> pieces;
+  file.array("a").look_through([&](const at::Tensor& piece) { pieces.push_back(piece); });
+  EXPECT_EQ(pieces.size(), 2u);
+  EXPECT_TRUE(at::equal(at::cat(pieces), values));
+  file.array("a").verify();
+}
+
 TEST_F(H5, ValuesOfAnotherTypeOrLayoutAreRefused) {
   const H5File file = H5File::create(path("a.h5"));
   const H5Array array = file.create_array("a", at::kDouble, {2, 2}, Fill::zeros);

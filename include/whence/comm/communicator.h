@@ -26,8 +26,8 @@ class SharedUsageError : public UsageError {
 /// for all ranks (MPI's default handler), so no function returns after a failed operation.
 class Communicator {
  public:
-  /// Wraps a communicator that outlives this object (MPI_COMM_WORLD).
-  explicit Communicator(MPI_Comm borrowed);
+  /// Wraps a communicator that outlives this object (MPI_COMM_WORLD). No message has more than `piece` bytes.
+  explicit Communicator(MPI_Comm borrowed, std::int64_t piece = std::int64_t{1} << 30);
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -71,6 +71,7 @@ class Communicator {
   std::shared_ptr<MPI_Comm> comm_;
   std::shared_ptr<DeviceCollectives> devices_;
   int rank_ = 0, size_ = 1;
+  std::int64_t piece_;
 };
 
 }  // namespace whence

@@ -33,7 +33,7 @@ template <typename... Args>
   throw UsageError(fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// The error's message as one line; LibTorch's without its backtrace.
+/// The error's message as one line that a terminal can show; LibTorch's without its backtrace.
 std::string one_line(const std::exception& error);
 
 }  // namespace whence

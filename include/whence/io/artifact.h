@@ -5,7 +5,9 @@
 #include <map>
 #include <string>
 
+#include "whence/io/array_rules.h"
 #include "whence/io/hdf5.h"
+#include "whence/io/run_lock.h"
 
 namespace whence {
 
@@ -44,20 +46,5 @@ void reserve_on_disk(const std::string& path);
 
 /// Deletes what MPI-IO leaves beside a file it wrote: lock files, which stay when a job is killed.
 void remove_mpi_locks(const std::string& path);
-
-/// Holds RUN/.lock, or RUN/.lock.RESULT, for the life of the object: a second job that writes the same result
-/// is refused, or waits for its turn, while jobs with different results work on one run side by side. The
-/// kernel drops the lock when the process ends, however it ends.
-class RunLock {
- public:
-  enum class Busy { refuse, wait };
-  explicit RunLock(const std::string& folder, const std::string& result = "", Busy busy = Busy::refuse);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-
- private:
-  int descriptor_;
-};
 
 }  // namespace whence

@@ -19,10 +19,14 @@ namespace whence {
 class BlockStore {
  public:
   /// Creates `path`.part for `rows` rows of `width` numbers, or goes on with the one that is there; Error
-  /// when that one was made with other attributes. Collective.
+  /// when that one was made with other attributes, or has other sizes. Collective; ranks share the reading.
   BlockStore(const std::string& path, const Schema& schema, const Attributes& attributes, std::int64_t rows,
              std::int64_t width, const Communicator& ranks);
   ~BlockStore();
+
+  /// Checks shapes of such a file, and says how many of its rows are finished: "2 of 3 blocks are finished".
+  /// Error naming it.
+  static std::string verify(const H5File& file);
 
   /// Whether the row was already finished when the store was opened. The same on every rank.
   bool finished(std::int64_t row) const { return finished_[row]; }
@@ -34,7 +38,8 @@ class BlockStore {
   /// Leaves off: closes the file, for the next BlockStore to go on from. Collective.
   void close();
   /// All rows [rows, width], once every rank has written its own. Error naming the file when one is missing
-  /// or damaged. Collective; the file is closed.
+  /// or damaged, or holds a number that is not finite. Collective, ranks share the reading; the file is
+  /// closed.
   at::Tensor close_and_read();
   /// The same without reading: closes the file and checks every row. Collective.
   void close_and_check();
@@ -44,6 +49,8 @@ class BlockStore {
   void remove();
 
  private:
+  /// Which rows are whole. Each rank reads a part of them. Collective.
+  std::vector<bool> sound_rows(std::int64_t rows) const;
   void create(const Schema& schema, const Attributes& attributes, std::int64_t rows,
               std::int64_t width) const;
 

@@ -2,6 +2,7 @@
 // HDF5 with every call checked once: handles that close themselves, errors that name the file.
 
 #include <cstdint>
+#include <functional>
 #include <hdf5.h>
 #include <optional>
 #include <string>
@@ -30,28 +31,43 @@ class H5Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
+/// Bytes that one HDF5 call moves at most: MPI-IO counts them in an int.
+inline constexpr std::int64_t largest_piece = std::int64_t{1} << 30;
+
 /// A contiguous array in a file. Element types: float32, float64, int64, and int32 for CRC-32s (their bits).
 class H5Array {
  public:
+  /// Error naming file and array for other types, and for what is not stored in one stretch of the file
+  /// (chunked, compressed, external, virtual, never written).
   H5Array(H5Handle id, std::string name, std::string path);
+
+  const std::string& name() const { return name_; }
+  const std::string& path() const { return path_; }
 
   const Shape& shape() const { return shape_; }
   at::ScalarType dtype() const { return dtype_; }
 
   /// Writes `values` (contiguous CPU tensor of the array's dtype) at `offset`; the slab has the tensor's
-  /// shape. Independent of other ranks.
-  void write(const at::Tensor& values, const Shape& offset) const;
-  /// The slab of shape `count` at `offset`.
-  at::Tensor read(const Shape& offset, const Shape& count) const;
+  /// shape. Independent of other ranks. At most `piece` bytes go in one call.
+  void write(const at::Tensor& values, const Shape& offset, std::int64_t piece = largest_piece) const;
+  /// The slab of shape `count` at `offset`, by calls of at most `piece` bytes. Error naming the file when
+  /// there is no memory for it.
+  at::Tensor read(const Shape& offset, const Shape& count, std::int64_t piece = largest_piece) const;
   at::Tensor read() const;
+  /// Shows all of the content to `look`, piece by piece, in the order of its numbers.
+  void look_through(const std::function<void(const at::Tensor&)>& look) const;
 
   /// CRC-32 of the whole content, kept as an attribute: written after the content, checked on reading.
   void seal() const;
-  /// Error naming file and array when the content does not match its CRC-32.
-  void verify() const;
+  /// The same where the CRC-32 is known.
+  void seal_as(std::uint32_t crc) const;
+  /// Error naming file and array when the content does not match its CRC-32. `look` sees the content, too.
+  void verify(const std::function<void(const at::Tensor&)>& look = {}) const;
 
  private:
-  std::uint32_t content_crc() const;
+  void expect_in_one_stretch() const;
+  void expect_inside(const Shape& offset, const Shape& count) const;
+  std::uint32_t content_crc(const std::function<void(const at::Tensor&)>& look = {}) const;
   H5Handle slab(const Shape& offset, const Shape& count, H5Handle& memory) const;
   H5Handle id_;
   std::string name_, path_;
@@ -69,6 +85,7 @@ class H5File {
  public:
   /// Creates (truncating) `path`; `ranks`: together, through MPI-IO.
   static H5File create(const std::string& path, const std::optional<Communicator>& ranks = std::nullopt);
+  /// Error naming the file when there is none, or when it is not HDF5.
   static H5File open_to_read(const std::string& path);
   static H5File open_to_write(const std::string& path,
                               const std::optional<Communicator>& ranks = std::nullopt);

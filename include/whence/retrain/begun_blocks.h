@@ -16,6 +16,8 @@ inline const Schema begun_block_schema{"whence.begun_block", 1};
 class BegunBlocks {
  public:
   BegunBlocks(const std::string& result, Attributes attributes);
+  /// Checks shapes, checksums and numbers of such a file; Error naming it.
+  static void verify(const H5File& file);
 
   /// Puts `block` where it was left; nothing happens when it has not been begun, or with other attributes.
   /// Error naming the file when it is damaged.

@@ -66,8 +66,8 @@ void describe_instances(Cleansing& cleansing, const std::vector<at::Tensor>& har
 
 void write_cleansing(const std::string& path, const Cleansing& cleansing, const Attributes& attributes);
 
-/// Error in one sentence when the file is missing, damaged or belongs to another run than `run_fingerprint`.
+/// Error in one sentence when the file is missing, damaged or belongs to another run than the trajectory's.
 /// Checks all of it, and leaves out the pictures.
-Cleansing read_cleansing(const std::string& path, const std::string& run_fingerprint);
+Cleansing read_cleansing(const std::string& path, const Trajectory& trajectory);
 
 }  // namespace whence

@@ -52,6 +52,7 @@ class Retraining {
   bool done() const { return step_ == run_.steps; }
   /// The next step t to take, and the optimisers' states [1 + removals, state_size] before it.
   std::int64_t step() const { return step_; }
+  std::int64_t last_step() const { return run_.steps; }
   const at::Tensor& state() const { return state_; }
   std::int64_t replicas() const { return state_.size(0); }
   /// theta [1 + removals, P], a view of the states.

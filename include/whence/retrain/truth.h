@@ -31,8 +31,8 @@ struct CounterfactualTruth {
 
 void write_counterfactual(const std::string& path, const CounterfactualTruth& truth,
                           const Attributes& attributes);
-/// Error when missing, damaged, of another schema version, or made from another run than `run_fingerprint`.
-CounterfactualTruth read_counterfactual(const std::string& path, const std::string& run_fingerprint);
+/// Error when missing, damaged, of another schema version, or made from another run than the trajectory's.
+CounterfactualTruth read_counterfactual(const std::string& path, const Trajectory& trajectory);
 
 /// One estimate beside its truth.
 struct Pair {

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "whence/io/artifact.h"
+#include "whence/train/trajectory/reader.h"
 
 namespace whence {
 
@@ -30,7 +31,7 @@ struct InfluenceEstimates {
 
 void write_influence(const std::string& path, const InfluenceEstimates& estimates,
                      const Attributes& attributes);
-/// Error when missing, damaged, of another schema version, or made from another run than `run_fingerprint`.
-InfluenceEstimates read_influence(const std::string& path, const std::string& run_fingerprint);
+/// Error when missing, damaged, of another schema version, or made from another run than the trajectory's.
+InfluenceEstimates read_influence(const std::string& path, const Trajectory& trajectory);
 
 }  // namespace whence

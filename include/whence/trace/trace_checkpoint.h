@@ -15,6 +15,9 @@ inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 1};
 /// with its CRC-32. Whole or absent: it is written beside and then takes the place of the one before.
 class TraceCheckpoint {
  public:
+  /// Checks shapes, checksums and numbers of such a file; Error naming it.
+  static void verify(const H5File& file);
+
   TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks);
 
   /// Goes on from the file, if there is one of as many ranks and query groups; returns whether there was.

@@ -31,13 +31,14 @@ namespace whence {
 inline const Schema tracin_schema{"whence.tracin", 1};
 inline const Schema tracin_blocks_schema{"whence.tracin_blocks", 1};
 
-/// Writes the result by this rank alone, from a closed store that holds row b of plan.blocks[b]; memory stays
+/// Writes the result from a closed store that holds row b of plan.blocks[b]. Collective: ranks share reading,
+/// adding up, sorting and writing, and the file's bytes are the same on any number of them; memory stays
 /// within options.memory. `listed`: K.
 void write_tracin(const std::string& path, const Run& run, const TracinQueries& queries,
                   const TracinOptions& options, const TracinPlan& plan, const BlockStore& store,
-                  std::int64_t listed, const Attributes& attributes);
+                  std::int64_t listed, const Attributes& attributes, const Communicator& ranks);
 
-/// Checks all checksums; Error naming the file when damaged, or made from another run than `run_fingerprint`.
-void verify_tracin(const std::string& path, const std::string& run_fingerprint);
+/// Checks all of it; Error naming the file when damaged, or made from another run than the trajectory's.
+void verify_tracin(const std::string& path, const Trajectory& trajectory);
 
 }  // namespace whence

@@ -12,7 +12,8 @@ namespace {
 H5File open_finished(const std::string& path) {
   const std::string part = path + ".part";
   if (!std::filesystem::exists(path) && std::filesystem::exists(part)) {
-    const H5File file = H5File::open_to_read(part);
+    const H5File file = open_artifact(part, trajectory_schema);
+    check_shapes(file, trajectory_arrays);
     fail("{}: the training run is not finished ({} of {} steps); start the same train command again to go on",
          part, file.array("committed").read()[0].item<std::int64_t>(), file.array("batch").shape()[0]);
   }
@@ -23,19 +24,20 @@ H5File open_finished(const std::string& path) {
 
 Trajectory::Trajectory(const std::string& path)
     : file_(open_finished(path)),
+      sizes_(check_shapes(file_, trajectory_arrays)),
       params_(file_.array("params")),
       params_crc_(file_.array("params_crc")),
       batch_(file_.array("batch")),
       rate_(file_.array("rate")),
       batch_crc_(file_.array("batch_crc")),
-      steps_(batch_.shape().at(0)),
+      steps_(sizes_.at("T")),
       params_crcs_(params_crc_.read()),
       batch_crcs_(batch_crc_.read()) {
   const at::Tensor steps = file_.array("steps").read();
+  check_numbers(steps, rule_named(trajectory_arrays, "steps"), sizes_, path);
   recorded_.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
-  const bool ascending = std::is_sorted(recorded_.begin(), recorded_.end());
-  if (file_.array("committed").read()[0].item<std::int64_t>() != steps_ || recorded_.empty() || !ascending ||
-      recorded_.back() != steps_ || params_.shape()[0] != static_cast<std::int64_t>(recorded_.size()))
+  if (file_.array("committed").read()[0].item<std::int64_t>() != steps_ || recorded_.empty() ||
+      recorded_.front() < 0 || recorded_.back() != steps_)
     fail("{}: its numbers of steps contradict each other; the file is damaged", path);
 }
 
@@ -86,10 +88,13 @@ at::Tensor Trajectory::rates(std::int64_t t) const {
 void Trajectory::check_step(std::int64_t t, const at::Tensor& batch, const at::Tensor& rates) const {
   if (crc32_of(rates, crc32_of(batch)) != static_cast<std::uint32_t>(batch_crcs_[t].item<std::int32_t>()))
     fail("{}: batch and rates of step {} do not match their checksum; the file is damaged", path(), t);
+  check_numbers(batch, rule_named(trajectory_arrays, "batch"), sizes_, path());
+  check_numbers(rates, rule_named(trajectory_arrays, "rate"), sizes_, path());
 }
 
 void Trajectory::verify() const {
-  for (const std::int64_t t : recorded_) params(t);
+  for (const std::int64_t t : recorded_)
+    check_numbers(params(t), rule_named(trajectory_arrays, "params"), sizes_, path());
   for (std::int64_t t = 0; t < steps_; ++t) batch(t);
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
@@ -51,6 +52,7 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
   bool exists = false;
   ranks_.on_root([&] { exists = fs::exists(part); });
   if (ranks_.broadcast(static_cast<std::int64_t>(exists)) == 0) create(part);
+  ranks_.on_root([&] { check_begun(part); });
   file_ = std::make_unique<H5File>(H5File::open_to_write(part, ranks_));
   for (const char* name : {"steps", "params", "params_crc", "batch", "rate", "batch_crc", "state",
                            "state_step", "state_crc", "committed"})
@@ -109,10 +111,28 @@ void TrajectoryWriter::create(const std::string& part) {
   });
 }
 
-void TrajectoryWriter::resume(const std::string& part) {
+// Whether what is there is the beginning of this very run.
+void TrajectoryWriter::check_begun(const std::string& part) const {
+  const H5File file = open_artifact(part, trajectory_schema);
   for (const auto& [name, value] : plan_.attributes)
-    if (file_->attribute(name) != value)
+    if (file.attribute(name) != value)
       fail("{}: belongs to a run with another {}; choose another folder, or remove it", part, name);
+  check_shapes(file, trajectory_arrays,
+               {{"M", plan_.recorded.size()},
+                {"P", plan_.parameters},
+                {"T", plan_.steps},
+                {"S", plan_.batch},
+                {"n", plan_.players},
+                {"N", plan_.instance_ids.size()}});
+  const bool same = file.array("params").dtype() == plan_.dtype &&
+                    file.array("state").dtype() == plan_.dtype &&
+                    at::equal(file.array("steps").read(), at::tensor(plan_.recorded, at::kLong)) &&
+                    at::equal(file.array("instance_id").read(), at::tensor(plan_.instance_ids, at::kLong));
+  if (!same)
+    fail("{}: its steps or instances are not those of its settings; the file is damaged, remove it", part);
+}
+
+void TrajectoryWriter::resume(const std::string& part) {
   first_step_ = arrays_[committed].read()[0].item<std::int64_t>();
   if (first_step_ < 0 || first_step_ > plan_.steps)
     fail("{}: says that {} steps are committed", part, first_step_);

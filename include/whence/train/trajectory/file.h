@@ -28,6 +28,19 @@ namespace whence {
 
 inline const Schema trajectory_schema{"whence.trajectory", 1};
 
+/// The arrays above; `steps` also begin at 0 or later and end with T.
+inline const ArrayRules trajectory_arrays{{"steps", {at::kLong}, {"M"}, Numbers::ascending},
+                                          {"params", {at::kFloat, at::kDouble}, {"M", "P"}, Numbers::finite},
+                                          {"params_crc", {at::kInt}, {"M"}},
+                                          {"batch", {at::kLong}, {"T", "S"}, Numbers::any, "N"},
+                                          {"rate", {at::kDouble}, {"T", "n"}, Numbers::not_negative},
+                                          {"batch_crc", {at::kInt}, {"T"}},
+                                          {"instance_id", {at::kLong}, {"N"}},
+                                          {"committed", {at::kLong}, {"1"}, Numbers::not_negative},
+                                          {"state", {at::kFloat, at::kDouble}, {"2", "P"}},
+                                          {"state_step", {at::kLong}, {"2"}},
+                                          {"state_crc", {at::kInt}, {"2"}}};
+
 /// What is known of a run before its first step.
 struct TrajectoryPlan {
   Attributes attributes;  ///< settings, seed, data fingerprint, layout

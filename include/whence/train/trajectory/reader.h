@@ -9,14 +9,19 @@
 
 namespace whence {
 
-/// Reads a finished trajectory; every row is checked against its CRC-32. Each rank opens it by itself.
+/// Reads a finished trajectory; shapes and types are checked when it is opened, every row against its CRC-32
+/// and the numbers that it may hold when it is read. Each rank opens it by itself.
 class Trajectory {
  public:
   /// Error in one sentence when the file is missing, unfinished, damaged or of another schema version.
   explicit Trajectory(const std::string& path);
 
   std::int64_t steps() const { return steps_; }
-  std::int64_t parameters() const { return params_.shape()[1]; }
+  std::int64_t parameters() const { return sizes_.at("P"); }
+  std::int64_t instances() const { return sizes_.at("N"); }
+  std::int64_t batch_size() const { return sizes_.at("S"); }
+  std::int64_t players() const { return sizes_.at("n"); }
+  at::ScalarType dtype() const { return params_.dtype(); }
   const std::string& path() const { return file_.path(); }
   std::string attribute(const std::string& name) const { return file_.attribute(name); }
   /// Changes with any step, parameter or setting: ties results to the run they belong to.
@@ -30,15 +35,16 @@ class Trajectory {
   std::int64_t recorded_before(std::int64_t t) const;
   at::Tensor batch(std::int64_t t) const;
   /// False for an imported run, whose batches have no elements.
-  bool knows_batches() const { return batch_.shape()[1] > 0; }
+  bool knows_batches() const { return batch_size() > 0; }
   at::Tensor rates(std::int64_t t) const;
-  /// Checks every row.
+  /// Checks every row, and that every parameter is a finite number.
   void verify() const;
 
  private:
   void check_step(std::int64_t t, const at::Tensor& batch, const at::Tensor& rates) const;
 
   H5File file_;
+  Sizes sizes_;
   H5Array params_, params_crc_, batch_, rate_, batch_crc_;
   std::int64_t steps_;
   std::vector<std::int64_t> recorded_;

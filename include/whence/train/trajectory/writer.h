@@ -43,6 +43,7 @@ class TrajectoryWriter {
 
  private:
   void create(const std::string& part);
+  void check_begun(const std::string& part) const;
   void resume(const std::string& part);
   // Steps that have not been written yet.
   struct Block {
