@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
-#include <utility>
 
 #include "whence/stats/t_test.h"
 
@@ -15,6 +14,8 @@ namespace whence {
 namespace {
 
 using nlohmann::json;
+
+json number(double value) { return std::isfinite(value) ? json(value) : json(); }
 
 template <typename T>
 std::optional<std::int64_t> place(const std::vector<T>& list, const T& value) {
@@ -50,7 +51,6 @@ json row_of(const std::vector<Cleansing>& runs, const std::string& metric, const
     if (std::isfinite(after - before)) changes.push_back(after - before);
   }
   if (having == 0) return {};
-  const auto number = [](double value) { return std::isfinite(value) ? json(value) : json(); };
   const auto change = stats::one_sample_t_test(changes, 0), baseline = stats::one_sample_t_test(baselines, 0);
   json row{{"metric", metric},
            {"selection", selection},
@@ -96,24 +96,21 @@ std::string block(const std::vector<json>& rows) {
     fewer = fewer || row["runs"] != runs;
   }
   std::sort(removed.begin(), removed.end());
-  const auto text_of = [&](const std::string& selection, std::int64_t n) {
-    const auto found = cells.find({selection, n});
-    return found == cells.end() ? std::string("-") : found->second;
-  };
   std::string text = fmt::format(
       "{} on test instances: {} without removal, {} run(s); changes{}{}, {} is better\n",
       rows.front()["metric"].get<std::string>(), number_text(rows.front()["baseline"], 6), runs,
       runs > 1 ? " as mean (standard deviation), * p < .05 of a t-test against 0 over 3 or more runs" : "",
       fewer ? ", [n] of n runs only" : "",
       rows.front()["larger_is_better"].get<bool>() ? "larger" : "smaller");
-  std::vector<std::string> lines{"removed"};
-  for (const std::string& selection : selections) lines.push_back(selection);
-  std::size_t width = 0;
+  std::vector<std::string> lines = selections;
+  lines.insert(lines.begin(), "removed");
+  std::size_t width = 22;
   for (const std::string& line : lines) width = std::max(width, line.size());
-  for (std::string& line : lines) line = fmt::format("{:<{}}", line, std::max<std::size_t>(width, 22));
+  for (std::string& line : lines) line = fmt::format("{:<{}}", line, width);
   for (const std::int64_t n : removed) {
     std::vector<std::string> column{std::to_string(n)};
-    for (const std::string& selection : selections) column.push_back(text_of(selection, n));
+    for (const std::string& selection : selections)
+      column.push_back(cells.count({selection, n}) > 0 ? cells.at({selection, n}) : "-");
     width = 0;
     for (const std::string& one : column) width = std::max(width, one.size());
     for (std::size_t i = 0; i < lines.size(); ++i) lines[i] += fmt::format("  {:>{}}", column[i], width);
