@@ -25,6 +25,12 @@ def broken_at_random(truth, estimate, extremes, draw):
     return len(a & b) / len(a | b)
 
 
+def left_open(values, extremes, draw, times=400):
+    """The indices that are in the critical set of some ways to break ties, and not of others."""
+    sets = [critical(values, draw.random(len(values)), extremes) for _ in range(times)]
+    return set.union(*sets) - set.intersection(*sets)
+
+
 def shuffled(truth, estimate, draw):
     """The estimates of targets that are not 0 in both, among each other."""
     values, told = estimate.copy(), np.flatnonzero((truth != 0) | (estimate != 0))
@@ -76,7 +82,7 @@ class ValidateTest(ProgramTest):
         position = arrays(os.path.join(self.runs["seed0"], "counterfactual.h5"))["target_position"]
 
         def truth(values):
-            return np.where(np.arange(len(values)) < 19, 0, values - np.median(values) + 1)
+            return np.where(np.arange(len(values)) < 19, 0, np.argsort(np.argsort(values)) - 12.5)
 
         def estimate(values):
             values = values.copy()
@@ -95,8 +101,10 @@ class ValidateTest(ProgramTest):
         for name, values in (("jaccard", index), ("jaccard_chance", chance)):
             self.assertLess(abs(row[name] - np.mean(values)), 5 * np.std(values) / np.sqrt(len(values)) + 1e-9, name)
         self.assertGreater(abs(row["jaccard_chance"] - self.row(found["rows"], "disc-loss")["jaccard_chance"]), 1e-3)
-        self.assertEqual((row["tied_at_edge"], self.row(found["rows"], "disc-loss")["tied_at_edge"]), (19, 0))
-        self.assertRegex(out, r"\nall +1 +0.001 +1 +40 +10\+10 +19 ")
+        tied = len(left_open(real, 10, draw) | left_open(mine, 10, draw))
+        self.assertGreaterEqual(tied, 19)
+        self.assertEqual((row["tied_at_edge"], self.row(found["rows"], "disc-loss")["tied_at_edge"]), (tied, 0))
+        self.assertRegex(out, r"\nall +1 +0.001 +1 +40 +10\+10 +%d " % tied)
 
     def test_a_constant_row_leaves_the_others(self):
         for name, change, words in (("truth", {"truth": np.zeros_like}, "the 40 true influences are equal"),

@@ -63,8 +63,8 @@ def figure_1(run):
     spread = f"mean and standard deviation of {runs} runs" if runs > 1 else "one run"
     note = "".join("; " + note for note in dict.fromkeys(row["note"] for row in rows if "note" in row))
     return picture(figure, f"Agreement of estimated with true influence: {spread}, {targets} targets each{note}") + table(
-        [(NAMES.get(row["metric"], row["metric"]), row["epochs_back"], f"{row['kink_width']:g}", group_of(row),
-          number(row, "kendall_tau"), number(row, "jaccard"), number(row, "jaccard_chance"), tied(row),
+        [(NAMES.get(row["metric"], row["metric"]), row["epochs_back"], f"{row['kink_width']:g}",
+          group_of(row), number(row, "kendall_tau"), number(row, "jaccard"), number(row, "jaccard_chance"), tied(row),
           number(row, "spearman"), number(row, "pearson")) for row in rows],
         ("metric", "k", "kink width", "runs", "Kendall's tau", "Jaccard", "by chance", "tied", "Spearman", "Pearson"))
 
