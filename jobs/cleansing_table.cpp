@@ -6,11 +6,16 @@
 #include <map>
 #include <optional>
 
-#include "whence/core/error.h"
 #include "whence/stats/t_test.h"
+
+#include "run_files.h"
 
 namespace whence {
 namespace {
+
+using nlohmann::json;
+
+json number(double value) { return std::isfinite(value) ? json(value) : json(); }
 
 template <typename T>
 std::optional<std::int64_t> place(const std::vector<T>& list, const T& value) {
@@ -19,89 +24,124 @@ std::optional<std::int64_t> place(const std::vector<T>& list, const T& value) {
   return found - list.begin();
 }
 
-// The test metric's baseline and changes of the runs, as a row; null where a run has no such removal.
-nlohmann::json row_of(const std::vector<Cleansing>& runs, const std::string& metric,
-                      const std::string& selection, std::int64_t removed) {
+// All values of the runs' lists, in the order in which they first appear.
+template <typename T>
+std::vector<T> in_any(const std::vector<Cleansing>& runs, std::vector<T> Cleansing::*list) {
+  std::vector<T> all;
+  for (const Cleansing& run : runs)
+    for (const T& value : run.*list)
+      if (!place(all, value)) all.push_back(value);
+  return all;
+}
+
+// The test metric's baseline and changes, as a row; null where no run has such a removal.
+json row_of(const std::vector<Cleansing>& runs, const std::string& metric, const std::string& selection,
+            std::int64_t removed) {
   std::vector<double> changes, baselines;
+  std::size_t having = 0;
   bool larger = false;
   for (const Cleansing& run : runs) {
     const auto m = place(run.metrics, metric), s = place(run.selections, selection),
                h = place(run.remove, removed);
-    if (!m || !s || !h) return {};
-    baselines.push_back(run.baseline[*m].item<double>());
-    changes.push_back(run.value[*s][*h][*m].item<double>() - baselines.back());
+    if (!m || !s || !h) continue;
+    ++having;
     larger = run.larger_is_better[*m];
+    const double before = run.baseline[*m].item<double>(), after = run.value[*s][*h][*m].item<double>();
+    if (std::isfinite(before)) baselines.push_back(before);
+    if (std::isfinite(after - before)) changes.push_back(after - before);
   }
-  const auto number = [](double value) {
-    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-  };
+  if (having == 0) return {};
   const auto change = stats::one_sample_t_test(changes, 0), baseline = stats::one_sample_t_test(baselines, 0);
-  nlohmann::json row{{"metric", metric},     {"selection", selection},     {"removed", removed},
-                     {"runs", runs.size()},  {"larger_is_better", larger}, {"baseline", baseline.mean},
-                     {"change", change.mean}};
-  if (runs.size() > 1) {
+  json row{{"metric", metric},
+           {"selection", selection},
+           {"removed", removed},
+           {"runs", having},
+           {"larger_is_better", larger},
+           {"baseline", number(baseline.mean)},
+           {"change", number(change.mean)}};
+  if (having > 1) {
     row["change_std"] = number(change.std);
     row["change_ttest_p"] = number(change.p);
   }
   return row;
 }
 
-std::string cell(const nlohmann::json& row) {
-  const double change = row["change"].get<double>();
-  if (!row.contains("change_std") || row["change_std"].is_null()) return fmt::format("{:+.4f}", change);
-  const bool sure = !row["change_ttest_p"].is_null() && row["change_ttest_p"].get<double>() < 0.05;
-  return fmt::format("{:+.4f} ({:.4f}){}", change, row["change_std"].get<double>(), sure ? "*" : " ");
+std::string number_text(const json& value, int digits) {
+  return value.is_null() ? "-" : significant(value.get<double>(), digits);
+}
+
+std::string cell(const json& row, std::size_t runs) {
+  std::string text = number_text(row["change"], 4);
+  if (!row["change"].is_null() && row["change"] > 0) text = "+" + text;
+  const bool sure =
+      row.contains("change_ttest_p") && !row["change_ttest_p"].is_null() && row["change_ttest_p"] < 0.05;
+  if (row.contains("change_std") && !row["change_std"].is_null())
+    text += fmt::format(" ({})", number_text(row["change_std"], 3));
+  text += sure ? "*" : runs > 1 ? " " : "";
+  return row["runs"] == runs ? text : fmt::format("{}[{}]", text, row["runs"].get<std::size_t>());
+}
+
+// One metric's rows: what was removed by column, how it was selected by line.
+std::string block(const std::vector<json>& rows) {
+  std::size_t runs = 0;
+  for (const json& row : rows) runs = std::max(runs, row["runs"].get<std::size_t>());
+  std::vector<std::string> selections;
+  std::vector<std::int64_t> removed;
+  std::map<std::pair<std::string, std::int64_t>, std::string> cells;
+  bool fewer = false;
+  for (const json& row : rows) {
+    if (!place(selections, row["selection"].get<std::string>())) selections.push_back(row["selection"]);
+    if (!place(removed, row["removed"].get<std::int64_t>())) removed.push_back(row["removed"]);
+    cells[{row["selection"], row["removed"]}] = cell(row, runs);
+    fewer = fewer || row["runs"] != runs;
+  }
+  std::sort(removed.begin(), removed.end());
+  std::string text = fmt::format(
+      "{} on test instances: {} without removal, {} run(s); changes{}{}, {} is better\n",
+      rows.front()["metric"].get<std::string>(), number_text(rows.front()["baseline"], 6), runs,
+      runs > 1 ? " as mean (standard deviation), * p < .05 of a t-test against 0 over 3 or more runs" : "",
+      fewer ? ", [n] of n runs only" : "",
+      rows.front()["larger_is_better"].get<bool>() ? "larger" : "smaller");
+  std::vector<std::string> lines = selections;
+  lines.insert(lines.begin(), "removed");
+  std::size_t width = 22;
+  for (const std::string& line : lines) width = std::max(width, line.size());
+  for (std::string& line : lines) line = fmt::format("{:<{}}", line, width);
+  for (const std::int64_t n : removed) {
+    std::vector<std::string> column{std::to_string(n)};
+    for (const std::string& selection : selections)
+      column.push_back(cells.count({selection, n}) > 0 ? cells.at({selection, n}) : "-");
+    width = 0;
+    for (const std::string& one : column) width = std::max(width, one.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) lines[i] += fmt::format("  {:>{}}", column[i], width);
+  }
+  return text + fmt::format("{}\n\n", fmt::join(lines, "\n"));
 }
 
 }  // namespace
 
-nlohmann::json cleansing_rows(const std::vector<Cleansing>& runs) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (const std::string& metric : runs.front().metrics)
-    for (const std::string& selection : runs.front().selections)
-      for (const std::int64_t removed : runs.front().remove)
-        if (const auto row = row_of(runs, metric, selection, removed); !row.is_null()) rows.push_back(row);
-  if (rows.empty())
-    refuse("--run: no metric, selection and number of removed instances is common to all runs");
+json cleansing_rows(const std::vector<Cleansing>& runs) {
+  json rows = json::array();
+  const auto selections = in_any(runs, &Cleansing::selections);
+  const auto removed = in_any(runs, &Cleansing::remove);
+  for (const std::string& metric : in_any(runs, &Cleansing::metrics))
+    for (const std::string& selection : selections)
+      for (const std::int64_t n : removed)
+        if (const json row = row_of(runs, metric, selection, n); !row.is_null()) rows.push_back(row);
   return rows;
 }
 
-std::string cleansing_table(const nlohmann::json& rows) {
-  std::string text, metric, selection, header, line, body;
-  const auto end_line = [&] {
-    if (!line.empty()) body += fmt::format("{:<24}{}\n", selection, line);
-    line.clear();
-  };
-  const auto end_block = [&] {
-    end_line();
-    if (!body.empty()) text += fmt::format("{:<24}{}\n{}\n", "removed", header, body);
-    header.clear();
-    body.clear();
-  };
-  bool first = true;
-  for (const auto& row : rows) {
-    if (row["metric"] != metric) {
-      end_block();
-      metric = row["metric"];
-      selection = row["selection"];
-      first = true;
-      text +=
-          fmt::format("{} on test instances: {:.5f} without removal, {} run(s); changes{}, {} is better\n",
-                      metric, row["baseline"].get<double>(), row["runs"].get<int>(),
-                      row["runs"] > 1 ? " as mean (standard deviation), * p < .05 of a t-test against 0" : "",
-                      row["larger_is_better"].get<bool>() ? "larger" : "smaller");
-    }
-    if (row["selection"] != selection) {
-      end_line();
-      selection = row["selection"];
-      first = false;
-    }
-    const std::string text_of = cell(row);
-    const std::size_t width = row.contains("change_std") ? 19 : 10;
-    line += fmt::format("{:>{}}", text_of, width);
-    if (first) header += fmt::format("{:>{}}", row["removed"].get<std::int64_t>(), width);
+std::string cleansing_table(const json& rows) {
+  std::vector<std::string> metrics;
+  for (const json& row : rows)
+    if (!place(metrics, row["metric"].get<std::string>())) metrics.push_back(row["metric"]);
+  std::string text;
+  for (const std::string& metric : metrics) {
+    std::vector<json> own;
+    std::copy_if(rows.begin(), rows.end(), std::back_inserter(own),
+                 [&](const json& row) { return row["metric"] == metric; });
+    text += block(own);
   }
-  end_block();
   return text;
 }
 

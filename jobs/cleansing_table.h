@@ -11,9 +11,9 @@
 
 namespace whence {
 
-/// One row for each (metric, selection, number removed) that all runs have: `baseline`, `change` (means over
-/// the runs) and, over several runs, `change_std` and `change_ttest_p` (change against 0). UsageError when
-/// the runs have no common row.
+/// One row for each (metric, selection, number removed), over the `runs` that have it: `baseline`, `change`
+/// (means; null where a metric is not finite) and, over several runs, `change_std` and `change_ttest_p`
+/// (change against 0).
 nlohmann::json cleansing_rows(const std::vector<Cleansing>& runs);
 
 /// The rows as text: a block a metric, a line a selection, a column a number removed.

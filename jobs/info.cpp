@@ -1,5 +1,7 @@
-// whence info FILE: a file's contents in words. whence info --devices: what could be computed on.
+// whence info PLACE: the contents of a file or a run folder in words. whence info --devices: what could be
+// computed on.
 
+#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -7,7 +9,9 @@
 #include "whence/device/devices.h"
 #include "whence/io/hdf5.h"
 
+#include "folder_in_words.h"
 #include "job.h"
+#include "run_files.h"
 
 namespace whence {
 namespace {
@@ -27,40 +31,63 @@ std::string devices_in_words() {
   return text;
 }
 
+std::string file_in_words(const std::string& path) {
+  const H5File file = H5File::open_to_read(path);
+  std::string text = fmt::format("{}: {}, {} on disk\n", path, file.attribute("schema"),
+                                 human_bytes(static_cast<double>(std::filesystem::file_size(path))));
+  for (const std::string& name : file.attributes()) {
+    const std::string value = file.attribute(name);
+    text += fmt::format("  {}: {}{}\n", name, value.find('\n') == std::string::npos ? "" : "\n    ",
+                        indented(value));
+  }
+  for (const std::string& name : file.arrays()) {
+    const H5Array array = file.array(name);
+    text += fmt::format("  array {:<16} {:<8} [{}]\n", name, at::toString(array.dtype()),
+                        fmt::join(array.shape(), ", "));
+  }
+  if (file.attribute("schema") == trajectory_schema.name) {
+    check_shapes(file, trajectory_arrays);
+    text +=
+        fmt::format("  {} of {} steps are committed\n",
+                    file.array("committed").read()[0].item<std::int64_t>(), file.array("batch").shape()[0]);
+  }
+  return text;
+}
+
+// What --dry-run says is read: the file, or the results in the folder.
+std::vector<std::string> files_at(const std::string& path) {
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(path))
+    if (entry.is_regular_file() && entry.path().extension() == ".h5") files.push_back(entry.path().string());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 }  // namespace
 
 OptionTable info_options() {
   OptionTable table("info");
-  table.add<std::string>("file", "none", "file to describe: a result of any job, also an unfinished one")
+  table
+      .add<std::string>("file", "none",
+                        "what to describe: a run folder, or a result of any job, also an unfinished one")
       .flag("devices", "print the GPUs that this process sees");
+  add_reading_options(table);
   return table;
 }
 
 void run_info(const Options& options, const Communicator& world) {
-  if (options.flag("devices")) return print(world, devices_in_words());
+  if (options.flag("devices")) {
+    if (!told_dry_run(options, world, {}, {})) tell(options, world, devices_in_words());
+    return;
+  }
   world.on_root([&] {
     const std::string path = options.text("file");
-    if (path == "none") refuse("--file: a file, or --devices, is required");
-    const H5File file = H5File::open_to_read(path);
-    std::string text = fmt::format("{}: {}, {} on disk\n", path, file.attribute("schema"),
-                                   human_bytes(static_cast<double>(std::filesystem::file_size(path))));
-    for (const std::string& name : file.attributes()) {
-      const std::string value = file.attribute(name);
-      text += fmt::format("  {}: {}{}\n", name, value.find('\n') == std::string::npos ? "" : "\n    ",
-                          indented(value));
-    }
-    for (const std::string& name : file.arrays()) {
-      const H5Array array = file.array(name);
-      text += fmt::format("  array {:<16} {:<8} [{}]\n", name, at::toString(array.dtype()),
-                          fmt::join(array.shape(), ", "));
-    }
-    if (file.attribute("schema") == trajectory_schema.name) {
-      check_shapes(file, trajectory_arrays);
-      text +=
-          fmt::format("  {} of {} steps are committed\n",
-                      file.array("committed").read()[0].item<std::int64_t>(), file.array("batch").shape()[0]);
-    }
-    print(world, text);
+    if (path == "none") refuse("--file: a run folder, a file, or --devices, is required");
+    const bool folder = std::filesystem::is_directory(path);
+    if (!folder && !std::filesystem::is_regular_file(path)) fail("{}: no such file or run folder", path);
+    if (told_dry_run(options, world, files_at(path), {})) return;
+    tell(options, world, folder ? folder_in_words(path) : file_in_words(path));
   });
 }
 

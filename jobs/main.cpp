@@ -25,6 +25,7 @@ std::string overview() {
 const Job& job_named(const std::string& name) {
   for (const Job& job : all_jobs())
     if (job.name == name) return job;
+  if (name == "cleansing") refuse("this job is now called cleanse-table (whence cleanse-table --run RUN)");
   refuse("no such job (whence --help lists them)");
 }
 
@@ -62,11 +63,11 @@ const std::vector<Job>& all_jobs() {
        ""},
       {"cleanse", "retrain without the most harmful instances of several selections, and test",
        cleanse_options, run_cleanse, ""},
-      {"cleansing", "what cleansing did to the test metrics, over one or several runs", cleansing_options,
-       run_cleansing, ""},
+      {"cleanse-table", "what cleansing did to the test metrics, over one or several runs",
+       cleanse_table_options, run_cleanse_table, ""},
       {"density", "influence of instances in k-NN, kernel and mixture densities: formulas and exactly",
        density_options, run_density, ""},
-      {"info", "say in words what a file holds", info_options, run_info, "file"},
+      {"info", "say in words what a run folder or a file holds", info_options, run_info, "file"},
       {"verify", "check every checksum of a run folder", verify_options, run_verify, "run"}};
   return jobs;
 }

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <fmt/format.h>
+#include <functional>
+#include <map>
 
 #include "whence/core/error.h"
 #include "whence/density/files.h"
@@ -15,6 +17,7 @@
 #include "whence/train/result_file.h"
 
 #include "job.h"
+#include "run_files.h"
 
 namespace whence {
 namespace {
@@ -38,50 +41,67 @@ std::string verify_unfinished(const std::string& path, const Trajectory& traject
   fail("{}: holds '{}', which is no unfinished result", path, schema);
 }
 
+// The results of a run folder, finished or not, and what checks each against the run.
+using Check = std::function<std::string(const std::string& path, const Trajectory& run)>;
+
+std::map<std::string, Check> results_in(const std::string& folder) {
+  std::map<std::string, Check> results;
+  const auto whole = [](const auto& check) {
+    return [check](const std::string& path, const Trajectory& run) {
+      check(path, run);
+      return path + ": whole\n";
+    };
+  };
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string path = entry.path().string(), name = entry.path().filename().string();
+    if (name == "influence.h5") results[path] = whole(read_influence);
+    if (name == "counterfactual.h5") results[path] = whole(read_counterfactual);
+    if (name == "cleansing.h5") results[path] = whole(read_cleansing);
+    if (name.rfind("tracin", 0) == 0 && entry.path().extension() == ".h5")
+      results[path] = whole(verify_tracin);
+    if (name.find(".h5.part") != std::string::npos && name.find("lock") == std::string::npos &&
+        entry.path().extension() != ".new")
+      results[path] = verify_unfinished;
+  }
+  return results;
+}
+
 }  // namespace
 
 OptionTable verify_options() {
   OptionTable table("verify");
   table.required("run", "run folder");
+  add_reading_options(table);
   return table;
 }
 
 void run_verify(const Options& options, const Communicator& world) {
   world.on_root([&] {
     const std::string folder = options.text("run"), density_path = folder + "/density.h5";
+    const bool density = std::filesystem::exists(density_path);
+    // Densities need no training: their folder may hold nothing else.
+    const bool trained = !density || std::filesystem::exists(folder + "/run.cfg");
+    if (options.flag("dry-run")) {
+      std::vector<std::string> files;
+      if (density) files.push_back(density_path);
+      if (trained) files.push_back(needed_file(folder, "trajectory.h5"));
+      if (trained)
+        for (const auto& result : results_in(folder)) files.push_back(result.first);
+      told_dry_run(options, world, files, {});
+      return;
+    }
     std::string text;
-    if (std::filesystem::exists(density_path)) {
+    if (density) {
       density::verify_density(density_path);
       text += density_path + ": whole\n";
-      // Densities need no training: their folder may hold nothing else.
-      if (!std::filesystem::exists(folder + "/run.cfg")) return print(world, text);
     }
-    const Run run(folder);
-    run.trajectory().verify();
-    text += fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
-    const Trajectory& trajectory = run.trajectory();
-    if (const std::string path = folder + "/influence.h5"; std::filesystem::exists(path)) {
-      read_influence(path, trajectory);
-      text += path + ": whole\n";
+    if (trained) {
+      const Run run(folder);
+      run.trajectory().verify();
+      text += fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
+      for (const auto& [path, check] : results_in(folder)) text += check(path, run.trajectory());
     }
-    if (const std::string path = folder + "/counterfactual.h5"; std::filesystem::exists(path)) {
-      read_counterfactual(path, trajectory);
-      text += path + ": whole\n";
-    }
-    if (const std::string path = folder + "/cleansing.h5"; std::filesystem::exists(path)) {
-      read_cleansing(path, trajectory);
-      text += path + ": whole\n";
-    }
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-      const std::string name = entry.path().filename().string();
-      if (name.find(".h5.part") != std::string::npos && name.find("lock") == std::string::npos &&
-          entry.path().extension() != ".new")
-        text += verify_unfinished(entry.path().string(), trajectory);
-      if (name.rfind("tracin", 0) != 0 || entry.path().extension() != ".h5") continue;
-      verify_tracin(entry.path().string(), trajectory);
-      text += entry.path().string() + ": whole\n";
-    }
-    print(world, text);
+    tell(options, world, text);
   });
 }
 

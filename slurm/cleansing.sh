@@ -16,5 +16,5 @@ begin_pipeline "$elements"
 options_of train && submit_stage train '' "${options[@]}"
 options_of influence && submit_stage influence train "${options[@]}"
 options_of cleanse && submit_stage cleanse influence "${options[@]}"
-submit_table cleansing cleansing.json
+submit_table cleanse-table cleansing.json
 end_pipeline cleansing.txt

@@ -3,7 +3,7 @@
 
 Usage: report.py RUN [RUN ...] -o report.html
 
-A folder may also be the parent of several runs that `whence validate` or `whence cleansing` wrote into. What is drawn:
+A folder may also be the parent of several runs that `whence validate` or `whence cleanse-table` wrote into. What is drawn:
 whence_report/__init__.py lists the chapters."""
 import argparse
 import html

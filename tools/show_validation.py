@@ -19,15 +19,22 @@ PAPER = {
 }
 
 
+def figure(row, name, digits=".3f"):
+    """A number of the row; "-" where it is not defined."""
+    return "-" if row[name] is None else format(row[name], digits)
+
+
 def print_table(rows):
     print(f"{'metric':<10}{'k':>4} {'kink':>7} {'tau':>7} {'p':>9} {'Jaccard':>8} {'chance':>7} {'Spearman':>9}"
           f"   {'paper: tau':>10} {'Jaccard':>8}")
     for row in rows:
         tau, jaccard = PAPER.get(row["metric"], {}).get(row["epochs_back"], (None, None))
         paper = f"{tau:>10.2f} {jaccard:>8.2f}" if tau is not None else f"{'-':>10} {'-':>8}"
-        print(f"{row['metric']:<10}{row['epochs_back']:>4} {row['kink_width']:>7g} {row['kendall_tau']:>7.3f} "
-              f"{row['kendall_p']:>9.1e} {row['jaccard']:>8.3f} {row['jaccard_chance']:>7.3f} "
-              f"{row['spearman']:>9.3f}   {paper}")
+        print(f"{row['metric']:<10}{row['epochs_back']:>4} {row['kink_width']:>7g} {figure(row, 'kendall_tau'):>7} "
+              f"{figure(row, 'kendall_p', '.1e'):>9} {figure(row, 'jaccard'):>8} {figure(row, 'jaccard_chance'):>7} "
+              f"{figure(row, 'spearman'):>9}   {paper}")
+    for note in dict.fromkeys(row["note"] for row in rows if "note" in row):
+        print(note)
 
 
 def print_seconds(run):

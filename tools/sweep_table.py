@@ -13,7 +13,7 @@ import re
 import sys
 
 COST = ("state", "seconds", "steps_per_second")  # the last columns
-MEASURES = ("kendall_tau", "jaccard", "jaccard_chance", "spearman", "pearson")
+MEASURES = ("kendall_tau", "jaccard", "jaccard_chance", "tied_at_edge", "spearman", "pearson")
 
 
 class Refused(Exception):

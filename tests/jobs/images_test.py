@@ -179,7 +179,7 @@ class TableTest(ProgramTest):
             cls.runs.append(run)
 
     def test_means_spreads_and_p_values_agree_with_scipy(self):
-        result = self.run_fine("cleansing", *(part for run in self.runs for part in ("--run", run)))
+        result = self.run_fine("cleanse-table", *(part for run in self.runs for part in ("--run", run)))
         rows = read_json(self.path("cleansing.json"))["rows"]
         self.assertEqual([(r["selection"], r["removed"]) for r in rows],
                          [(s, n) for s in ("influence:all", "random") for n in (20, 60)])
@@ -189,7 +189,7 @@ class TableTest(ProgramTest):
             self.assertAlmostEqual(row["change"], changes.mean(), delta=1e-12)
             self.assertAlmostEqual(row["change_std"], changes.std(ddof=1), delta=1e-12)
             self.assertAlmostEqual(row["change_ttest_p"], stats.ttest_1samp(changes, 0)[1], delta=1e-9)
-            self.assertIn("%+.4f (%.4f)" % (changes.mean(), changes.std(ddof=1)), result.out)
+            self.assertIn("%+.3e (%.2e)" % (changes.mean(), changes.std(ddof=1)), result.out)
 
     def test_samples_before_and_after_are_kept(self):
 
@@ -204,8 +204,9 @@ class TableTest(ProgramTest):
         self.assert_refused(["cleanse", "--run", without, "--select", "random"], "--test", folder=without)
         self.assert_refused(["cleanse", "--run", self.runs[0], "--select", "random", "--remove", "10"], "cleansing.h5",
                             folder=self.runs[0])
-        self.assert_refused(["cleansing", "--run", self.runs[0], "--run", self.runs[0] + "/"], self.runs[0])
-        self.assert_refused(["cleansing", "--run", without], "cleansing.h5")
+        self.assert_refused(["cleanse-table", "--run", self.runs[0], "--run", self.runs[0] + "/"], self.runs[0])
+        self.assert_refused(["cleanse-table", "--run", without], "cleansing.h5", "run whence cleanse --run " + without)
+        self.assert_refused(["cleansing", "--run", self.runs[0]], "now called cleanse-table")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Validation(SlurmTest):
         command = ("cleansing.sh", "--out", out, "--seeds", "2", "--", "train", *train, "--", "influence", *estimate,
                    "--", "cleanse", *cleanse)
         ids, said = self.submit(*command)
-        self.assertEqual(set(ids), {"train", "influence", "cleanse", "cleansing"}, said)
+        self.assertEqual(set(ids), {"train", "influence", "cleanse", "cleanse-table"}, said)
         self.cluster.wait_until_empty(300)
         here = [self.path("cleansed/seed%d" % seed) for seed in range(2)]
         for seed, run in enumerate(here):
@@ -101,7 +101,7 @@ class Validation(SlurmTest):
             self.run_fine("cleanse", "--run", run, *cleanse, ranks=2)
             self.assert_same_runs(os.path.join(out, "seed%d" % seed), run, "trajectory.h5", "influence.h5", "cleansing.h5")
         self.assertEqual(self.log(out, "../../cleansing.txt"),
-                         self.run_fine("cleansing", "--run", here[0], "--run", here[1]).out)
+                         self.run_fine("cleanse-table", "--run", here[0], "--run", here[1]).out)
         self.assertEqual(self.submit(*command)[0], {}, "everything was there")
 
     def test_tracin_of_two_seeds_and_other_queries_of_the_same_runs(self):

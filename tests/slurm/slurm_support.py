@@ -48,7 +48,7 @@ class SlurmTest(ProgramTest):
     def submit(self, name, *arguments):
         """Calls a pipeline; stage -> id of the array it submitted, and what it printed."""
         out = self.script(name, *arguments).stdout
-        return dict(re.findall(r"^(\w+) +job (\d+):", out, re.M)), out
+        return dict(re.findall(r"^([\w-]+) +job (\d+):", out, re.M)), out
 
     def state(self, job):
         """State and number of restarts of 'ARRAY_INDEX'."""

@@ -54,16 +54,11 @@ TEST(Refusals, JaccardCritical) {
 }
 
 TEST(Refusals, OneSampleTTest) {
-  EXPECT_EQ(message_of([] { one_sample_t_test({}, 0); }), "one_sample_t_test: there are no values");
   EXPECT_EQ(message_of([] { one_sample_t_test({1, kNan}, 0); }), "one_sample_t_test: values[1] is nan");
   EXPECT_EQ(message_of([] {
               one_sample_t_test({1, 2}, kNan);
             }),
             "one_sample_t_test: the expected mean is nan");
-  EXPECT_EQ(message_of([] {
-              one_sample_t_test({-1e300, 1e300}, 0);
-            }),
-            "one_sample_t_test: the variance of the values is too large for a double");
 }
 
 TEST(Refusals, JaccardByChance) {

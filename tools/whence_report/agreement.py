@@ -11,13 +11,26 @@ NAMES = {"all": "ALL", "is": "IS", "log-is": "log IS", "fid": "FID", "disc-loss"
          "gen-loss": "gen. loss"}
 
 
+def group_of(row):
+    """The name of the runs of equal settings that the row is of."""
+    return row.get("group", "all runs")
+
+
+def by_chance(rows):
+    """Expected Jaccard index of estimates without information, mean over the rows that have one; NaN of none."""
+    values = [row["jaccard_chance"] for row in rows if row["jaccard_chance"] is not None]
+    return float(np.mean(values)) if values else float("nan")
+
+
 def curves(rows):
-    """(name, rows in order of k) for each metric and kink width."""
+    """(name, rows in order of k) for each group of runs, metric and kink width."""
     widths = {row["kink_width"] for row in rows}
-    keys = sorted({(row["metric"], row["kink_width"]) for row in rows})
-    for metric, width in keys:
+    groups = {group_of(row) for row in rows}
+    keys = sorted({(row["metric"], row["kink_width"], group_of(row)) for row in rows})
+    for metric, width, group in keys:
         label = NAMES.get(metric, metric) + (f", kink width {width:g}" if len(widths) > 1 else "")
-        mine = [row for row in rows if (row["metric"], row["kink_width"]) == (metric, width)]
+        label += f" ({group})" if len(groups) > 1 else ""
+        mine = [row for row in rows if (row["metric"], row["kink_width"], group_of(row)) == (metric, width, group)]
         yield label, sorted(mine, key=lambda row: row["epochs_back"])
 
 
@@ -43,16 +56,17 @@ def figure_1(run):
     rows = run.json("validation.json")["rows"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     draw(left, rows, "kendall_tau", "Kendall's tau", 0)
-    draw(right, rows, "jaccard", "Jaccard index of critical instances", rows[0]["jaccard_chance"])
+    draw(right, rows, "jaccard", "Jaccard index of critical instances", by_chance(rows))
     left.legend(fontsize=8)
     figure.tight_layout()
-    runs, targets = rows[0]["runs"], rows[0]["targets"]
+    runs, targets = max(row["runs"] for row in rows), rows[0]["targets"]
     spread = f"mean and standard deviation of {runs} runs" if runs > 1 else "one run"
-    note = "; the critical sets are all targets, so the Jaccard index says nothing" if rows[0]["jaccard_chance"] == 1 else ""
+    note = "".join("; " + note for note in dict.fromkeys(row["note"] for row in rows if "note" in row))
     return picture(figure, f"Agreement of estimated with true influence: {spread}, {targets} targets each{note}") + table(
-        [(NAMES.get(row["metric"], row["metric"]), row["epochs_back"], f"{row['kink_width']:g}", number(row, "kendall_tau"),
-          number(row, "jaccard"), number(row, "spearman"), number(row, "pearson")) for row in rows],
-        ("metric", "k", "kink width", "Kendall's tau", "Jaccard", "Spearman", "Pearson"))
+        [(NAMES.get(row["metric"], row["metric"]), row["epochs_back"], f"{row['kink_width']:g}",
+          group_of(row), number(row, "kendall_tau"), number(row, "jaccard"), number(row, "jaccard_chance"), tied(row),
+          number(row, "spearman"), number(row, "pearson")) for row in rows],
+        ("metric", "k", "kink width", "runs", "Kendall's tau", "Jaccard", "by chance", "tied", "Spearman", "Pearson"))
 
 
 def number(row, name):
@@ -60,6 +74,12 @@ def number(row, name):
         return "-"
     spread = row.get(name + "_std")
     return f"{row[name]:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+
+
+def tied(row):
+    """How many targets ties leave in or out of the critical sets."""
+    value = row.get("tied_at_edge")
+    return "-" if value is None else f"{value:g}"
 
 
 SECTIONS = [("Figure 1: Kendall's tau and Jaccard index by k", figure_1)]

@@ -37,12 +37,19 @@ def rows_of(run):
             for h, n in enumerate(file["remove"][...])]
 
 
+def series_of(row):
+    """Selection, and the group of runs of equal settings that the row is of."""
+    return named(row["selection"]) + ("" if row.get("group", "all runs") == "all runs" else f" ({row['group']})")
+
+
 def metric_axis(axis, rows, metric):
-    mine = [row for row in rows if row["metric"] == metric]
+    mine = [row for row in rows if row["metric"] == metric and row["change"] is not None]
     axis.axhline(0, color="0.3", linestyle="--", linewidth=1, label="no removal")
-    for number, selection in enumerate(dict.fromkeys(row["selection"] for row in mine)):
-        points = sorted((row["removed"], row["change"]) for row in mine if row["selection"] == selection)
-        axis.plot(*zip(*points), marker="o", markersize=4, color=f"C{number}", label=named(selection))
+    if not mine:
+        raise Missing(f"no change of {metric} is a finite number")
+    for number, series in enumerate(dict.fromkeys(map(series_of, mine))):
+        points = sorted((row["removed"], row["change"]) for row in mine if series_of(row) == series)
+        axis.plot(*zip(*points), marker="o", markersize=4, color=f"C{number}", label=series)
     better = 1 if mine[0]["larger_is_better"] else -1
     gains = [better * row["change"] for row in mine]
     # Removing nearly everything costs many times what cleansing gains: linear up to the largest gain only.
@@ -71,7 +78,7 @@ def figure_2(run):
     figure.tight_layout()
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), fontsize=8, ncols=3 * len(metrics))
-    runs = rows[0]["runs"]
+    runs = max(row["runs"] for row in rows)
     return picture(figure, f"Test metrics after removing the most harmful instances ({runs} run{'s' * (runs > 1)})") + "".join(
         change_table(rows, metric) for metric in metrics)
 
@@ -80,14 +87,17 @@ def change_table(rows, metric):
     mine = [row for row in rows if row["metric"] == metric]
     removed = sorted({row["removed"] for row in mine})
     lines = []
-    for selection in dict.fromkeys(row["selection"] for row in mine):
-        cells = {row["removed"]: cell(row) for row in mine if row["selection"] == selection}
-        lines.append([named(selection)] + [cells.get(n, "") for n in removed])
-    return (f"<h3>Change of test {html.escape(NAMES.get(metric, metric))}, {mine[0]['baseline']:.5g} without removal; "
+    for series in dict.fromkeys(map(series_of, mine)):
+        cells = {row["removed"]: cell(row) for row in mine if series_of(row) == series}
+        lines.append([series] + [cells.get(n, "") for n in removed])
+    before = next((format(row["baseline"], ".5g") for row in mine if row["baseline"] is not None), "-")
+    return (f"<h3>Change of test {html.escape(NAMES.get(metric, metric))}, {before} without removal; "
             "* p &lt; .05 of a t-test over the runs</h3>" + table(lines, ["removed"] + [f"{n:,}" for n in removed]))
 
 
 def cell(row):
+    if row["change"] is None:
+        return "-"
     if row.get("change_std") is None:
         return f"{row['change']:+.4g}"
     sure = row.get("change_ttest_p") is not None and row["change_ttest_p"] < 0.05

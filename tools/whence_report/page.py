@@ -21,7 +21,7 @@ RESULTS = {  # names of files, or a pattern, and the job that makes them
     "counterfactual.h5": "whence counterfactual",
     "validation.json": "whence validate",
     "cleansing.h5": "whence cleanse",
-    "cleansing.json": "whence cleansing",
+    "cleansing.json": "whence cleanse-table",
     "density.h5": "whence density",
     "tracin*.h5": "whence tracin",
 }
