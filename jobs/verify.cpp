@@ -13,9 +13,31 @@
 
 namespace whence {
 
+namespace {
+
+// A run can be checked without its data, but for whether they are still the same.
+Trajectory verified_trajectory(const std::string& folder, const DataPlaces& places, std::string& text) {
+  const RunSettings settings = settings_in(folder, places);
+  Trajectory trajectory(folder + "/trajectory.h5");
+  check_settings(trajectory, settings);
+  const std::vector<std::string> missing = missing_places(settings.data);
+  if (missing.empty()) const Run as_a_whole(folder, at::kCPU, places);
+  trajectory.verify();
+  text += fmt::format("{}: whole, {} steps\n", trajectory.path(), trajectory.steps());
+  if (!missing.empty())
+    text += fmt::format(
+        "{}: not there, so not compared with what the run was trained on; --data says where the "
+        "data lie now\n",
+        fmt::join(missing, ", "));
+  return trajectory;
+}
+
+}  // namespace
+
 OptionTable verify_options() {
   OptionTable table("verify");
   table.required("run", "run folder");
+  add_place_options(table);
   return table;
 }
 
@@ -29,10 +51,8 @@ void run_verify(const Options& options, const Communicator& world) {
       // Densities need no training: their folder may hold nothing else.
       if (!std::filesystem::exists(folder + "/run.cfg")) return print(world, text);
     }
-    const Run run(folder);
-    run.trajectory().verify();
-    text += fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
-    const std::string fingerprint = run.trajectory().fingerprint();
+    const Trajectory trajectory = verified_trajectory(folder, places_of(options), text);
+    const std::string fingerprint = trajectory.fingerprint();
     if (const std::string path = folder + "/influence.h5"; std::filesystem::exists(path)) {
       read_influence(path, fingerprint);
       text += path + ": whole\n";

@@ -39,9 +39,8 @@ BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attr
   ranks_.on_root([&] {
     if (!fs::exists(part_)) create(schema, attributes, rows, width);
     const H5File file = H5File::open_to_read(part_);
-    for (const auto& [name, value] : attributes)
-      if (file.attribute(name) != value)
-        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+    if (const std::string differs = difference(file, attributes); !differs.empty())
+      fail("{}: was begun with other options ({}); give the same ones, or remove it", part_, differs);
   });
   ranks_.together([&] {
     const H5File file = H5File::open_to_read(part_);

@@ -110,9 +110,8 @@ void TrajectoryWriter::create(const std::string& part) {
 }
 
 void TrajectoryWriter::resume(const std::string& part) {
-  for (const auto& [name, value] : plan_.attributes)
-    if (file_->attribute(name) != value)
-      fail("{}: belongs to a run with another {}; choose another folder, or remove it", part, name);
+  if (const std::string differs = difference(*file_, plan_.attributes); !differs.empty())
+    fail("{}: belongs to another run ({}); choose another folder, or remove it", part, differs);
   first_step_ = arrays_[committed].read()[0].item<std::int64_t>();
   if (first_step_ < 0 || first_step_ > plan_.steps)
     fail("{}: says that {} steps are committed", part, first_step_);
