@@ -29,6 +29,7 @@ OptionTable cleanse_options() {
       .add<std::string>("samples", "auto",
                         "generated samples kept of each model; auto: 10,000 of up to 3 numbers, else 64")
       .flag("overwrite", "replace a cleansing.h5 that was made with other options");
+  add_place_options(table);
   add_classifier_option(table);
   add_device_options(table);
   add_determinism_option(table);

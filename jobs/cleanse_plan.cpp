@@ -18,7 +18,7 @@ CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
   plan.replicas = options.integer("replicas", 1);
   plan.result.remove = integer_list("remove", options.text("remove"));
   plan.result.metrics = split_list("metric", options.text("metric"));
-  plan.run = std::make_unique<Run>(options.text("run"), device);
+  plan.run = std::make_unique<Run>(options.text("run"), device, places_of(options));
   const RunParts& parts = plan.run->parts();
   if (parts.settings.data.test == 0)
     refuse("--run: {} was trained without test instances (whence train --test N)", options.text("run"));

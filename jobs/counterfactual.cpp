@@ -31,6 +31,7 @@ OptionTable counterfactual_options() {
                         "how many instances, chosen at random, or a file of ids, one a line")
       .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
       .flag("overwrite", "replace a counterfactual.h5 that was made with other options");
+  add_place_options(table);
   add_classifier_option(table);
   add_device_options(table);
   add_determinism_option(table);
@@ -58,7 +59,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   bool done = false;
   world.together([&] {
     replicas = options.integer("replicas", 1);
-    run = std::make_unique<Run>(options.text("run"), place.device);
+    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
     judge = read_judge(options, parts);

@@ -6,6 +6,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
+#include "whence/data/places.h"
 #include "whence/density/files.h"
 #include "whence/density/queries.h"
 #include "whence/io/summary.h"
@@ -31,7 +32,7 @@ std::int64_t read_instances(const std::string& text) {
 }
 
 bool read_self_influence(const std::string& text) {
-  if (text != "yes" && text != "no") refuse("--self-influence: '{}' is not yes or no", text);
+  if (text != "yes" && text != "no") refuse_value("self-influence", text, {"yes", "no"});
   return text == "yes";
 }
 
@@ -99,7 +100,7 @@ void run_density(const Options& options, const Communicator& world) {
   bool done = false;
   world.together([&] {
     const auto choice = density::parse_queries(options.text("queries"));
-    const DataOptions source{options.text("data"), read_instances(options.text("instances")),
+    const DataOptions source{absolute_source(options.text("data")), read_instances(options.text("instances")),
                              choice.held_out(), options.seed("seed"), at::kDouble};
     data = load_data(source);
     density::check_options(estimators, data.train);
@@ -133,7 +134,7 @@ void run_density(const Options& options, const Communicator& world) {
     bytes = static_cast<std::int64_t>(fs::file_size(result_path));
   });
   log.say(record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes}, world));
-  print(world, report(estimators, result));
+  print(world, (data.note.empty() ? "" : data.note + "\n") + report(estimators, result));
 }
 
 }  // namespace whence

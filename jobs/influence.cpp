@@ -50,6 +50,7 @@ OptionTable influence_options() {
                         "groups of ranks that share the queries; within a group ranks share the batch",
                         Kind::execution)
       .flag("overwrite", "replace an influence.h5 that was made with other options");
+  add_place_options(table);
   add_classifier_option(table);
   add_device_options(table);
   add_execution_options(table);
@@ -73,7 +74,7 @@ void run_influence(const Options& options, const Communicator& all) {
   Judge judge;
   bool done = false;
   world.together([&] {
-    run = std::make_unique<Run>(options.text("run"), place.device);
+    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
     judge = read_judge(options, parts);

@@ -22,6 +22,20 @@ OptionTable& add_device_options(OptionTable& table) {
       .flag("share-gpu", "several ranks may share a GPU, and communicate through host memory");
 }
 
+OptionTable& add_place_options(OptionTable& table) {
+  return table
+      .add<std::string>("data", "",
+                        "where the run's data lie now, as for whence train; default: where they were, or the "
+                        "same place beside or above the run folder",
+                        Kind::execution)
+      .add<std::string>("plant", "", "where --plant's file lies now, idx:IMAGES:NUMBER", Kind::execution)
+      .add<std::string>("without", "", "where --without's file lies now", Kind::execution);
+}
+
+DataPlaces places_of(const Options& options) {
+  return {options.text("data"), options.text("plant"), options.text("without")};
+}
+
 Place take_place(const Options& options, const Communicator& world) {
   Place place{world, at::kCPU};
   place.device = join_devices(options.text("device"), options.flag("share-gpu"), place.world);

@@ -55,6 +55,12 @@ OptionTable& add_execution_options(OptionTable& table);
 /// Adds --device and --share-gpu.
 OptionTable& add_device_options(OptionTable& table);
 
+/// Adds --data, --plant and --without, for jobs on a run whose files of data were moved.
+OptionTable& add_place_options(OptionTable& table);
+
+/// What they say.
+DataPlaces places_of(const Options& options);
+
 /// Where a job computes: its ranks, joined on their devices, and this rank's device.
 struct Place {
   Communicator world;

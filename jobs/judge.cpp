@@ -41,7 +41,9 @@ OptionTable& add_classifier_option(OptionTable& table) {
 Judge read_judge(const Options& options, const RunParts& parts) {
   const std::string folder = options.text("classifier");
   if (folder.empty()) return {};
-  const Run run(folder);
+  // A classifier of the same data finds them where the run does.
+  const bool same_source = settings_in(folder).options.text("data") == parts.settings.options.text("data");
+  const Run run(folder, at::kCPU, {same_source ? parts.settings.data.source : "", "", ""});
   const ImageClassifier* trained = run.parts().game->classifier();
   if (trained == nullptr)
     refuse("--classifier: {} holds a run of {}, not of a classifier", folder, run.parts().game->name());

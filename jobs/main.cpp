@@ -2,10 +2,12 @@
 
 #include <cstdio>
 #include <fmt/format.h>
+#include <fstream>
 
 #include "whence/comm/session.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
+#include "whence/core/text.h"
 
 #include "job.h"
 
@@ -26,7 +28,11 @@ const Job& job_named(const std::string& name) {
   for (const Job& job : all_jobs())
     if (job.name == name) return job;
   if (name == "cleansing") refuse("this job is now called cleanse-table (whence cleanse-table --run RUN)");
-  refuse("no such job (whence --help lists them)");
+  if (name.rfind("-", 0) == 0) refuse("'{}': the job comes first: whence JOB [options]", visible(name));
+  std::vector<std::string> names;
+  for (const Job& job : all_jobs()) names.push_back(job.name);
+  const std::string hint = did_you_mean(name, names);
+  refuse("no such job{}", hint.empty() ? " (whence --help lists them)" : hint);
 }
 
 // `whence info FILE` is `whence info --file FILE`.
@@ -36,6 +42,24 @@ std::vector<std::string> with_names(const Job& job, std::vector<std::string> arg
   return arguments;
 }
 
+// A refusal of an option that the file of --config gives says in which line; any other stays as it is.
+std::string with_line(const std::string& refusal, const std::string& config,
+                      const std::vector<std::string>& arguments) {
+  const std::string option = refusal.substr(0, refusal.find_first_of(": ,"));
+  if (config.empty() || option.size() < 3 || option.rfind("--", 0) != 0) return refusal;
+  for (const std::string& word : arguments)
+    if (word.substr(0, word.find('=')) == option) return refusal;
+  std::ifstream lines(config);
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    const std::string_view text = without_mark(line);
+    if (trimmed(text.substr(0, text.find('='))) == option.substr(2))
+      return fmt::format("{}, line {}: {}", config, number, refusal);
+  }
+  return refusal;
+}
+
 void run_job(const std::string& name, const std::vector<std::string>& arguments, const Communicator& world) {
   world.together([&] { job_named(name); });
   const Job& job = job_named(name);
@@ -43,9 +67,14 @@ void run_job(const std::string& name, const std::vector<std::string>& arguments,
   std::unique_ptr<Options> options;
   world.together([&] { options = std::make_unique<Options>(table, with_names(job, arguments)); });
   if (options->flag("help"))
-    print(world, fmt::format("whence {}: {}\n\n{}", job.name, job.summary, table.help()));
-  else
+    return print(world, fmt::format("whence {}: {}\n\n{}", job.name, job.summary, table.help()));
+  try {
     job.run(*options, world);
+  } catch (const SharedUsageError& error) {
+    throw SharedUsageError(with_line(error.what(), options->text("config"), arguments));
+  } catch (const UsageError& error) {
+    throw UsageError(with_line(error.what(), options->text("config"), arguments));
+  }
 }
 
 }  // namespace
@@ -77,15 +106,24 @@ const std::vector<Job>& all_jobs() {
 int main(int argc, char** argv) {
   whence::Session session(1);
   const whence::Communicator world = session.world();
-  const std::string name = argc > 1 ? argv[1] : "--help";
-  if (name == "--help" || name == "-h" || name == "help") {
-    whence::print(world, whence::overview());
-    return 0;
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty()) {  // a batch script that forgot the job must not go on
+    if (world.is_root()) std::fputs(whence::overview().c_str(), stderr);
+    return 2;
   }
-  if (name == "--version") {
+  const std::string first = words.front();
+  if (first == "--version" || first == "-V" || first == "version") {
     whence::print(world, fmt::format("whence {} ({})\n", whence::version(), whence::git_sha()));
     return 0;
   }
-  return whence::run_guarded(
-      world, name, [&] { whence::run_job(name, std::vector<std::string>(argv + 2, argv + argc), world); });
+  if (first == "--help" || first == "-h" || first == "help") {
+    if (words.size() == 1) {
+      whence::print(world, whence::overview());
+      return 0;
+    }
+    words = {words[1], "--help"};  // whence help JOB
+  }
+  const std::string name = words.front();
+  words.erase(words.begin());
+  return whence::run_guarded(world, whence::visible(name), [&] { whence::run_job(name, words, world); });
 }

@@ -44,7 +44,7 @@ void run_tracin(const Options& options, const Communicator& all) {
   world.together([&] {
     tracin = read_tracin_options(options);
     listed = options.integer("list", 1);
-    run = std::make_unique<Run>(options.text("run"), place.device);
+    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     result = result_path(*run, options.text("name"));
     autoencoder_of(*run);
     queries = choose_tracin_queries(options.text("queries"), run->parts().data, run->parts().settings.seed);

@@ -17,7 +17,7 @@ std::size_t choice(const Options& options, const std::string& option, const std:
   const std::string value = options.text(option);
   for (std::size_t i = 0; i < names.size(); ++i)
     if (names[i] == value) return i;
-  refuse("--{}: '{}' is not one of {}", option, value, fmt::join(names, ", "));
+  refuse_value(option, value, names);
 }
 
 // From 1 to what no machine has: sizes counted in it fit into a number.
@@ -78,6 +78,7 @@ OptionTable tracin_options() {
       .add<std::int64_t>("memory", 1024, "MiB a rank; bounds the blocks of instances and queries")
       .add<std::string>("name", "", "writes tracin-NAME.h5 in place of tracin.h5", Kind::execution)
       .flag("overwrite", "replace a file that was made with other options");
+  add_place_options(table);
   add_device_options(table);
   add_execution_options(table);
   return table;

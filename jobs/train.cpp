@@ -9,6 +9,7 @@
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
+#include "whence/core/settings_text.h"
 #include "whence/io/summary.h"
 #include "whence/train/trajectory/writer.h"
 
@@ -36,8 +37,9 @@ void prepare_folder(const std::string& folder, const RunSettings& settings) {
   if (code) refuse("--out: cannot create {} ({})", folder, code.message());
   if (!fs::exists(config) && !only_beginnings(folder))
     refuse("--out: {} exists and is not a run folder (it has no run.cfg)", folder);
-  if (fs::exists(config) && read_text(config) != settings.text)
-    refuse("--out: {} holds a run with other settings (its run.cfg says which)", folder);
+  if (!fs::exists(config)) return;
+  const std::string differs = settings_difference(read_text(config), settings.text);
+  if (!differs.empty()) refuse("--out: {} holds a run with other settings: {}", folder, differs);
 }
 
 std::string needs(const TrajectoryPlan& plan, const Communicator& world) {
@@ -97,6 +99,7 @@ void run_train(const Options& options, const Communicator& all) {
   const TrajectoryPlan plan = parts->plan();
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
+  if (!parts->data.note.empty()) log.say(parts->data.note);
   if (options.flag("dry-run")) return print(world, needs(plan, world));
 
   std::unique_ptr<RunLock> lock;
@@ -109,7 +112,8 @@ void run_train(const Options& options, const Communicator& all) {
     finished = fs::exists(trajectory);
   });
   if (world.broadcast(static_cast<std::int64_t>(finished)) != 0) {
-    world.on_root([&] { const Run complete(folder); });
+    const DataOptions& data = parts->settings.data;
+    world.on_root([&] { const Run complete(folder, at::kCPU, {data.source, data.plant, data.without}); });
     return log.say(folder + ": this run is already finished");
   }
 

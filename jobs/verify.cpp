@@ -66,11 +66,29 @@ std::map<std::string, Check> results_in(const std::string& folder) {
   return results;
 }
 
+// A run can be checked without its data, but for whether they are still the same.
+Trajectory verified_trajectory(const std::string& folder, const DataPlaces& places, std::string& text) {
+  const RunSettings settings = settings_in(folder, places);
+  Trajectory trajectory(folder + "/trajectory.h5");
+  check_settings(trajectory, settings);
+  const std::vector<std::string> missing = missing_places(settings.data);
+  if (missing.empty()) const Run as_a_whole(folder, at::kCPU, places);
+  trajectory.verify();
+  text += fmt::format("{}: whole, {} steps\n", trajectory.path(), trajectory.steps());
+  if (!missing.empty())
+    text += fmt::format(
+        "{}: not there, so not compared with what the run was trained on; --data says where the "
+        "data lie now\n",
+        fmt::join(missing, ", "));
+  return trajectory;
+}
+
 }  // namespace
 
 OptionTable verify_options() {
   OptionTable table("verify");
   table.required("run", "run folder");
+  add_place_options(table);
   add_reading_options(table);
   return table;
 }
@@ -96,10 +114,8 @@ void run_verify(const Options& options, const Communicator& world) {
       text += density_path + ": whole\n";
     }
     if (trained) {
-      const Run run(folder);
-      run.trajectory().verify();
-      text += fmt::format("{}: whole, {} steps\n", run.trajectory().path(), run.steps());
-      for (const auto& [path, check] : results_in(folder)) text += check(path, run.trajectory());
+      const Trajectory trajectory = verified_trajectory(folder, places_of(options), text);
+      for (const auto& [path, check] : results_in(folder)) text += check(path, trajectory);
     }
     tell(options, world, text);
   });

@@ -5,15 +5,15 @@
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/value_semantic.hpp>
-#include <cerrno>
+#include <boost/program_options/variables_map.hpp>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <type_traits>
 
 #include "whence/core/error.h"
+#include "whence/core/text.h"
+
+#include "given_options.h"
 
 namespace po = boost::program_options;
 
@@ -45,13 +45,18 @@ std::string shown(const T& value) {
 }
 
 template <typename T>
-T number(const std::string& option, const std::string& text, T (*parse)(const char*, char**)) {
-  char* end = nullptr;
-  errno = 0;
-  const T value = parse(text.c_str(), &end);
-  if (text.empty() || *end != '\0') refuse("--{}: '{}' is not a number", option, text);
-  if (std::is_integral_v<T> && errno == ERANGE) refuse("--{}: {} is too large", option, text);
-  return value;
+constexpr Form form_of() {
+  if (std::is_same_v<T, std::int64_t>) return Form::whole;
+  return std::is_same_v<T, double> ? Form::real : Form::text;
+}
+
+po::parsed_options as_parsed(const std::vector<GivenOption>& given,
+                             const po::options_description& description) {
+  po::parsed_options parsed(&description);
+  for (const GivenOption& option : given)
+    parsed.options.emplace_back(
+        option.name, option.value ? std::vector<std::string>{*option.value} : std::vector<std::string>{});
+  return parsed;
 }
 
 }  // namespace
@@ -68,6 +73,7 @@ OptionTable& OptionTable::add(const std::string& name, T fallback, const std::st
   description_.add_options()(name.c_str(), po::value<T>()->default_value(std::move(fallback), text),
                              help.c_str());
   kinds_[name] = kind;
+  forms_[name] = form_of<T>();
   return *this;
 }
 
@@ -79,6 +85,7 @@ template OptionTable& OptionTable::add(const std::string&, double, const std::st
 OptionTable& OptionTable::required(const std::string& name, const std::string& help, Kind kind) {
   description_.add_options()(name.c_str(), po::value<std::string>(), (help + " (required)").c_str());
   kinds_[name] = kind;
+  forms_[name] = Form::text;
   required_.push_back(name);
   return *this;
 }
@@ -86,12 +93,14 @@ OptionTable& OptionTable::required(const std::string& name, const std::string& h
 OptionTable& OptionTable::repeated(const std::string& name, const std::string& help) {
   description_.add_options()(name.c_str(), po::value<std::vector<std::string>>()->composing(), help.c_str());
   kinds_[name] = Kind::execution;
+  forms_[name] = Form::several;
   return *this;
 }
 
 OptionTable& OptionTable::flag(const std::string& name, const std::string& help) {
   description_.add_options()(name.c_str(), po::bool_switch(), help.c_str());
   kinds_[name] = Kind::execution;
+  forms_[name] = Form::flag;
   return *this;
 }
 
@@ -103,29 +112,19 @@ std::string OptionTable::help() const {
 
 Options::Options(const OptionTable& table, const std::vector<std::string>& arguments)
     : job_(table.job()), kinds_(table.kinds_) {
-  // Whole names only: a guessed abbreviation in a batch script would change meaning when options are added.
-  constexpr int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
   try {
-    po::store(po::command_line_parser(arguments)
-                  .options(table.description_)
-                  .positional(po::positional_options_description())
-                  .style(style)
-                  .run(),
-              values_);
-    if (const std::string path = text("config"); !path.empty()) {
-      std::ifstream file(path);
-      if (!std::filesystem::is_regular_file(path) || !file) refuse("--config: cannot read {}", path);
-      const auto parsed = po::parse_config_file(file, table.description_);
-      for (const auto& option : parsed.options)
-        if (option.string_key == "config") refuse("--config: {} names another file, which is not read", path);
-      po::store(parsed, values_);
-    }
+    po::store(as_parsed(options_in_arguments(table, arguments), table.description_), values_);
+    if (const std::string path = text("config"); !path.empty())
+      po::store(as_parsed(options_in_file(table, path), table.description_), values_);
   } catch (const po::error& error) {
     throw UsageError(error.what());
   }
   if (flag("help")) return;
   for (const std::string& name : table.required_)
-    if (values_.count(name) == 0) refuse("the option '--{}' is required", name);
+    if (values_.count(name) == 0)
+      refuse("the option '--{}' is required", name);
+    else if (text(name).empty())
+      refuse("--{}: is empty", name);
 }
 
 std::string Options::text(const std::string& name) const { return values_.at(name).as<std::string>(); }
@@ -183,11 +182,20 @@ std::vector<std::string> split_list(const std::string& option, const std::string
   return parts;
 }
 
+void refuse_value(const std::string& option, const std::string& value,
+                  const std::vector<std::string>& known) {
+  std::string list = known.front();
+  for (std::size_t i = 1; i < known.size(); ++i) list += (i + 1 == known.size() ? " or " : ", ") + known[i];
+  refuse("--{}: '{}' is not {}{}", option, visible(value), list, did_you_mean(value, known));
+}
+
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text) {
   std::vector<std::int64_t> list;
   for (const std::string& part : split_list(option, text)) {
-    const auto value = number<long long>(
-        option, part, +[](const char* begin, char** end) { return std::strtoll(begin, end, 10); });
+    const std::string number(trimmed(part));
+    if (const std::string why = not_in_form(Form::whole, number); !why.empty())
+      refuse("--{}: {}", option, why);
+    const std::int64_t value = *whole_number(number);
     if (value < 1) refuse("--{}: {} is not a positive whole number", option, part);
     list.push_back(value);
   }
@@ -199,7 +207,10 @@ std::vector<std::int64_t> integer_list(const std::string& option, const std::str
 std::vector<double> real_list(const std::string& option, const std::string& text) {
   std::vector<double> list;
   for (const std::string& part : split_list(option, text)) {
-    const double value = number<double>(option, part, &std::strtod);
+    const std::string number(trimmed(part));
+    if (const std::string why = not_in_form(Form::real, number); !why.empty())
+      refuse("--{}: {}", option, why);
+    const double value = *real_number(number);
     if (!std::isfinite(value) || value < 0)
       refuse("--{}: {} is not a finite number of at least 0", option, part);
     if (std::find(list.begin(), list.end(), value) != list.end())

@@ -75,6 +75,7 @@ DataSplit load_cifar10(const std::vector<std::string>& files, const DataOptions&
   DataSplit split{take(records, std::move(chosen.train), options),
                   take(records, std::move(chosen.held_out), options)};
   if (options.test > 0) split.test = take(records, std::move(chosen.test), options);
+  split.classes = labels_known;
   return split;
 }
 

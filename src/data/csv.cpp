@@ -1,44 +1,33 @@
 #include "whence/data/csv.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <string_view>
 
 #include "whence/core/error.h"
+#include "whence/core/text.h"
+
+#include "csv_cells.h"
+#include "text_file.h"
 
 namespace whence {
 namespace {
 
-using Cells = std::vector<std::string_view>;
+using Cells = std::vector<std::string>;
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+constexpr std::size_t shown_of_cell = 60, shown_names = 20;
+
+bool is_number(const std::string& cell) { return real_number(cell).has_value(); }
+bool is_whole(const std::string& cell) {
+  return !cell.empty() && cell.find_first_not_of("+-0123456789") == std::string::npos;
 }
 
-Cells split(std::string_view line) {
-  Cells cells;
-  for (std::size_t begin = 0;;) {
-    const std::size_t comma = line.find(',', begin);
-    cells.push_back(trimmed(line.substr(begin, comma - begin)));
-    if (comma == std::string_view::npos) return cells;
-    begin = comma + 1;
-  }
-}
+bool unnamed(const std::string& cell) { return cell.empty() || begins_like_number(cell); }
 
-// The number that `cell` is as a whole; NaN and infinity are numbers here. std::from_chars does not ask the
-// locale what a decimal point is.
-std::optional<double> number(std::string_view cell) {
-  if (!cell.empty() && cell.front() == '+') cell.remove_prefix(1);
-  double value = 0;
-  const auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  if (cell.empty() || end != cell.data() + cell.size()) return std::nullopt;
-  return code == std::errc() ? value : std::nan("");
+std::string names_of(const Cells& header) {
+  std::string list;
+  for (std::size_t c = 0; c < std::min(header.size(), shown_names); ++c)
+    list += (c == 0 ? "" : ", ") + visible(header[c], shown_of_cell);
+  return header.size() > shown_names ? list + ", ..." : list;
 }
 
 class Reader {
@@ -47,41 +36,82 @@ class Reader {
       : path_(path), cluster_column_(cluster_column) {}
 
   CsvFile read() {
-    std::ifstream in(path_);
-    if (!in) fail("{}: cannot be opened ({})", path_, std::strerror(errno));
-    for (std::string text; std::getline(in, text);) {
+    const std::string bytes = read_text_file(path_);
+    for (std::string_view rest = bytes; !rest.empty();) {
+      const std::string_view text = take_line(rest);
       ++line_;
       if (trimmed(text).empty()) continue;
-      const Cells cells = split(text);
-      if (columns_ == 0 && begin(cells)) continue;
-      add(cells);
+      if (columns_ == 0 && begin(text, rest)) continue;
+      add(cells_in(text));
     }
-    if (in.bad()) fail("{}: cannot be read after line {}", path_, line_);
     if (file_.values.empty()) fail("{}: holds no rows of numbers", path_);
     return std::move(file_);
   }
 
  private:
-  // Takes the first line's shape; whether it is a header.
-  bool begin(const Cells& cells) {
-    columns_ = cells.size();
-    const bool header = std::none_of(cells.begin(), cells.end(), [](auto cell) { return number(cell); });
-    if (cluster_column_) cluster_ = find_cluster_column(header ? cells : Cells());
-    file_.width = static_cast<std::int64_t>(columns_) - (cluster_column_ ? 1 : 0);
-    if (file_.width == 0) fail("{}: has no column beside that of the clusters", path_);
-    return header;
+  Cells cells_in(std::string_view text) const {
+    auto cells = cells_of(text, separator_);
+    if (!cells)
+      fail("{}: line {}: a quote is not closed, or not around a whole cell: {}", path_, line_,
+           visible(text, shown_of_cell));
+    return std::move(*cells);
   }
 
-  std::size_t find_cluster_column(const Cells& header) const {
+  // Takes the first line's shape; whether it is a header. `rest`: the lines after it.
+  bool begin(std::string_view first, std::string_view rest) {
+    separator_ = separator_of(first);
+    const Cells cells = cells_in(first);
+    columns_ = cells.size();
+    file_.width = static_cast<std::int64_t>(columns_) - (cluster_column_ ? 1 : 0);
+    if (file_.width == 0) fail("{}: has no column beside that of the clusters", path_);
+    const bool names = std::none_of(cells.begin(), cells.end(), is_number);
+    if (names && std::all_of(cells.begin(), cells.end(), unnamed))
+      fail("{}: line {} is neither numbers nor names of columns: {}", path_, line_, names_of(cells));
+    const bool column_numbers = numbers_columns(cells);
+    if (column_numbers && (columns_ == 1 || !has_fractions(rest)))
+      fail(
+          "{}: line {} ({}) may number the columns or be a row; give the columns names, take the line out, "
+          "or "
+          "write {}.0 in place of {}",
+          path_, line_, names_of(cells), cells[0], cells[0]);
+    if (names || column_numbers) file_.header = cells;
+    if (cluster_column_) cluster_ = find_cluster_column();
+    return names || column_numbers;
+  }
+
+  bool has_fractions(std::string_view rest) const {
+    while (!rest.empty()) {
+      const std::string_view text = take_line(rest);
+      if (trimmed(text).empty()) continue;
+      const auto cells = cells_of(text, separator_);
+      if (cells && !std::all_of(cells->begin(), cells->end(), is_whole)) return true;
+    }
+    return false;
+  }
+
+  std::string columns_in_words() const {
+    if (file_.header.empty()) return fmt::format("{} columns and no header", columns_);
+    return fmt::format("the {} columns {}", columns_, names_of(file_.header));
+  }
+
+  std::size_t find_cluster_column() const {
     const std::string& wanted = *cluster_column_;
-    for (std::size_t c = 0; c < header.size(); ++c)
-      if (header[c] == wanted) return c;
-    std::size_t position = 0;
-    const auto [end, code] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), position);
-    if (code != std::errc() || end != wanted.data() + wanted.size() || position < 1 || position > columns_)
-      fail("{}: has no column '{}' for the clusters; it has {} columns{}", path_, wanted, columns_,
-           header.empty() ? " and no header" : "");
-    return position - 1;
+    const auto by_name = std::find(file_.header.begin(), file_.header.end(), wanted);
+    const auto number = whole_number(wanted);
+    const bool by_number = number && *number >= 1 && *number <= static_cast<std::int64_t>(columns_);
+    if (by_name != file_.header.end()) {
+      const auto place = static_cast<std::size_t>(by_name - file_.header.begin());
+      if (std::find(by_name + 1, file_.header.end(), wanted) != file_.header.end())
+        fail("{}: has more than one column '{}'", path_, visible(wanted));
+      if (by_number && *number != static_cast<std::int64_t>(place) + 1)
+        fail("{}: '{}' is the name of column {} and the number of another; give the columns other names",
+             path_, wanted, place + 1);
+      return place;
+    }
+    if (!by_number)
+      fail("{}: has no column '{}' for the clusters; it has {}{}", path_, visible(wanted), columns_in_words(),
+           did_you_mean(wanted, file_.header));
+    return static_cast<std::size_t>(*number) - 1;
   }
 
   void add(const Cells& cells) {
@@ -99,16 +129,18 @@ class Reader {
     }
   }
 
-  double finite(std::string_view cell, std::size_t column) const {
-    const std::optional<double> value = number(cell);
-    if (!value) fail("{}: line {}, column {}: '{}' is not a number", path_, line_, column + 1, cell);
-    if (!std::isfinite(*value))
-      fail("{}: line {}, column {}: '{}' is not a finite number", path_, line_, column + 1, cell);
-    return *value;
+  double finite(const std::string& cell, std::size_t column) const {
+    const std::optional<double> value = real_number(cell);
+    if (value && std::isfinite(*value)) return *value;
+    const std::string place = fmt::format("{}: line {}, column {}", path_, line_, column + 1);
+    const bool comma = cell.find(',') != std::string::npos;
+    fail("{}: '{}' is not a {}number{}", place, visible(cell, shown_of_cell), value ? "finite " : "",
+         comma ? " (the decimal sign is a point)" : "");
   }
 
   const std::string& path_;
   const std::optional<std::string>& cluster_column_;
+  char separator_ = ',';
   std::int64_t line_ = 0;
   std::size_t columns_ = 0, cluster_ = 0;
   CsvFile file_;
@@ -118,6 +150,14 @@ class Reader {
 
 CsvFile read_csv(const std::string& path, const std::optional<std::string>& cluster_column) {
   return Reader(path, cluster_column).read();
+}
+
+std::string in_words(const std::string& path, const CsvFile& file) {
+  const std::string header =
+      file.header.empty() ? "without a header" : fmt::format("with a header ({})", names_of(file.header));
+  return fmt::format("{}: {} {} of {} {}{}, {}", path, file.rows(), file.rows() == 1 ? "point" : "points",
+                     file.width, file.width == 1 ? "number" : "numbers",
+                     file.clusters.empty() ? "" : " with their clusters", header);
 }
 
 }  // namespace whence

@@ -5,6 +5,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
+#include "whence/core/text.h"
 #include "whence/data/sources.h"
 
 #include "planted.h"
@@ -26,8 +27,8 @@ SourceName parse(const std::string& source) {
 [[noreturn]] void refuse_source(const std::string& source) {
   refuse(
       "--data: '{}' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], "
-      "cifar10:FILE[,FILE] and csv:FILE[,COLUMN]",
-      source);
+      "cifar10:FILE[,FILE] and csv:FILE[,COLUMN]{}",
+      source, did_you_mean(source, {"normal2d", "six-clusters", "mnist:DIR", "cifar10:FILE", "csv:FILE"}));
 }
 
 DataSplit load_idx_place(const std::string& place, const DataOptions& options) {
@@ -100,6 +101,14 @@ std::string fingerprint(const DataOptions& options, const DataSplit& data) {
       data.held_out.size(), data.train.instances.scalar_type() == at::kFloat ? "float32" : "float64", crc);
   if (data.test.instances.defined())
     text += fmt::format(" test={} crc32={:08x}", data.test.size(), crc_of(data.test.instances, 0));
+  uLong labels = 0;
+  bool labelled = false;
+  for (const Dataset* set : {&data.train, &data.held_out, &data.test})
+    if (set->labels.defined()) {
+      labels = crc_of(set->labels, labels);
+      labelled = true;
+    }
+  if (labelled) text += fmt::format(" labels={:08x}", labels);
   return text;
 }
 

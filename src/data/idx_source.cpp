@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -67,7 +68,7 @@ std::string find_plain_or_gzip(const std::string& folder, const std::string& nam
 
 // The first options.test rows of the choice that the seed makes of the test files; ids go on after those of
 // the `training_rows`.
-Dataset load_test_files(const std::string& folder, std::int64_t training_rows, const DataOptions& options) {
+DataSplit load_test_files(const std::string& folder, std::int64_t training_rows, const DataOptions& options) {
   const std::string images = find_plain_or_gzip(folder, "t10k-images-idx3-ubyte");
   DataOptions chosen = options;
   chosen.instances = options.test;
@@ -75,8 +76,8 @@ Dataset load_test_files(const std::string& folder, std::int64_t training_rows, c
   const IdxFile pixels = read_images(images);
   if (options.test > pixels.rows())
     refuse("--test {} asks for more than the {} rows of {}", options.test, pixels.rows(), images);
-  Dataset data = load_idx(images, find_plain_or_gzip(folder, "t10k-labels-idx1-ubyte"), chosen).train;
-  for (std::int64_t& id : data.ids) id += training_rows;
+  DataSplit data = load_idx(images, find_plain_or_gzip(folder, "t10k-labels-idx1-ubyte"), chosen);
+  for (std::int64_t& id : data.train.ids) id += training_rows;
   return data;
 }
 
@@ -92,6 +93,7 @@ DataSplit load_idx(const std::string& images_path, const std::optional<std::stri
   DataSplit split{take(images, labels, std::move(rows.train), options),
                   take(images, labels, std::move(rows.held_out), options)};
   if (options.test > 0) split.test = take(images, labels, std::move(rows.test), options);
+  split.classes = classes_of(by_row, options);
   return split;
 }
 
@@ -101,7 +103,11 @@ DataSplit load_mnist(const std::string& folder, const DataOptions& options) {
   of_training_files.test = 0;
   DataSplit split =
       load_idx(images, find_plain_or_gzip(folder, "train-labels-idx1-ubyte"), of_training_files);
-  if (options.test > 0) split.test = load_test_files(folder, read_idx(images).rows(), options);
+  if (options.test > 0) {
+    DataSplit test = load_test_files(folder, read_idx(images).rows(), options);
+    split.classes = std::max(split.classes, test.classes);
+    split.test = std::move(test.train);
+  }
   return split;
 }
 

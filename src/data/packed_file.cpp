@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "whence/core/error.h"
 
 namespace whence {
 
 PackedFile::PackedFile(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose) {
-  if (!file_) fail("{}: cannot be opened ({})", path, std::strerror(errno));
+  if (!file_)
+    fail("{}: cannot be opened ({})", std::filesystem::absolute(path).string(), std::strerror(errno));
   gzbuffer(file_.get(), 1 << 18);
 }
 

@@ -44,4 +44,10 @@ RowChoice choose_labelled_rows(std::int64_t rows, const at::Tensor& labels, cons
   return chosen;
 }
 
+std::int64_t classes_of(const at::Tensor& labels, const DataOptions& options) {
+  if (!labels.defined()) return 0;
+  if (options.class_filter != every_class) return options.class_filter + 1;
+  return labels.max().item<std::int64_t>() + 1;
+}
+
 }  // namespace whence

@@ -1,3 +1,5 @@
+#include <iterator>
+
 #include <ATen/ops/empty.h>
 
 #include "whence/core/error.h"
@@ -53,6 +55,7 @@ DataSplit draw_six_clusters(const DataOptions& options) {
   DataSplit split{draw(options, Purpose::training_data, size, size),
                   draw(options, Purpose::held_out_data, options.held_out, size)};
   if (options.test > 0) split.test = draw(options, Purpose::test_data, options.test, size);
+  split.classes = std::size(clusters);
   return split;
 }
 

@@ -82,7 +82,7 @@ std::vector<std::int64_t> ChosenOptions::widths(const std::string& name) const {
 
 bool ChosenOptions::yes_or_no(const std::string& name) const {
   const std::string value = text(name);
-  if (value != "true" && value != "false") refuse("--{}: '{}' is not true or false", name, value);
+  if (value != "true" && value != "false") refuse_value(name, value, {"true", "false"});
   return value == "true";
 }
 
@@ -90,7 +90,7 @@ at::ScalarType ChosenOptions::dtype() const {
   const std::string name = text("dtype");
   if (name == "float64") return at::kDouble;
   if (name == "float32") return at::kFloat;
-  refuse("--dtype: '{}' is not float32 or float64", name);
+  refuse_value("dtype", name, {"float32", "float64"});
 }
 
 std::string ChosenOptions::settings() const {
@@ -127,8 +127,9 @@ const std::vector<GameKind>& game_kinds() {
 const GameKind& game_kind(const std::string& name) {
   for (const GameKind& kind : game_kinds())
     if (kind.name == name) return kind;
-  refuse("--game: '{}' is not a game; there are {}", name,
-         names(game_kinds(), [](const GameKind& kind) { return kind.name; }));
+  std::vector<std::string> known;
+  for (const GameKind& kind : game_kinds()) known.push_back(kind.name);
+  refuse_value("game", name, known);
 }
 
 ChosenOptions choose_options(const Options& options) {

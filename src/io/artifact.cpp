@@ -1,5 +1,6 @@
 #include "whence/io/artifact.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +13,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
+#include "whence/core/settings_text.h"
 
 namespace fs = std::filesystem;
 
@@ -55,6 +57,17 @@ H5File open_artifact(const std::string& path, const Schema& schema) {
     fail("{}: has version {} of the schema {}, but this Whence reads version {}", path,
          file.attribute("schema_version"), schema.name, schema.version);
   return file;
+}
+
+std::string difference(const H5File& file, const Attributes& wanted) {
+  const auto names = file.attributes();
+  std::string text;
+  for (const auto& [name, value] : wanted) {
+    const bool known = std::count(names.begin(), names.end(), name) > 0;
+    const std::string differs = attribute_difference(name, known ? file.attribute(name) : "none", value);
+    if (!differs.empty()) text += (text.empty() ? "" : "; ") + differs;
+  }
+  return text;
 }
 
 void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,

@@ -40,9 +40,8 @@ BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attr
   ranks_.on_root([&] {
     if (!fs::exists(part_)) create(schema, attributes, rows, width);
     const H5File file = open_artifact(part_, schema);
-    for (const auto& [name, value] : attributes)
-      if (file.attribute(name) != value)
-        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+    if (const std::string differs = difference(file, attributes); !differs.empty())
+      fail("{}: was begun with other options ({}); give the same ones, or remove it", part_, differs);
     check_shapes(file, block_store_arrays, {{"rows", rows}, {"width", width}});
   });
   finished_ = sound_rows(rows);

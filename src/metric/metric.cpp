@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "whence/core/error.h"
+#include "whence/core/options.h"
 #include "whence/metric/average_log_likelihood.h"
 #include "whence/metric/judged_images.h"
 #include "whence/metric/loss.h"
@@ -78,7 +79,7 @@ bool judges_images(const std::string& metric) {
 bool larger_is_better(const std::string& option, const std::string& metric) {
   if (metric == "all" || metric == "is" || metric == "log-is") return true;
   if (metric == "fid" || metric == "disc-loss" || metric == "gen-loss") return false;
-  refuse("--{}: '{}' is not all, is, log-is, fid, disc-loss or gen-loss", option, metric);
+  refuse_value(option, metric, {"all", "is", "log-is", "fid", "disc-loss", "gen-loss"});
 }
 
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,

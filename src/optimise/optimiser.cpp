@@ -1,6 +1,6 @@
 #include "whence/optimise/optimiser.h"
 
-#include "whence/core/error.h"
+#include "whence/core/options.h"
 #include "whence/optimise/adam.h"
 #include "whence/optimise/sgd.h"
 
@@ -9,7 +9,7 @@ namespace whence {
 std::shared_ptr<const Optimiser> make_optimiser(const std::string& name) {
   if (name == "sgd") return std::make_shared<Sgd>();
   if (name == "adam") return std::make_shared<Adam>();
-  refuse("--optimiser: '{}' is not sgd or adam", name);
+  refuse_value("optimiser", name, {"sgd", "adam"});
 }
 
 }  // namespace whence

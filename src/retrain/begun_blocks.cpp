@@ -1,6 +1,5 @@
 #include "whence/retrain/begun_blocks.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -33,9 +32,7 @@ void BegunBlocks::verify(const H5File& file) {
 void BegunBlocks::load(std::int64_t number, Retraining& block) const {
   if (!fs::exists(path(number))) return;
   const H5File file = open_artifact(path(number), begun_block_schema);
-  if (std::any_of(attributes_.begin(), attributes_.end(),
-                  [&](const auto& entry) { return file.attribute(entry.first) != entry.second; }))
-    return;
+  if (!difference(file, attributes_).empty()) return;
   const Sizes sizes = check_shapes(file, begun_block_arrays,
                                    {{"replicas", block.replicas()}, {"state", block.state().size(1)}});
   check_contents(file, begun_block_arrays, sizes);

@@ -50,9 +50,8 @@ bool TraceCheckpoint::load(TraceBack& sweep) const {
   ranks_.together([&] {
     if (!fs::exists(part_)) return;
     const H5File file = open_artifact(part_, trace_checkpoint_schema);
-    for (const auto& [name, value] : attributes_)
-      if (file.attribute(name) != value)
-        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+    if (const std::string differs = difference(file, attributes_); !differs.empty())
+      fail("{}: was begun with other options ({}); give the same ones, or remove it", part_, differs);
     // What other ranks carried cannot be handed out anew to the same bits.
     if (file.attribute(ranks_and_grid) != with_grid(sweep)[ranks_and_grid]) return;
     const Sizes sizes = check_shapes(file, trace_checkpoint_arrays, {{"ranks", ranks_.size()}});

@@ -13,9 +13,9 @@ namespace whence {
 Attributes result_attributes(const Run& run, const std::string& settings,
                              const std::vector<std::string>& metrics) {
   return {{"run", run.trajectory().fingerprint()},
-          {"run_settings", run.parts().settings.text},
+          {"run_settings", run.trajectory().attribute("settings")},
           {"seed", std::to_string(run.parts().settings.seed)},
-          {"data", run.parts().data_fingerprint},
+          {"data", run.trajectory().attribute("data")},
           {"settings", settings},
           {"metrics", join_list(metrics)}};
 }
@@ -60,9 +60,8 @@ std::string attribute_or_none(const H5File& file, const std::string& name) {
 bool already_there(const std::string& path, const Schema& schema, const Attributes& attributes) {
   if (!std::filesystem::exists(path)) return false;
   const H5File file = open_artifact(path, schema);
-  for (const auto& [name, value] : attributes)
-    if (attribute_or_none(file, name) != value)
-      fail("{}: already there, made with another {} (--overwrite replaces it)", path, name);
+  if (const std::string differs = difference(file, attributes); !differs.empty())
+    fail("{}: already there, made with other options ({}); --overwrite replaces it", path, differs);
   return true;
 }
 

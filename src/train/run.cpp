@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "whence/core/error.h"
+#include "whence/core/settings_text.h"
 #include "whence/game/engine.h"
 #include "whence/train/step.h"
 #include "whence/train/trajectory/recording.h"
@@ -13,16 +14,22 @@ namespace fs = std::filesystem;
 namespace whence {
 namespace {
 
-RunSettings settings_in(const std::string& folder) {
-  if (!fs::is_directory(folder)) fail("{}: no such run folder", folder);
-  const std::string path = folder + "/run.cfg";
-  if (!fs::exists(path)) fail("{}: not a run folder (it has no run.cfg)", folder);
+RunSettings recorded_settings(const std::string& path, const std::string& folder) {
   try {
-    return read_settings(Options(train_options(), {"--config", path, "--out", folder}));
+    return read_settings(Options(train_options(), {"--config=" + path, "--out=" + folder}));
   } catch (const UsageError& error) {
     // The user did not give these options: the file has them.
     fail("{}: {}", path, error.what());
   }
+}
+
+// Settings of a run whose files of data are all there.
+RunSettings with_data(RunSettings settings, const std::string& folder) {
+  const std::vector<std::string> missing = missing_places(settings.data);
+  if (!missing.empty())
+    fail("{}: its data are not there any more: {}; --data (--plant, --without) says where they lie now",
+         folder, fmt::join(missing, ", "));
+  return settings;
 }
 
 // Listed instances are known to be missing only once the data are there.
@@ -45,7 +52,7 @@ RunParts::RunParts(const RunSettings& chosen, at::Device where)
       data(load_data(chosen.data)),
       training_data(on_device(data.train, where)),
       data_fingerprint(fingerprint(chosen.data, data)),
-      game(chosen.make_game(data.train)),
+      game(chosen.make_game(data)),
       engine(make_engine(chosen.engine, game, where)),
       schedule(for_instances(chosen.schedule, data.train.size())),
       optimiser(make_optimiser(chosen.optimiser)) {}
@@ -79,19 +86,37 @@ at::Tensor RunParts::initial_state() const {
   return optimiser->initial_state(game->initial_parameters(settings.seed).to(device).unsqueeze(0))[0];
 }
 
-Run::Run(const std::string& folder, at::Device device)
+RunSettings settings_in(const std::string& folder, const DataPlaces& places) {
+  if (!fs::is_directory(folder)) fail("{}: no such run folder", fs::absolute(folder).string());
+  const std::string path = folder + "/run.cfg";
+  if (!fs::exists(path)) fail("{}: not a run folder (it has no run.cfg)", folder);
+  RunSettings settings = recorded_settings(path, folder);
+  find_places(settings.data, folder);
+  if (!places.data.empty()) settings.data.source = absolute_source(places.data);
+  if (!places.plant.empty()) settings.data.plant = absolute_source(places.plant);
+  if (!places.without.empty()) settings.data.without = absolute_file(places.without);
+  return settings;
+}
+
+void check_settings(const Trajectory& trajectory, const RunSettings& settings) {
+  const std::string differs = settings_difference(trajectory.attribute("settings"), settings.text);
+  if (!differs.empty())
+    fail("{}: was recorded with other settings than the run.cfg beside it says ({})", trajectory.path(),
+         differs);
+}
+
+Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
     : folder_(folder),
-      parts_(settings_in(folder), device),
+      parts_(with_data(settings_in(folder, places), folder), device),
       trajectory_(folder + "/trajectory.h5"),
       ahead_(trajectory_, device) {
   const TrajectoryPlan plan = parts_.plan();
-  const auto must_equal = [&](const std::string& name, const std::string& what) {
-    if (trajectory_.attribute(name) != plan.attributes.at(name))
-      fail("{}: was recorded with other {} than {}", trajectory_.path(), what, folder + "/run.cfg says");
-  };
-  must_equal("settings", "settings");
-  must_equal("data", "data");
-  must_equal("layout", "networks");
+  check_settings(trajectory_, parts_.settings);
+  if (!same_data(trajectory_.attribute("data"), plan.attributes.at("data")))
+    fail("{}: was recorded with other data than {} holds now ({} there and {} here)", trajectory_.path(),
+         parts_.settings.data.source, trajectory_.attribute("data"), plan.attributes.at("data"));
+  if (trajectory_.attribute("layout") != plan.attributes.at("layout"))
+    fail("{}: was recorded with other networks than {}/run.cfg says", trajectory_.path(), folder);
   const bool right_batches = (!trajectory_.knows_batches() || trajectory_.batch_size() == plan.batch) &&
                              trajectory_.players() == plan.players && trajectory_.dtype() == plan.dtype;
   if (trajectory_.steps() != plan.steps || trajectory_.parameters() != plan.parameters || !right_batches ||

@@ -1,8 +1,11 @@
 #include "whence/train/settings.h"
 
+#include <map>
 #include <set>
+#include <sstream>
 
 #include "whence/core/error.h"
+#include "whence/data/places.h"
 #include "whence/optimise/optimiser.h"
 #include "whence/train/trajectory/recording.h"
 
@@ -21,8 +24,7 @@ std::string record_of(const ChosenOptions& options) {
 
 bool trains_on_held_out(const ChosenOptions& options) {
   const std::string text = options.text("train-on");
-  if (text != "instances" && text != "held-out")
-    refuse("--train-on: '{}' is not instances or held-out", text);
+  if (text != "instances" && text != "held-out") refuse_value("train-on", text, {"instances", "held-out"});
   return text == "held-out";
 }
 
@@ -36,11 +38,11 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   if (update == "alternating")
     schedule.update = Update::alternating;
   else if (update != "simultaneous")
-    refuse("--update: '{}' is not simultaneous or alternating", update);
+    refuse_value("update", update, {"simultaneous", "alternating"});
   if (decay == "inverse-sqrt")
     schedule.decay = Decay::inverse_sqrt;
   else if (decay != "constant")
-    refuse("--rate-decay: '{}' is not constant or inverse-sqrt", decay);
+    refuse_value("rate-decay", decay, {"constant", "inverse-sqrt"});
   const auto optimiser = make_optimiser(options.text("optimiser"));
   if (schedule.update == Update::alternating && !optimiser->allows_turns())
     refuse("--optimiser: {} keeps averages of every player's gradients, so it needs --update simultaneous",
@@ -64,8 +66,24 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
   data.plant = optional_text(options, "plant");
   if (!data.plant.empty() && kind.needs_labels)
     refuse("--plant: {} needs labels, and planted instances have none", kind.name);
-  data.without = optional_text(options, "without");
+  data.without = absolute_file(optional_text(options, "without"));
+  data.source = absolute_source(data.source);
+  data.plant = absolute_source(data.plant);
   return data;
+}
+
+// The settings with the absolute places of files, so that later jobs find them from any working folder.
+std::string with_places(const std::string& settings, const DataOptions& data) {
+  const std::map<std::string, std::string> places{
+      {"data", data.source}, {"plant", data.plant}, {"without", data.without}};
+  std::istringstream lines(settings);
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string name = line.substr(0, line.find(" = "));
+    const auto place = places.find(name);
+    text += (place == places.end() || place->second.empty() ? line : name + " = " + place->second) + "\n";
+  }
+  return text;
 }
 
 // "fcgan (a GAN of perceptrons), ..."
@@ -138,22 +156,23 @@ RunSettings read_settings(const Options& given) {
   const std::uint64_t seed = given.seed("seed");
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;
+  const DataOptions data = read_data(options, kind, seed);
   return {options,
-          options.settings(),
+          with_places(options.settings(), data),
           kind.name,
           seed,
-          read_data(options, kind, seed),
+          data,
           schedule,
           record_of(options),
           options.text("optimiser"),
           options.text("engine")};
 }
 
-std::shared_ptr<const Game> RunSettings::make_game(const Dataset& data) const {
+std::shared_ptr<const Game> RunSettings::make_game(const DataSplit& split) const {
+  const Dataset& train = split.train;
   return game_kind(game).make(options,
-                              {options.text("data"), data.shape,
-                               data.labels.defined() ? data.labels.max().item<std::int64_t>() + 1 : 0,
-                               data.instances.min().item<double>(), data.instances.max().item<double>()});
+                              {data.source, train.shape, split.classes, train.instances.min().item<double>(),
+                               train.instances.max().item<double>()});
 }
 
 }  // namespace whence

@@ -90,19 +90,45 @@ TEST(Options, TakeWhatIsGiven) {
 }
 
 TEST(Options, RefusalsNameTheOption) {
-  EXPECT_EQ(refusal_of({"--stepz", "3"}), "unrecognised option '--stepz'");
-  EXPECT_EQ(refusal_of({"--step", "3"}), "unrecognised option '--step'");
+  EXPECT_EQ(refusal_of({"--stepz", "3"}), "--stepz: bake has no such option; did you mean --steps?");
+  EXPECT_EQ(refusal_of({"--step=3"}), "--step: bake has no such option; did you mean --steps?");
+  EXPECT_EQ(refusal_of({"--flavour", "3"}),
+            "--flavour: bake has no such option (whence bake --help lists those there are)");
   EXPECT_EQ(refusal([] { Options(table_of_bake(), {}); }), "the option '--out' is required");
-  EXPECT_EQ(refusal_of({"--steps", "3", "--steps", "4"}),
-            "option '--steps' cannot be specified more than once");
-  EXPECT_EQ(refusal_of({"--steps"}), "the required argument for option '--steps' is missing");
-  for (const std::string value : {"three", "3.5", "3x", "99999999999999999999"})
-    EXPECT_EQ(refusal_of({"--steps", value}),
-              "the argument ('" + value + "') for option '--steps' is invalid");
-  EXPECT_EQ(refusal_of({"--rate", "fast"}), "the argument ('fast') for option '--rate' is invalid");
-  EXPECT_EQ(refusal_of({"--seed", "x"}), "the argument ('x') for option '--seed' is invalid");
-  EXPECT_NE(refusal_of({"--steps="}).find("'--steps'"), std::string::npos);
-  EXPECT_NE(refusal_of({"stray"}), "accepted");
+  EXPECT_EQ(refusal_of({"--steps", "3", "--steps", "4"}), "--steps: is given twice");
+  for (const std::string value : {"three", "3.5", "3x", "1e3", "+3", " 3", "", "0x3", "1_000", "1,000"})
+    EXPECT_EQ(refusal_of({"--steps", value}), "--steps: '" + value + "' is not a whole number");
+  EXPECT_EQ(refusal_of({"--steps="}), "--steps: '' is not a whole number");
+  EXPECT_EQ(refusal_of({"--steps", "99999999999999999999"}),
+            "--steps: 99999999999999999999 is more than 64 bits can hold");
+  EXPECT_EQ(refusal_of({"--rate", "fast"}), "--rate: 'fast' is not a number");
+  EXPECT_EQ(refusal_of({"--rate", "0,5"}), "--rate: '0,5' is not a number (the decimal sign is a point)");
+  EXPECT_EQ(refusal_of({"--rate", "1e400"}), "--rate: 1e400 is beyond what float64 can hold");
+  EXPECT_EQ(refusal_of({"--seed", "x"}), "--seed: 'x' is not a whole number");
+  EXPECT_EQ(refusal_of({"--quiet=yes"}), "--quiet: is a switch and takes no value");
+  EXPECT_EQ(refusal([] { Options(table_of_bake(), {"--out", ""}); }), "--out: is empty");
+}
+
+TEST(Options, AForgottenValueIsSaidToBeMissing) {
+  EXPECT_EQ(refusal_of({"--steps"}), "--steps: a value is missing");
+  EXPECT_EQ(refusal_of({"--steps", "--rate", "0"}),
+            "--steps: a value is missing: --rate is the next option (a value that begins with -- is given as "
+            "--steps=VALUE)");
+  EXPECT_EQ(bake({"--game=--odd"}).text("game"), "--odd");
+  EXPECT_EQ(bake({"--steps", "-3"}).integer("steps"), -3);
+}
+
+TEST(Options, AWordThatIsNoOptionIsNamed) {
+  EXPECT_EQ(refusal_of({"200"}), "'200': options begin with --, and this is no option's value");
+  EXPECT_EQ(refusal([] { Options(table_of_bake(), {"RUN"}); }),
+            "'RUN': options begin with --; did you mean --out RUN?");
+  EXPECT_EQ(refusal_of({"steps", "3"}), "'steps': options begin with --; did you mean --steps?");
+  EXPECT_EQ(refusal_of({"-steps", "3"}),
+            "'-steps': options begin with two plain dashes; did you mean --steps?");
+  EXPECT_EQ(refusal_of({"\xE2\x80\x93steps", "3"}),
+            "'\xE2\x80\x93steps': options begin with two plain dashes; did you mean --steps?");
+  EXPECT_EQ(refusal_of({"--"}), "'--': options begin with two plain dashes");
+  EXPECT_EQ(refusal_of({""}), "'': options begin with --, and this is no option's value");
 }
 
 TEST(Options, RefuseANegativeSeed) { EXPECT_THROW(bake({"--seed=-1"}).seed("seed"), UsageError); }
@@ -157,6 +183,19 @@ TEST(Config, IsRefusedLikeTheCommandLine) {
   refused("steps = three\n", "steps");
   refused("steps = 3\nsteps = 4\n", "steps");
   refused("steps\n", "steps");
+  const ConfigFile file("# a remark\n\nsteps = 3\nrate = fast\n");
+  const std::string message = refusal_of({file.argument()});
+  EXPECT_NE(message.find(".cfg, line 4: rate: 'fast' is not a number"), std::string::npos) << message;
+}
+
+TEST(Config, IsReadWithAMarkInFrontAndAnyLineEnds) {
+  const ConfigFile file("\xEF\xBB\xBFsteps = 20\r\nrate = 0.5 # half\r\nquiet = true\r\n");
+  const Options options = bake({file.argument()});
+  EXPECT_EQ(options.integer("steps"), 20);
+  EXPECT_EQ(options.real("rate"), 0.5);
+  EXPECT_TRUE(options.flag("quiet"));
+  const ConfigFile wide(std::string("\xFF\xFEs\0t\0", 6));
+  EXPECT_NE(refusal_of({wide.argument()}).find("is UTF-16 text; save it as UTF-8"), std::string::npos);
 }
 
 TEST(Settings, AreSortedAndLeaveOutHowTheJobIsCarriedOut) {

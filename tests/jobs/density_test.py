@@ -421,8 +421,8 @@ class BadInput(DensityTest):
                  ("word", "1,2\n3,four\n", "line 2, column 2: 'four'"),
                  ("empty", "1,2\n3,\n", "line 2, column 2: ''"),
                  ("half", "1,2\n3,4x\n", "line 2, column 2: '4x'"),
-                 ("short", "1,2\n3\n", "line 2 has 1 cells"),
-                 ("long", "1,2\n3,4,5\n", "line 2 has 3 cells"),
+                 ("short", "7,2\n3\n", "line 2 has 1 cells"),
+                 ("long", "7,2\n3,4,5\n", "line 2 has 3 cells"),
                  ("nothing", "", "holds no rows"), ("header", "x,y\n", "holds no rows"))
         for name, text, says in cases:
             with self.subTest(name=name):

@@ -111,7 +111,7 @@ class ImagesTest(ProgramTest):
         forest = ("cleanse", "--run", gan, "--select", "isolation-forest", "--remove", "50", "--metric", "disc-loss")
         self.run_fine(*forest, *self.judge, "--overwrite")
         self.assert_refused([*forest], "cleansing.h5", "classifier", "--overwrite")
-        self.assert_refused([*cleanse, *self.judge], "cleansing.h5", "made with another influence", "--overwrite")
+        self.assert_refused([*cleanse, *self.judge], "cleansing.h5", "made with other options (influence", "--overwrite")
         self.run_fine("counterfactual", "--run", gan, *metric, *less, "--classifier", other)
         self.assert_refused(["validate", "--run", gan], "fid", "another in counterfactual.h5")
 

@@ -14,6 +14,9 @@ namespace whence {
 /// of how the job is carried out (threads, progress, folders).
 enum class Kind { setting, execution };
 
+/// What an option is given as.
+enum class Form { text, whole, real, several, flag };
+
 /// Describes the options of one job. Values are checked when parsed.
 class OptionTable {
  public:
@@ -30,6 +33,8 @@ class OptionTable {
   OptionTable& flag(const std::string& name, const std::string& help);
 
   const std::string& job() const { return job_; }
+  /// Every option's name and form.
+  const std::map<std::string, Form>& forms() const { return forms_; }
   /// The text of `whence JOB --help`.
   std::string help() const;
 
@@ -38,6 +43,7 @@ class OptionTable {
   std::string job_;
   boost::program_options::options_description description_;
   std::map<std::string, Kind> kinds_;
+  std::map<std::string, Form> forms_;
   std::vector<std::string> required_;
 };
 
@@ -45,8 +51,8 @@ class OptionTable {
 class Options {
  public:
   /// Parses `arguments` (without program and job name); with --config FILE also that file, whose values yield
-  /// to the command line's. Throws UsageError naming the option when one is unknown, missing, repeated or
-  /// malformed.
+  /// to the command line's. Throws UsageError naming the option (and the file and its line) when one is
+  /// unknown, missing, repeated, without its value or malformed, or when an argument is no option.
   Options(const OptionTable& table, const std::vector<std::string>& arguments);
 
   std::string text(const std::string& name) const;
@@ -77,6 +83,10 @@ class Options {
 std::vector<std::string> split_list(const std::string& option, const std::string& text);
 /// "1,5,10" from its parts.
 std::string join_list(const std::vector<std::string>& parts);
+/// UsageError naming `option` and the nearest of the `known` values: "--game: 'gan' is not ...; did you mean
+/// fcgan or dcgan?".
+[[noreturn]] void refuse_value(const std::string& option, const std::string& value,
+                               const std::vector<std::string>& known);
 /// Positive integers from "1,5,10", sorted, without repetition.
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text);
 /// Different finite numbers of at least 0 from "0,1e-3", in the order given.

@@ -34,6 +34,12 @@ struct DataSplit {
   Dataset train;
   Dataset held_out;
   Dataset test = {};  ///< without `instances` where none are asked for
+  /// Labels are 0 .. classes - 1: those of all rows that could have been chosen, so that a label which only
+  /// some seeds train on is one for all of them; 0 where there are no labels.
+  std::int64_t classes = 0;
+  /// What was read, where a file leaves that to be found out, e.g. "a.csv: 4 points of 2 numbers, without a
+  /// header"; else "".
+  std::string note = {};
 };
 
 /// In DataOptions::instances: all that the source has and that are not held out.
@@ -76,7 +82,8 @@ DataSplit load_data(const DataOptions& options);
 /// One line that identifies the data, e.g. "normal2d N=10000 N'=1000 dtype=float64 crc32=1a2b3c4d": kind of
 /// source (not its place: moved files keep their fingerprint), sizes, and the CRC-32 of the training ids
 /// (int64), the training instances and the held-out instances, as they lie in memory; then those of the test
-/// instances, where there are any ("... test=500 crc32=..."). Labels are not part of it.
+/// instances, where there are any ("... test=500 crc32=..."); then, where there are labels, the CRC-32 of
+/// those of all three ("... labels=..."). Compare two with same_data() (core/settings_text.h).
 std::string fingerprint(const DataOptions& options, const DataSplit& data);
 
 }  // namespace whence

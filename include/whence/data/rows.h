@@ -27,4 +27,7 @@ RowChoice choose_rows(std::int64_t rows, const std::string& path, const DataOpti
 RowChoice choose_labelled_rows(std::int64_t rows, const at::Tensor& labels, const std::string& path,
                                const DataOptions& options);
 
+/// Labels of the rows that options.class_filter leaves are 0 .. this - 1; 0 without labels.
+std::int64_t classes_of(const at::Tensor& labels, const DataOptions& options);
+
 }  // namespace whence

@@ -27,6 +27,10 @@ void describe(const H5File& file, const Schema& schema, const Attributes& attrib
 /// schema or version.
 H5File open_artifact(const std::string& path, const Schema& schema);
 
+/// How the file's attributes differ from those wanted, in words (core/settings_text.h), or ""; one that the
+/// file was made without counts as "none".
+std::string difference(const H5File& file, const Attributes& wanted);
+
 /// Writes a small result file by one rank: `fill` writes the arrays into a temporary file beside `path`,
 /// which is flushed to disk and then takes the name.
 void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,

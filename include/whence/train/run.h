@@ -5,6 +5,7 @@
 #include <string>
 
 #include "whence/comm/communicator.h"
+#include "whence/data/places.h"
 #include "whence/train/loop.h"
 #include "whence/train/settings.h"
 #include "whence/train/trajectory/read_ahead.h"
@@ -39,11 +40,21 @@ struct RunParts {
   at::Tensor initial_state() const;
 };
 
+/// The settings in a run folder's run.cfg; Error when there is none. Its files of data are those of `places`
+/// or where find_places() sees them.
+RunSettings settings_in(const std::string& folder, const DataPlaces& places = {});
+
+/// Error when a trajectory's settings are not these (places of files apart).
+void check_settings(const Trajectory& trajectory, const RunSettings& settings);
+
 /// A finished training run, opened to be looked into. Error in one sentence when folder or files are missing,
 /// unfinished or damaged, or when settings or data are not those of the recorded run.
 class Run {
  public:
-  explicit Run(const std::string& folder, at::Device device = at::kCPU);
+  /// The files of data are taken from `places`, each option that is given there; else from where they were,
+  /// or, for a folder that was moved together with its data, from a place beside or above it (data/places.h).
+  /// Their fingerprint proves that they are those of the run.
+  explicit Run(const std::string& folder, at::Device device = at::kCPU, const DataPlaces& places = {});
 
   const std::string& folder() const { return folder_; }
   const RunParts& parts() const { return parts_; }

@@ -18,7 +18,7 @@ OptionTable train_options();
 /// A run's options, checked, with the preset's values filled in.
 struct RunSettings {
   ChosenOptions options;
-  std::string text;  ///< the content of run.cfg
+  std::string text;  ///< the content of run.cfg, with absolute places of files
   std::string game;
   std::uint64_t seed;
   DataOptions data;
@@ -27,8 +27,8 @@ struct RunSettings {
   std::string optimiser;  ///< see make_optimiser
   std::string engine;     ///< see make_engine
 
-  /// The run's game for instances like those of `data`; UsageError naming the option for impossible values.
-  std::shared_ptr<const Game> make_game(const Dataset& data) const;
+  /// The run's game for such data; UsageError naming the option for impossible values.
+  std::shared_ptr<const Game> make_game(const DataSplit& split) const;
 };
 
 /// UsageError naming the option for every impossible value.

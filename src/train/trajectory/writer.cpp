@@ -114,9 +114,8 @@ void TrajectoryWriter::create(const std::string& part) {
 // Whether what is there is the beginning of this very run.
 void TrajectoryWriter::check_begun(const std::string& part) const {
   const H5File file = open_artifact(part, trajectory_schema);
-  for (const auto& [name, value] : plan_.attributes)
-    if (file.attribute(name) != value)
-      fail("{}: belongs to a run with another {}; choose another folder, or remove it", part, name);
+  if (const std::string differs = difference(file, plan_.attributes); !differs.empty())
+    fail("{}: belongs to another run ({}); choose another folder, or remove it", part, differs);
   check_shapes(file, trajectory_arrays,
                {{"M", plan_.recorded.size()},
                 {"P", plan_.parameters},

@@ -1,0 +1,103 @@
+#include "whence/data/places.h"
+
+#include <filesystem>
+#include <functional>
+
+#include "whence/core/error.h"
+#include "whence/core/options.h"
+
+namespace fs = std::filesystem;
+
+namespace whence {
+namespace {
+
+using PathChange = std::function<std::string(const std::string&)>;
+
+bool there(const fs::path& path) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  return fs::exists(path, ignored);
+}
+
+// A source with its paths changed: all parts between commas, of csv:FILE,COLUMN and idx:FILE:NUMBER the
+// first.
+std::string changed(const std::string& source, const PathChange& change) {
+  const std::size_t colon = source.find(':');
+  if (colon == std::string::npos || colon + 1 == source.size()) return source;
+  const std::string kind = source.substr(0, colon), place = source.substr(colon + 1);
+  if (kind == "mnist") return kind + ":" + change(place);
+  std::string text;
+  for (std::size_t begin = 0;;) {
+    const std::size_t comma = place.find(',', begin);
+    const std::string part = place.substr(begin, comma - begin);
+    const bool path = !part.empty() && (kind != "csv" || begin == 0);
+    text += (begin == 0 ? "" : ",") + (path ? change(part) : part);
+    if (comma == std::string::npos) return kind + ":" + text;
+    begin = comma + 1;
+  }
+}
+
+// idx:FILE:NUMBER
+std::string changed_plant(const std::string& plant, const PathChange& change) {
+  const std::size_t first = plant.find(':'), last = plant.rfind(':');
+  if (first == last) return plant;
+  return plant.substr(0, first + 1) + change(plant.substr(first + 1, last - first - 1)) + plant.substr(last);
+}
+
+bool plant_like(const std::string& source) {
+  const std::size_t last = source.rfind(':');
+  return last != source.find(':') && last + 1 < source.size() &&
+         source.find_first_not_of("0123456789", last + 1) == std::string::npos;
+}
+
+void change_all(DataOptions& options, const PathChange& change) {
+  options.source = changed(options.source, change);
+  if (!options.plant.empty()) options.plant = changed_plant(options.plant, change);
+  if (!options.without.empty()) options.without = change(options.without);
+}
+
+std::string found(const std::string& path, const fs::path& beside) {
+  if (there(path)) return path;
+  const fs::path relative = fs::path(path).relative_path();
+  // The longest end of the path first: the most of it that is still the same.
+  for (auto begin = relative.begin(); begin != relative.end(); ++begin) {
+    fs::path end;
+    for (auto part = begin; part != relative.end(); ++part) end /= *part;
+    for (fs::path folder = beside; !folder.empty(); folder = folder.parent_path()) {
+      if (there(folder / end)) return (folder / end).string();
+      if (folder == folder.root_path()) break;
+    }
+  }
+  return path;
+}
+
+}  // namespace
+
+std::string absolute_file(const std::string& path) {
+  if (path.empty()) return path;
+  std::error_code code;
+  const std::string absolute = fs::absolute(path, code).string();
+  const bool readable =
+      path.find_first_of(",#") != std::string::npos || absolute.find_first_of(",#\n\r") == std::string::npos;
+  return code || !readable ? path : absolute;
+}
+
+std::string absolute_source(const std::string& source) {
+  return plant_like(source) ? changed_plant(source, absolute_file) : changed(source, absolute_file);
+}
+
+void find_places(DataOptions& options, const std::string& beside) {
+  const fs::path folder = fs::weakly_canonical(beside);
+  change_all(options, [&](const std::string& path) { return found(path, folder); });
+}
+
+std::vector<std::string> missing_places(const DataOptions& options) {
+  std::vector<std::string> missing;
+  DataOptions unchanged = options;
+  change_all(unchanged, [&](const std::string& path) {
+    if (!there(path)) missing.push_back(fs::absolute(path).string());
+    return path;
+  });
+  return missing;
+}
+
+}  // namespace whence
