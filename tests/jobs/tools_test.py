@@ -138,6 +138,8 @@ class ToolsTest(ProgramTest):
 
     def installed(self, tools, name):
         """pip install of a folder into a fresh virtual environment."""
+        if call(sys.executable, "-m", "pip", "--version").returncode != 0:
+            raise unittest.SkipTest("no pip for %s (Debian: python3-pip)" % sys.executable)
         place = self.path(name)
         made = call(sys.executable, "-m", "venv", "--system-site-packages", "--without-pip", place)
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -145,8 +147,6 @@ class ToolsTest(ProgramTest):
                     "--no-deps", "--no-build-isolation", "--disable-pip-version-check", tools)
 
     def test_pip_installs_the_package_and_leaves_nothing_in_the_source(self):
-        if call(sys.executable, "-m", "pip", "--version").returncode != 0:
-            raise unittest.SkipTest("no pip for %s (Debian: python3-pip)" % sys.executable)
         place = self.copy("to-install")
         before = sorted(os.walk(place))
         done = self.installed(place, "venv")
