@@ -1,72 +1,20 @@
 """Checkpoints written by PyTorch come in as runs, and their scores and losses are PyTorch's own."""
 
+import argparse
 import os
+import pickle
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 
-from support import SOURCE, WHENCE, ProgramTest, arrays, main, read_bytes, small_disk, write_bytes
-from vae_support import (TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, conv_vae, keyed_noise, mlp_vae, normals,
-                         torch_loss, torch_or_skip, write_idx)
-
-IMPORT = os.path.join(SOURCE, "tools", "import_checkpoints.py")
-D, SAMPLES, STEPS = 4, 3, (50, 100)
+from import_support import D, SAMPLES, STEPS, CheckpointsTest, import_checkpoints
+from support import WHENCE, arrays, main, read_bytes, small_disk, write_bytes
+from vae_support import TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, keyed_noise, mlp_vae, normals, torch_loss
 
 
-def import_checkpoints(folder, out, *options, own=(), program=WHENCE):
-    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", program, *own, "--", *options],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-class ImportTest(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.torch = torch_or_skip()
-        cls.torch.manual_seed(5)
-        draw = np.random.default_rng(3)
-        cls.images = {"mlp-vae": draw.integers(0, 256, (12, 6, 6)), "conv-vae": draw.integers(0, 256, (8, 3, 64, 64))}
-        for game, images in cls.images.items():
-            write_idx(os.path.join(cls.place, game + "-images"), images)
-
-    def options(self, game):
-        return ["--game", game, "--data", "idx:" + self.path(game + "-images"), "--instances", "5", "--held-out", "3",
-                "--batch", "2", "--latent", str(D), "--beta", "2", "--dtype", "float64"] + (
-                    ["--image-size", "0"] if game == "conv-vae" else [])
-
-    def models(self, game):
-        models = [mlp_vae(D, 36) if game == "mlp-vae" else conv_vae(D) for _ in STEPS]
-        return [model.double() for model in models]
-
-    def save(self, game, models, wrap=lambda state: state, steps=STEPS):
-        folder = self.path("checkpoints-" + game)
-        os.makedirs(folder, exist_ok=True)
-        for step, model in zip(steps, models):
-            self.torch.save(wrap(model.state_dict()), os.path.join(folder, "model_%d.pt" % step))
-        return folder
-
-    def imported(self, folder, name, *more, own=()):
-        """The trajectory of an import that has to succeed."""
-        done = import_checkpoints(folder, self.path(name), *self.options("mlp-vae"), *more, own=own)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.run_fine("verify", "--run", self.path(name))
-        return arrays(self.path(name, "trajectory.h5"))
-
-    def refused(self, folder, *more, out=None, lines=1, **how):
-        """What an import says that has to fail and leave nothing behind."""
-        out, before = self.path("refused") if out is None else out, sorted(os.listdir(self.place))
-        done = import_checkpoints(folder, out, *self.options("mlp-vae"), *more, **how)
-        self.assertIn(done.returncode, (1, 2), done.stdout + done.stderr)
-        self.assertNotIn("Traceback", done.stderr)
-        if lines:
-            self.assertEqual(len(done.stderr.splitlines()), lines, done.stderr)
-        self.assertEqual(sorted(os.listdir(self.place)), before)
-        return done.stderr
-
-    def flat(self, *states):
-        return np.stack([self.torch.cat([t.detach().double().flatten() for t in state.values()]) for state in states])
-
+class ImportTest(CheckpointsTest):
     def check_against_torch(self, game, wrap):
         models = self.models(game)
         run = self.path("run-" + game)
@@ -164,13 +112,63 @@ class ImportTest(ProgramTest):
             def __reduce__(self):
                 return os.mkdir, (evil,)
 
-        evil, folder = self.path("evil"), self.path("pickled")
+        torch, evil, folder = self.torch, self.path("evil"), self.path("pickled")
+        path = os.path.join(folder, "a5.pt")
         os.makedirs(folder)
-        self.torch.save({"model": self.models("mlp-vae")[0].state_dict(), "other": Evil()}, os.path.join(folder, "a5.pt"))
-        done = import_checkpoints(folder, self.path("bad"), *self.options("mlp-vae"))
-        self.assertIn("cannot be loaded", done.stderr)
-        self.assertIn("--trust", done.stderr)
+        state = self.models("mlp-vae")[0].state_dict()
+        old = {"_use_new_zipfile_serialization": False}
+        for value, how in (({"model": state, "other": Evil()}, {}), ({"model": state, "other": Evil()}, old),
+                           ([Evil(), state], {}), ({**state, "encoder.0.bias": Evil()}, {}), (Evil(), old),
+                           (argparse.Namespace(model=state), {})):
+            torch.save(value, path, **how)
+            said = self.refused(folder)
+            for words in (path + ": cannot be loaded", "--trust"):
+                self.assertIn(words, said)
+            self.assertFalse(os.path.exists(evil))
+        write_bytes(path, pickle.dumps(Evil()))
+        self.assertIn("cannot be loaded", self.refused(folder))
         self.assertFalse(os.path.exists(evil))
+        torch.save(Evil(), path)  # so that the above says something: this is code, and --trust runs it
+        import_checkpoints(folder, self.path("trusted"), *self.options("mlp-vae"), own=["--trust"])
+        self.assertTrue(os.path.exists(evil))
+
+    def test_torchscript_is_refused_before_it_is_loaded(self):
+        torch = self.torch
+
+        class Noisy(torch.nn.Module):
+            @torch.jit.export
+            def __getstate__(self):
+                return self.training
+
+            @torch.jit.export
+            def __setstate__(self, state: bool):
+                self.training = state
+                print("code of the archive ran")
+
+            def forward(self, x):
+                return x
+
+        folder = self.path("script")
+        path = os.path.join(folder, "a5.pt")
+        os.makedirs(folder)
+        torch.jit.save(torch.jit.script(Noisy()), path)
+        loads = "import torch; torch.jit.load(%r)" % path
+        self.assertIn("ran", subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True).stdout)
+        for own in ((), ("--trust",)):
+            done = import_checkpoints(folder, self.path("refused"), *self.options("mlp-vae"), own=own)
+            self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (1, "", 1), done.stderr)
+            for words in (path, "TorchScript", "state_dict()"):
+                self.assertIn(words, done.stderr)
+        # One archive in another is no checkpoint, and a constants.pkl makes any checkpoint a program.
+        script = read_bytes(path)
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("archive/data.pkl", script)
+            file.writestr("archive/version", "3")
+        self.assertIn("cannot be loaded", self.refused(folder))
+        torch.save(self.models("mlp-vae")[0].state_dict(), path)
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr(file.namelist()[0].split("/")[0] + "/constants.pkl", pickle.dumps(()))
+        self.assertIn("TorchScript", self.refused(folder))
 
     def test_options_that_contradict_the_checkpoints_are_named(self):
         folder = self.save("agree", self.models("mlp-vae"))

@@ -1,4 +1,4 @@
-"""tools/whence_report/tracin.py: every table, from small files whose numbers were worked out by hand."""
+"""tools/whence/report/tracin.py: every table, from small files whose numbers were worked out by hand."""
 
 import json
 import os
@@ -11,11 +11,11 @@ import numpy as np
 from support import SOURCE, ProgramTest, main, read_bytes, write_bytes
 
 sys.path.insert(0, os.path.join(SOURCE, "tools"))
-from whence_report import tracin
-from whence_report.page import Attempts
+from whence.report import tracin
+from whence.results import Attempts
 
 N = 20
-PROGRAM = os.path.join(SOURCE, "tools", "whence_report", "tracin.py")
+PROGRAM = os.path.join(SOURCE, "tools", "tracin.py")
 OPTIONS = {"checkpoints": "last", "list": "100", "loss": "training", "memory": "1024", "queries": "self",
            "query-noise": "fresh", "samples": "16", "weights": "none"}
 RUN = {"beta": "4", "instances": str(N), "latent": "2", "plant": "none", "seed": "0"}

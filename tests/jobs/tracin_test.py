@@ -149,8 +149,8 @@ class TracinTest(ProgramTest):
     def assert_report_finds(self, folder, values, foreign):
         """The report's AUC and densities against the statistic of Mann and Whitney and plain counts."""
         sys.path.insert(0, os.path.join(SOURCE, "tools"))
-        from whence_report import tracin, tracin_together as report
-        from whence_report.page import Attempts
+        from whence.report import tracin, tracin_together as report
+        from whence.results import Attempts
         found = tracin.Findings([folder], Attempts())
         scores, = found.files
         ordered = mannwhitneyu(values[foreign], values[~foreign]).statistic / (foreign.sum() * (~foreign).sum())

@@ -1,19 +1,13 @@
 """The tracin*.h5 files of run folders: which there are, what each is called, and what it holds."""
 import os
 
-os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-
 import h5py
 
-from .page import Missing, Run, text
+from ..results import Missing, Run, settings, text
 
 PATTERN = "tracin*.h5"
 FIRST_PLANTED = 10 ** 9
 MATTERS_NOT = ("memory", "list")  # options that change how the scores are made or listed, not what they are
-
-
-def settings(lines):
-    return dict(line.split(" = ", 1) for line in lines.splitlines() if " = " in line)
 
 
 class Scores:

@@ -1,19 +1,9 @@
-"""What the sections of a report share: run folders, pictures that hold their own data, tables."""
-import base64
+"""Reading what jobs left in run folders: which files there are, opened and checked, and what is missing."""
 import fnmatch
-import html
-import io
 import json
 import os
 
-os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-
 import h5py
-import matplotlib
-import numpy as np
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
 
 RESULTS = {  # names of files, or a pattern, and the job that makes them
     "trajectory.h5": "whence train",
@@ -25,7 +15,6 @@ RESULTS = {  # names of files, or a pattern, and the job that makes them
     "density.h5": "whence density",
     "tracin*.h5": "whence tracin",
 }
-MOST_POINTS = 20000  # drawn in one picture: more make it no clearer
 
 
 class Missing(Exception):
@@ -103,28 +92,6 @@ def needed(file, name, why):
     return file[name][...]
 
 
-def picture(figure, caption):
-    """The figure as an <img> that holds its own data."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}"><br>{html.escape(caption)}</p>'
-
-
-def table(rows, header=None):
-    cells = [("th", header)] if header else []
-    cells += [("td", row) for row in rows]
-    return "<table>" + "".join(
-        "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in row) + "</tr>"
-        for tag, row in cells) + "</table>"
-
-
-def plane(points):
-    """The first two coordinates; a single one is drawn along a line."""
-    return points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
-
-
-def row_of_axes(count, sharey=False):
-    figure, axes = plt.subplots(1, count, squeeze=False, figsize=(4.2 * count, 3.6), sharey=sharey)
-    return figure, axes[0]
+def settings(lines):
+    """The options in an attribute of text, by name."""
+    return dict(line.split(" = ", 1) for line in lines.splitlines() if " = " in line)

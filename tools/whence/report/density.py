@@ -5,7 +5,8 @@ import html
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .page import MOST_POINTS, needed, picture, plane, row_of_axes, table, text
+from ..results import needed, text
+from .page import MOST_POINTS, picture, plane, row_of_axes, table
 
 TITLE = "Influence in density estimators"
 FILES = ("density.h5",)

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Tables, figures and image pages of VAE-TracIn (Kong and Chaudhuri, NeurIPS 2021) from tracin*.h5 files.
 
-    tools/whence_report/tracin.py RUN [RUN ...] [-o tracin.html] [--json numbers.json]
-    tools/whence_report/tracin.py RUN --highest 64 > ids.txt      # ids of the highest self-influences, one a line
+    tools/tracin.py RUN [RUN ...] [-o tracin.html] [--json numbers.json]
+    tools/tracin.py RUN --highest 64 > ids.txt      # ids of the highest self-influences, one a line
 
 Which tables there are follows from what the files hold: self-influence, test or training queries, mixtures, scores
 weighted by visits, planted instances, instances left out, influence.h5 and counterfactual.h5 beside them. A file is named
@@ -15,16 +14,14 @@ import math
 import os
 import sys
 
-if not __package__:
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 import numpy as np
 
-from whence_report import tracin_figures as figures
-from whence_report import tracin_together as together
-from whence_report.page import Attempts, table
-from whence_report.tracin_scores import PATTERN, files_of, names_of
-from whence_report.tracin_tables import PER_FILE
+from ..results import Attempts
+from . import tracin_figures as figures
+from . import tracin_together as together
+from .page import table
+from .tracin_scores import PATTERN, files_of, names_of
+from .tracin_tables import PER_FILE
 
 
 class Findings:
@@ -185,13 +182,9 @@ def report(found, arguments):
         parts = sections(found)
         if found.attempts.missing:
             parts.append(section("missing", table(found.attempts.missing)))
-        with open(arguments.out, "w", encoding="utf-8") as file:
+        with open(arguments.out, "w", encoding="utf-8", errors="xmlcharrefreplace") as file:
             file.write("<!doctype html><meta charset=utf-8><title>TracIn</title>" + "".join(parts))
     if not arguments.json and not arguments.out:
         short = {name: {k: v for k, v in value.items() if k not in ("options", "run")} if isinstance(value, dict) else value
                  for name, value in result.items()}
         print(json.dumps(short, indent=1, allow_nan=False))
-
-
-if __name__ == "__main__":
-    main()

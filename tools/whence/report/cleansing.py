@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.lines import Line2D
 from scipy.stats import gaussian_kde
 
+from ..results import Missing, needed, text
 from .agreement import NAMES
-from .page import MOST_POINTS, Missing, needed, picture, row_of_axes, table, text
+from .page import MOST_POINTS, picture, row_of_axes, table
 
 TITLE = "Data cleansing"
 FILES = ("cleansing.h5", "cleansing.json")

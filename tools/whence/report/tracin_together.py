@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from scipy import stats
 
-from .page import text
+from ..results import text
 
 FEWEST_SAMPLES = 4  # numbers of samples, with that of the truth, below which a slope says nothing
 

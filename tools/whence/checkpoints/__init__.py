@@ -1,0 +1,1 @@
+"""PyTorch checkpoints as run folders of Whence."""
