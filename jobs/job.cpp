@@ -3,9 +3,11 @@
 #include <cstdio>
 #include <fmt/format.h>
 
+#include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
 #include "whence/core/stop.h"
 #include "whence/device/devices.h"
+#include "whence/io/checksum.h"
 
 namespace whence {
 
@@ -36,8 +38,21 @@ void choose_determinism(const Options& options, at::Device device) {
   if (!options.flag("nondeterministic")) use_deterministic_algorithms(device);
 }
 
+void check_data_alike(const DataSplit& data, const std::string& fingerprint, const Communicator& world) {
+  std::string labels;
+  for (const Dataset* set : {&data.train, &data.held_out, &data.test})
+    labels += set->labels.defined() ? fmt::format(" {:08x}", crc32_of(set->labels.contiguous())) : " none";
+  check_alike({{"--data", fingerprint}, {"--data's labels", "crc32 =" + labels}}, world);
+}
+
+ClaimOptions claim_of(const Options& options) { return {options.flag("overwrite"), options.flag("dry-run")}; }
+
+Unfinished unfinished_of(const Options& options) {
+  return options.flag("overwrite") ? Unfinished::replace : Unfinished::keep;
+}
+
 Log begin_job(const Options& options, const Communicator& world) {
-  Session::use_threads(static_cast<int>(options.integer("threads", 1)));
+  world.together([&] { Session::use_threads(static_cast<int>(options.integer("threads", 1))); });
   return Log(world.is_root() && !options.flag("quiet"));
 }
 

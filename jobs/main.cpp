@@ -1,8 +1,11 @@
 // whence JOB [options]: finds the job, reads its options, runs it on all ranks.
 
+#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
+#include <set>
 
+#include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
@@ -35,12 +38,25 @@ std::vector<std::string> with_names(const Job& job, std::vector<std::string> arg
   return arguments;
 }
 
+// Options that each rank may have its own of; a file's options are compared, not its name.
+const std::set<std::string> each_rank_its_own{"config", "quiet", "threads"};
+
+void check_options_alike(const Options& options, const Communicator& world) {
+  auto values = options.values(each_rank_its_own);
+  for (auto& [name, value] : values) name.insert(0, "--");
+  check_alike(values, world);
+}
+
 void run_job(const std::string& name, const std::vector<std::string>& arguments, const Communicator& world) {
+  check_alike({{"the job", name}, {"Whence's version", fmt::format("{} ({})", version(), git_sha())}}, world);
+  if (name == "--help" || name == "-h" || name == "help") return print(world, overview());
+  if (name == "--version") return print(world, fmt::format("whence {} ({})\n", version(), git_sha()));
   world.together([&] { job_named(name); });
   const Job& job = job_named(name);
   const OptionTable table = job.options();
   std::unique_ptr<Options> options;
   world.together([&] { options = std::make_unique<Options>(table, with_names(job, arguments)); });
+  check_options_alike(*options, world);
   if (options->flag("help"))
     print(world, fmt::format("whence {}: {}\n\n{}", job.name, job.summary, table.help()));
   else
@@ -77,14 +93,7 @@ int main(int argc, char** argv) {
   whence::Session session(1);
   const whence::Communicator world = session.world();
   const std::string name = argc > 1 ? argv[1] : "--help";
-  if (name == "--help" || name == "-h" || name == "help") {
-    whence::print(world, whence::overview());
-    return 0;
-  }
-  if (name == "--version") {
-    whence::print(world, fmt::format("whence {} ({})\n", whence::version(), whence::git_sha()));
-    return 0;
-  }
-  return whence::run_guarded(
-      world, name, [&] { whence::run_job(name, std::vector<std::string>(argv + 2, argv + argc), world); });
+  return whence::run_guarded(world, name, [&] {
+    whence::run_job(name, std::vector<std::string>(argv + std::min(argc, 2), argv + argc), world);
+  });
 }

@@ -11,6 +11,7 @@
 
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
+#include "whence/io/shared_folder.h"
 
 namespace fs = std::filesystem;
 
@@ -34,14 +35,14 @@ std::vector<bool> sound_rows(const H5Array& rows, const H5Array& seals) {
 }  // namespace
 
 BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attributes& attributes,
-                       std::int64_t rows, std::int64_t width, const Communicator& ranks)
+                       std::int64_t rows, std::int64_t width, const Communicator& ranks,
+                       Unfinished unfinished)
     : part_(path + ".part"), ranks_(ranks) {
+  check_shared_folder(fs::path(part_).parent_path().string(), ranks_);
   ranks_.on_root([&] {
-    if (!fs::exists(part_)) create(schema, attributes, rows, width);
-    const H5File file = H5File::open_to_read(part_);
-    for (const auto& [name, value] : attributes)
-      if (file.attribute(name) != value)
-        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
+    if (goes_on(part_, schema, attributes, unfinished)) return;
+    remove_with_prefix(part_);
+    create(schema, attributes, rows, width);
   });
   ranks_.together([&] {
     const H5File file = H5File::open_to_read(part_);

@@ -1,10 +1,11 @@
 #include "whence/retrain/begun_blocks.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 
 #include <ATen/ops/tensor.h>
+
+#include "whence/core/error.h"
 
 namespace fs = std::filesystem;
 
@@ -20,9 +21,9 @@ std::string BegunBlocks::path(std::int64_t number) const {
 void BegunBlocks::load(std::int64_t number, Retraining& block) const {
   if (!fs::exists(path(number))) return;
   const H5File file = open_artifact(path(number), begun_block_schema);
-  if (std::any_of(attributes_.begin(), attributes_.end(),
-                  [&](const auto& entry) { return file.attribute(entry.first) != entry.second; }))
-    return;
+  for (const auto& [name, value] : attributes_)
+    if (file.attribute(name) != value)
+      fail("{}: was begun with another {}; remove it to begin this block again", path(number), name);
   for (const char* name : {"step", "state"}) file.array(name).verify();
   block.restore(file.array("step").read().item<std::int64_t>(), file.array("state").read());
 }

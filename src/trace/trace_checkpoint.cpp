@@ -6,6 +6,7 @@
 
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
+#include "whence/io/shared_folder.h"
 
 namespace fs = std::filesystem;
 
@@ -16,8 +17,11 @@ const std::string ranks_and_grid = "ranks_and_grid";
 
 }  // namespace
 
-TraceCheckpoint::TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks)
-    : part_(result + ".part"), attributes_(std::move(attributes)), ranks_(ranks) {}
+TraceCheckpoint::TraceCheckpoint(const std::string& result, Attributes attributes, Unfinished unfinished,
+                                 const Communicator& ranks)
+    : part_(result + ".part"), attributes_(std::move(attributes)), unfinished_(unfinished), ranks_(ranks) {
+  check_shared_folder(fs::path(part_).parent_path().string(), ranks_);
+}
 
 Attributes TraceCheckpoint::with_grid(const TraceBack& sweep) const {
   Attributes all = attributes_;
@@ -27,23 +31,19 @@ Attributes TraceCheckpoint::with_grid(const TraceBack& sweep) const {
 
 bool TraceCheckpoint::load(TraceBack& sweep) const {
   bool found = false;
+  // What other ranks carried cannot be handed out anew to the same bits: the grid is an attribute.
+  ranks_.on_root([&] { found = goes_on(part_, trace_checkpoint_schema, with_grid(sweep), unfinished_); });
+  if (ranks_.broadcast(static_cast<std::int64_t>(found)) == 0) return false;
   ranks_.together([&] {
-    if (!fs::exists(part_)) return;
     const H5File file = open_artifact(part_, trace_checkpoint_schema);
-    for (const auto& [name, value] : attributes_)
-      if (file.attribute(name) != value)
-        fail("{}: was begun with another {}; give the same options, or remove it", part_, name);
-    // What other ranks carried cannot be handed out anew to the same bits.
-    if (file.attribute(ranks_and_grid) != with_grid(sweep)[ranks_and_grid]) return;
     const std::int64_t rank = ranks_.rank();
     const at::Tensor count = file.array("count").read({rank}, {1});
     const at::Tensor state = file.array("state").read({rank, 0}, {1, count.item<std::int64_t>()})[0];
     if (file.array("crc").read({rank}, {1}).item<std::int64_t>() != crc32_of(state))
       fail("{}: what rank {} carried does not match its checksum; remove the file", part_, rank);
     sweep.restore(file.array("taken").read().item<std::int64_t>(), state);
-    found = true;
   });
-  return found;
+  return true;
 }
 
 void TraceCheckpoint::save(TraceBack& sweep) const {
