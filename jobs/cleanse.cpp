@@ -45,12 +45,10 @@ void run_cleanse(const Options& options, const Communicator& all) {
   const Stopwatch watch;
   const StopSignals signals;
   CleansePlan plan;
-  bool done = false;
-  world.together([&] {
-    plan = read_cleanse_plan(options, place.device);
-    done = !options.flag("overwrite") && already_there(plan.path, cleansing_schema, plan.attributes);
-  });
-  if (done && !options.flag("dry-run")) return log.say(plan.path + ": already there");
+  world.together([&] { plan = read_cleanse_plan(options, place.device); });
+  check_data_alike(plan.run->parts().data, plan.run->parts().data_fingerprint, world);
+  const ResultClaim claim(plan.path, cleansing_schema, plan.attributes, claim_of(options, log), world);
+  if (claim.done() && !options.flag("dry-run")) return log.say(plan.path + ": already there");
   const std::int64_t sets = plan.selections.size() * plan.result.remove.size(),
                      steps = plan.epochs_back * plan.run->parts().schedule.steps_per_epoch(),
                      width = plan.run->parts().data.train.width(),
@@ -60,12 +58,12 @@ void run_cleanse(const Options& options, const Communicator& all) {
                                     steps * (sets + 1), human_bytes(16.0 * row)));
 
   if (!plan.judge.caution.empty()) log.say(plan.judge.caution);
-  const auto lock = hold(plan.run->folder(), "cleansing", log, world);
   const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
   const RecordedSteps recorded = recorded_steps_of(*plan.run);
   const auto blocks = plan_counterfactuals(recorded, removals, {plan.epochs_back}, plan.replicas);
   const at::Tensor latents = plan.run->parts().test_latents().narrow(0, 0, plan.samples);
-  BlockStore store(plan.path, cleansing_blocks_schema, plan.attributes, blocks.size(), row, world);
+  BlockStore store(plan.path, cleansing_blocks_schema, plan.attributes, blocks.size(), row, world,
+                   unfinished_of(options));
   const BegunBlocks begun(plan.path, plan.attributes);
   const BlockProgress done_now =
       retrain_blocks({recorded, blocks, removals, store, begun, signals, "blocks of removal sets",

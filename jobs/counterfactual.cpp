@@ -47,8 +47,6 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   const Stopwatch watch;
   const StopSignals signals;
   CounterfactualTruth truth;
-  truth.metrics = split_list("metric", options.text("metric"));
-  truth.epochs_back = integer_list("epochs-back", options.text("epochs-back"));
   std::int64_t replicas = 0;
   std::unique_ptr<Run> run;
   std::vector<std::shared_ptr<const Metric>> metrics;
@@ -56,8 +54,9 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   Judge judge;
-  bool done = false;
   world.together([&] {
+    truth.metrics = split_list("metric", options.text("metric"));
+    truth.epochs_back = integer_list("epochs-back", options.text("epochs-back"));
     replicas = options.integer("replicas", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
@@ -74,9 +73,10 @@ void run_counterfactual(const Options& options, const Communicator& all) {
     attributes = result_attributes(*run, options.settings(), truth.metrics);
     attributes["classifier"] = judge.fingerprint;
     attributes["targets"] = targets_fingerprint(truth.target_ids);
-    done = !options.flag("overwrite") && already_there(result, counterfactual_schema, attributes);
   });
-  if (done && !options.flag("dry-run")) return log.say(result + ": already there");
+  check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
+  const ResultClaim claim(result, counterfactual_schema, attributes, claim_of(options, log), world);
+  if (claim.done() && !options.flag("dry-run")) return log.say(result + ": already there");
 
   const RecordedSteps steps = recorded_steps_of(*run);
   const auto blocks = plan_counterfactuals(steps, removals, truth.epochs_back, replicas);
@@ -92,8 +92,8 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                              human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
 
   if (!judge.caution.empty()) log.say(judge.caution);
-  const auto lock = hold(run->folder(), "counterfactual", log, world);
-  BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world);
+  BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world,
+                   unfinished_of(options));
   const BegunBlocks begun(result, attributes);
   const BlockProgress done_now =
       retrain_blocks({steps, blocks, removals, store, begun, signals, "blocks of counterfactuals",

@@ -36,6 +36,12 @@ bool read_self_influence(const std::string& text) {
   return text == "yes";
 }
 
+void make_folder(const std::string& folder) {
+  std::error_code code;
+  fs::create_directories(folder, code);
+  if (code) refuse("--out: cannot create {} ({})", folder, code.message());
+}
+
 std::string needs(double n, double q, double d, const EstimatorOptions& estimators) {
   const double numbers = q * n * (2.0 * estimators.estimators.size() + 2);
   return fmt::format(
@@ -91,14 +97,13 @@ void run_density(const Options& options, const Communicator& world) {
   const Log log = begin_job(options, world);
   const Stopwatch watch;
   const std::string folder = options.text("out"), result_path = folder + "/density.h5";
-  const EstimatorOptions estimators{split_list("estimator", options.text("estimator")),
-                                    options.integer("k", 1), options.real("sigma", 0, true),
-                                    read_self_influence(options.text("self-influence"))};
+  EstimatorOptions estimators{};
   DataSplit data;
   Queries queries;
   Attributes attributes;
-  bool done = false;
   world.together([&] {
+    estimators = {split_list("estimator", options.text("estimator")), options.integer("k", 1),
+                  options.real("sigma", 0, true), read_self_influence(options.text("self-influence"))};
     const auto choice = density::parse_queries(options.text("queries"));
     const DataOptions source{absolute_source(options.text("data")), read_instances(options.text("instances")),
                              choice.held_out(), options.seed("seed"), at::kDouble};
@@ -108,20 +113,14 @@ void run_density(const Options& options, const Communicator& world) {
     attributes = {{"settings", options.settings()},
                   {"seed", std::to_string(source.seed)},
                   {"data", fingerprint(source, data)}};
-    done = !options.flag("overwrite") && already_there(result_path, density::density_schema, attributes);
+    if (!options.flag("dry-run") && world.is_root()) make_folder(folder);
   });
+  check_data_alike(data, attributes.at("data"), world);
+  const ResultClaim claim(result_path, density::density_schema, attributes, claim_of(options, log), world);
   const std::int64_t n = data.train.size(), q = queries.points.size(0);
   if (options.flag("dry-run")) return print(world, needs(n, q, data.train.width(), estimators));
-  if (done) return log.say(result_path + ": already there");
+  if (claim.done()) return log.say(result_path + ": already there");
 
-  std::unique_ptr<RunLock> lock;
-  world.on_root([&] {
-    std::error_code code;
-    fs::create_directories(folder, code);
-    if (code) refuse("--out: cannot create {} ({})", folder, code.message());
-    lock = std::make_unique<RunLock>(folder);
-    if (!lock->caution().empty()) log.say(lock->caution());
-  });
   std::unique_ptr<Progress> progress;
   const DensityInfluence result = density::density_influence(
       data.train, queries, estimators, world, [&](std::int64_t parts, std::int64_t total) {

@@ -24,11 +24,11 @@ namespace {
 // A trace-back that is killed without warning loses at most this much.
 constexpr double seconds_between_checkpoints = 300;
 
-Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries) {
-  if (text == "auto") return automatic_grid(ranks, queries);
+Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries, std::int64_t batch) {
+  if (text == "auto") return automatic_grid(ranks, queries, batch);
   const auto list = integer_list("grid", text);
-  if (list.size() != 1 || ranks % list.front() != 0 || list.front() > queries)
-    refuse("--grid: {} query groups do not divide {} ranks, or are more than the {} queries", text, ranks,
+  if (list.size() != 1 || list.front() > ranks || list.front() > queries)
+    refuse("--grid: '{}' is not one number of groups, up to the {} ranks and the {} queries", text, ranks,
            queries);
   return {list.front()};
 }
@@ -63,28 +63,31 @@ void run_influence(const Options& options, const Communicator& all) {
   const Communicator& world = place.world;
   const Stopwatch watch;
   const StopSignals signals;
-  const auto metric_names = split_list("metric", options.text("metric"));
-  TraceBackOptions trace{integer_list("epochs-back", options.text("epochs-back")),
-                         real_list("kink-width", options.text("kink-width")),
-                         {1}};
+  std::vector<std::string> metric_names;
+  TraceBackOptions trace{};
   std::unique_ptr<Run> run;
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::string result;
   Attributes attributes;
   Judge judge;
-  bool done = false;
   world.together([&] {
+    metric_names = split_list("metric", options.text("metric"));
+    trace = {integer_list("epochs-back", options.text("epochs-back")),
+             real_list("kink-width", options.text("kink-width")),
+             {1}};
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
     judge = read_judge(options, parts);
     metrics = make_metrics(metric_names, parts.game, validation_of(parts, judge));
-    trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()));
+    trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()),
+                           parts.settings.schedule.batch);
     result = run->folder() + "/influence.h5";
     attributes = result_attributes(*run, options.settings(), metric_names);
     attributes["classifier"] = judge.fingerprint;
-    done = !options.flag("overwrite") && already_there(result, influence_schema, attributes);
   });
+  check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
+  const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
   const std::int64_t instances = run->parts().data.train.size();
   const std::int64_t numbers =
@@ -94,10 +97,9 @@ void run_influence(const Options& options, const Communicator& all) {
                  fmt::format("steps back {}, queries {}, kink widths {}, influence.h5 {}, memory {} a rank\n",
                              steps, metrics.size(), trace.kink_widths.size(), human_bytes(8.0 * numbers),
                              human_bytes(16.0 * numbers)));
-  if (done) return log.say(result + ": already there");
+  if (claim.done()) return log.say(result + ": already there");
 
   if (!judge.caution.empty()) log.say(judge.caution);
-  const auto lock = hold(run->folder(), "influence", log, world);
   const at::Tensor end = run->params(run->steps());
   std::vector<at::Tensor> queries;
   std::vector<double> values;
@@ -107,7 +109,7 @@ void run_influence(const Options& options, const Communicator& all) {
     values.push_back(at_end.value);
   }
   TraceBack sweep(recorded_steps_of(*run), at::stack(queries), trace, world);
-  const TraceCheckpoint checkpoint(result, attributes, world);
+  const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
   const std::int64_t first = sweep.taken();
   const auto cost = [&] {

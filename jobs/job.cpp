@@ -3,10 +3,12 @@
 #include <cstdio>
 #include <fmt/format.h>
 
+#include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
 #include "whence/core/printable.h"
 #include "whence/core/stop.h"
 #include "whence/device/devices.h"
+#include "whence/io/checksum.h"
 
 namespace whence {
 
@@ -51,19 +53,25 @@ void choose_determinism(const Options& options, at::Device device) {
   if (!options.flag("nondeterministic")) use_deterministic_algorithms(device);
 }
 
-Log begin_job(const Options& options, const Communicator& world) {
-  Session::use_threads(static_cast<int>(options.integer("threads", 1)));
-  return Log(world.is_root() && !options.flag("quiet"));
+void check_data_alike(const DataSplit& data, const std::string& fingerprint, const Communicator& world) {
+  std::string labels;
+  for (const Dataset* set : {&data.train, &data.held_out, &data.test})
+    labels += set->labels.defined() ? fmt::format(" {:08x}", crc32_of(set->labels.contiguous())) : " none";
+  check_alike({{"--data", fingerprint}, {"--data's labels", "crc32 =" + labels}}, world);
 }
 
-std::unique_ptr<RunLock> hold(const std::string& folder, const std::string& result, const Log& log,
-                              const Communicator& world) {
-  std::unique_ptr<RunLock> lock;
-  world.on_root([&] {
-    lock = std::make_unique<RunLock>(folder, result);
-    if (!lock->caution().empty()) log.say(lock->caution());
-  });
-  return lock;
+ClaimOptions claim_of(const Options& options, const Log& log) {
+  return {options.flag("overwrite"), options.flag("dry-run"),
+          [&log](const std::string& text) { log.say(text); }};
+}
+
+Unfinished unfinished_of(const Options& options) {
+  return options.flag("overwrite") ? Unfinished::replace : Unfinished::keep;
+}
+
+Log begin_job(const Options& options, const Communicator& world) {
+  world.together([&] { Session::use_threads(static_cast<int>(options.integer("threads", 1))); });
+  return Log(world.is_root() && !options.flag("quiet"));
 }
 
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,

@@ -11,6 +11,7 @@
 #include "whence/core/progress.h"
 #include "whence/io/block_store.h"
 #include "whence/io/summary.h"
+#include "whence/train/result_claim.h"
 #include "whence/train/run.h"
 
 namespace whence {
@@ -75,13 +76,17 @@ OptionTable& add_determinism_option(OptionTable& table);
 /// Unless it is given, the device computes the same bits every time.
 void choose_determinism(const Options& options, at::Device device);
 
-/// The log of rank 0, silent with --quiet; sets the threads of this rank.
-Log begin_job(const Options& options, const Communicator& world);
+/// Refuses, naming --data, when ranks have loaded different instances or labels. `fingerprint` is that of the
+/// data. Collective.
+void check_data_alike(const DataSplit& data, const std::string& fingerprint, const Communicator& world);
 
-/// Holds a run folder, or one result of it, by rank 0 (see RunLock), and says what there is to say about it.
-/// Collective.
-std::unique_ptr<RunLock> hold(const std::string& folder, const std::string& result, const Log& log,
-                              const Communicator& world);
+/// How a job claims its result, by --dry-run and --overwrite.
+ClaimOptions claim_of(const Options& options, const Log& log);
+/// What it does with unfinished work that was begun with other options.
+Unfinished unfinished_of(const Options& options);
+
+/// The log of rank 0, silent with --quiet; sets the threads of this rank. Collective.
+Log begin_job(const Options& options, const Communicator& world);
 
 /// What an interrupted job says: "RUN: stopped at step 5 of 9, ...".
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,

@@ -1,9 +1,12 @@
 // whence JOB [options]: finds the job, reads its options, runs it on all ranks.
 
+#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
 #include <fstream>
+#include <set>
 
+#include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
@@ -60,12 +63,25 @@ std::string with_line(const std::string& refusal, const std::string& config,
   return refusal;
 }
 
+// Options that each rank may have its own of; a file's options are compared, not its name.
+const std::set<std::string> each_rank_its_own{"config", "quiet", "threads"};
+
+void check_options_alike(const Options& options, const Communicator& world) {
+  auto values = options.values(each_rank_its_own);
+  for (auto& [name, value] : values) name.insert(0, "--");
+  check_alike(values, world);
+}
+
 void run_job(const std::string& name, const std::vector<std::string>& arguments, const Communicator& world) {
+  check_alike({{"the job", name}, {"Whence's version", fmt::format("{} ({})", version(), git_sha())}}, world);
+  if (name == "--help" || name == "-h" || name == "help") return print(world, overview());
+  if (name == "--version") return print(world, fmt::format("whence {} ({})\n", version(), git_sha()));
   world.together([&] { job_named(name); });
   const Job& job = job_named(name);
   const OptionTable table = job.options();
   std::unique_ptr<Options> options;
   world.together([&] { options = std::make_unique<Options>(table, with_names(job, arguments)); });
+  check_options_alike(*options, world);
   if (options->flag("help"))
     return print(world, fmt::format("whence {}: {}\n\n{}", job.name, job.summary, table.help()));
   try {

@@ -1,7 +1,6 @@
 // whence tracin: VAE-TracIn scores of all training instances, from a run's checkpoints; ranks draw blocks of
 // (checkpoint, instances) from a shared counter.
 
-#include <filesystem>
 #include <fmt/format.h>
 
 #include "whence/comm/work_queue.h"
@@ -13,8 +12,6 @@
 
 #include "job.h"
 #include "tracin_options.h"
-
-namespace fs = std::filesystem;
 
 namespace whence {
 namespace {
@@ -40,7 +37,6 @@ void run_tracin(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   std::int64_t listed = 0;
-  bool done = false;
   world.together([&] {
     tracin = read_tracin_options(options);
     listed = options.integer("list", 1);
@@ -54,8 +50,9 @@ void run_tracin(const Options& options, const Communicator& all) {
     attributes = result_attributes(*run, options.settings(), {});
     attributes["queries"] = fingerprint(queries);
     attributes["shape"] = fmt::format("{}", fmt::join(run->parts().data.train.shape, ","));
-    done = !options.flag("overwrite") && already_there(result, tracin_schema, attributes);
   });
+  check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
+  const ResultClaim claim(result, tracin_schema, attributes, claim_of(options, log), world);
   const std::int64_t blocks = plan.blocks.size();
   if (options.flag("dry-run"))
     return print(
@@ -64,17 +61,17 @@ void run_tracin(const Options& options, const Communicator& all) {
                            plan.steps.size(), queries.size(), blocks, plan.block, plan.query_chunk,
                            human_bytes(8.0 * blocks * plan.row_width()),
                            human_bytes(static_cast<double>(tracin.memory))));
-  if (done) return log.say(result + ": already there");
+  if (claim.done()) return log.say(result + ": already there");
 
-  const auto lock = hold(run->folder(), fs::path(result).stem().string(), log, world);
-  BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world);
+  BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world,
+                   unfinished_of(options));
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), blocks));
   std::int64_t finished = 0, gradients = 0;
   {
     WorkQueue queue(world, blocks);
     Progress progress(log, "blocks of scores", blocks);
-    TracinWorker worker(*run, queries, tracin, plan);
+    TracinWorker worker(*run, queries, tracin, plan, [&queue] { queue.progress(); });
     while (const auto b = queue.next()) {
       progress.advance_to(*b);
       if (store.finished(*b)) continue;

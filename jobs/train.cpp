@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "whence/comm/agreement.h"
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
@@ -97,6 +98,8 @@ void run_train(const Options& options, const Communicator& all) {
   std::unique_ptr<RunParts> parts;
   world.together([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
   const TrajectoryPlan plan = parts->plan();
+  check_data_alike(parts->data, parts->data_fingerprint, world);
+  check_alike({plan.attributes.begin(), plan.attributes.end()}, world);
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
   if (!parts->data.note.empty()) log.say(parts->data.note);
@@ -108,6 +111,7 @@ void run_train(const Options& options, const Communicator& all) {
     prepare_folder(folder, parts->settings);
     lock = std::make_unique<RunLock>(folder);
     if (!lock->caution().empty()) log.say(lock->caution());
+    prepare_folder(folder, parts->settings);  // another job may have been there until now
     if (!fs::exists(folder + "/run.cfg")) write_text(folder + "/run.cfg", parts->settings.text);
     finished = fs::exists(trajectory);
   });

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <ATen/ops/cat.h>
+
 namespace whence {
 namespace {
 
@@ -32,9 +34,17 @@ void in_pieces(const at::Tensor& tensor, std::int64_t piece, const std::function
   in_pieces(tensor.data_ptr(), tensor.numel(), static_cast<std::int64_t>(tensor.element_size()), piece, send);
 }
 
-enum class Outcome : std::int64_t { fine, error, usage_error };
+enum class Outcome { fine, error, usage_error };
 
 }  // namespace
+
+std::string rank_and_host() {
+  int rank = 0, length = 0;
+  char host[MPI_MAX_PROCESSOR_NAME];
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Get_processor_name(host, &length);
+  return fmt::format("rank {} ({})", rank, std::string(host, length));
+}
 
 Communicator::Communicator(MPI_Comm borrowed, std::int64_t piece)
     : comm_(std::make_shared<MPI_Comm>(borrowed)), piece_(piece) {
@@ -71,7 +81,22 @@ void Communicator::sum(at::Tensor& tensor) const {
 void Communicator::sum(std::vector<at::Tensor>& tensors) const {
   const bool on_device = !tensors.empty() && !tensors.front().device().is_cpu();
   if (devices_ != nullptr && on_device) return devices_->sum(tensors);
-  for (at::Tensor& tensor : tensors) sum(tensor);
+  const bool alike = std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
+    return tensor.scalar_type() == tensors.front().scalar_type();
+  });
+  if (tensors.size() < 2 || !alike || size_ == 1) {
+    for (at::Tensor& tensor : tensors) sum(tensor);
+    return;
+  }
+  std::vector<at::Tensor> flat;
+  for (const at::Tensor& tensor : tensors) flat.push_back(tensor.reshape({-1}));
+  at::Tensor all = at::cat(flat);
+  sum(all);
+  std::int64_t begin = 0;
+  for (at::Tensor& tensor : tensors) {
+    tensor.copy_(all.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
+    begin += tensor.numel();
+  }
 }
 
 void Communicator::settle() const {
@@ -80,6 +105,11 @@ void Communicator::settle() const {
 
 std::int64_t Communicator::sum(std::int64_t value) const {
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_SUM, handle());
+  return value;
+}
+
+std::int64_t Communicator::min(std::int64_t value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, handle());
   return value;
 }
 
@@ -99,11 +129,13 @@ std::int64_t Communicator::broadcast(std::int64_t value) const {
   return value;
 }
 
-std::string Communicator::broadcast(const std::string& text) const {
-  std::string result(broadcast(static_cast<std::int64_t>(text.size())), '\0');
-  if (is_root()) result = text;
-  in_pieces(result.data(), static_cast<std::int64_t>(result.size()), 1, piece_,
-            [&](void* data, int count) { MPI_Bcast(data, count, MPI_CHAR, 0, handle()); });
+std::string Communicator::broadcast(const std::string& text, int from) const {
+  auto size = static_cast<std::int64_t>(text.size());
+  MPI_Bcast(&size, 1, MPI_INT64_T, from, handle());
+  std::string result(size, '\0');
+  if (rank_ == from) result = text;
+  in_pieces(result.data(), size, 1, piece_,
+            [&](void* data, int count) { MPI_Bcast(data, count, MPI_CHAR, from, handle()); });
   return result;
 }
 
@@ -127,7 +159,7 @@ std::vector<std::vector<std::uint64_t>> Communicator::gather(const std::vector<s
   return parts;
 }
 
-void Communicator::together(const std::function<void()>& work) const {
+void Communicator::share_errors(const std::function<void()>& work, Who who) const {
   Outcome outcome = Outcome::fine;
   std::string message;
   try {
@@ -139,22 +171,26 @@ void Communicator::together(const std::function<void()>& work) const {
     outcome = Outcome::error;
     message = one_line(error);
   }
-  int failing = outcome == Outcome::fine ? size_ : rank_;
-  MPI_Allreduce(MPI_IN_PLACE, &failing, 1, MPI_INT, MPI_MIN, handle());
-  if (failing == size_) return;
+  const auto lowest = static_cast<int>(min(outcome == Outcome::fine ? size_ : rank_));
+  if (lowest == size_) return;
 
-  std::int64_t header[2] = {static_cast<std::int64_t>(outcome), static_cast<std::int64_t>(message.size())};
-  MPI_Bcast(header, 2, MPI_INT64_T, failing, handle());
-  message.resize(header[1]);
-  MPI_Bcast(message.data(), static_cast<int>(message.size()), MPI_CHAR, failing, handle());
-  if (static_cast<Outcome>(header[0]) == Outcome::usage_error) throw SharedUsageError(message);
-  throw Error(message);
+  const bool usage = broadcast(outcome == Outcome::usage_error ? "usage" : "", lowest) == "usage";
+  const std::string place = broadcast(rank_and_host(), lowest), told = broadcast(message, lowest);
+  const bool everyones = min(outcome != Outcome::fine && message == told ? 1 : 0) == 1;
+  const std::string sentence =
+      everyones || (usage && who == Who::root) ? told : fmt::format("{}: {}", place, told);
+  if (usage) throw SharedUsageError(sentence);
+  throw SharedError(sentence);
 }
 
+void Communicator::together(const std::function<void()>& work) const { share_errors(work, Who::everyone); }
+
 void Communicator::on_root(const std::function<void()>& work) const {
-  together([&] {
-    if (is_root()) work();
-  });
+  share_errors(
+      [&] {
+        if (is_root()) work();
+      },
+      Who::root);
 }
 
 }  // namespace whence

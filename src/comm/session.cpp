@@ -9,6 +9,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "whence/comm/one_sided.h"
 #include "whence/core/error.h"
 #include "whence/core/printable.h"
 #include "whence/core/stop.h"
@@ -25,10 +26,19 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
-// Between nodes that are joined by TCP alone, Open MPI 4 has one-sided operations only in its component
-// pt2pt, which Debian's configuration switches off (it says osc = ^ucx,pt2pt). What users set themselves
-// stays.
-void allow_windows_over_tcp() { setenv("OMPI_MCA_osc", "^ucx", 0); }
+// With several ranks a message says whose it is.
+std::string by_this_rank(const std::string& message, const Communicator& world) {
+  return world.size() == 1 ? message : fmt::format("{}: {}", rank_and_host(), message);
+}
+
+// When several ranks fail at once (a full disk), the lowest speaks and its abort silences the others, which
+// wait for their turn until then: no two have the same, and the last comes within four seconds.
+std::chrono::milliseconds turn_of(const Communicator& world) {
+  return std::chrono::milliseconds(std::min(200, 4000 / world.size()) * world.rank());
+}
+
+// Rank 0 tells an error that all ranks have, and ends them.
+void wait_for_the_end() { std::this_thread::sleep_for(std::chrono::seconds(10)); }
 
 }  // namespace
 
@@ -64,15 +74,17 @@ int run_guarded(const Communicator& world, const std::string& job, const std::fu
     if (world.is_root()) tell(one_line(stop));
     world.barrier();  // mpirun ends the others when the first one leaves with another code than 0
     return interrupted_exit_code;
+  } catch (const SharedError& error) {
+    if (!world.is_root()) wait_for_the_end();
+    message = one_line(error);
   } catch (const UsageError& error) {
     code = 2;
-    message = one_line(error);
+    message = by_this_rank(one_line(error), world);
   } catch (const std::exception& error) {
-    message = one_line(error);
+    message = by_this_rank(one_line(error), world);
   }
-  // When several ranks fail at once (a full disk), the lowest speaks and its abort silences the others.
-  std::this_thread::sleep_for(std::chrono::milliseconds(200 * std::min(world.rank(), 10)));
-  tell(fmt::format("rank {}: {}", world.rank(), message));
+  std::this_thread::sleep_for(turn_of(world));
+  tell(message);
   if (world.size() > 1) MPI_Abort(world.handle(), code);
   std::fflush(nullptr);
   std::_Exit(code);

@@ -26,7 +26,9 @@ std::string canonical(double value) { return fmt::format("{}", value); }
 std::string canonical(const boost::any& value) {
   if (const auto* text = boost::any_cast<std::string>(&value)) return *text;
   if (const auto* integer = boost::any_cast<std::int64_t>(&value)) return std::to_string(*integer);
-
+  if (const auto* given = boost::any_cast<bool>(&value)) return *given ? "yes" : "no";
+  if (const auto* texts = boost::any_cast<std::vector<std::string>>(&value))
+    return fmt::format("{}", fmt::join(*texts, " "));
   return canonical(boost::any_cast<double>(value));
 }
 
@@ -166,6 +168,14 @@ std::string Options::settings() const {
     if (kind == Kind::setting)
       text += name + " = " + replayable(name, canonical(values_.at(name).value())) + "\n";
   return text;
+}
+
+std::vector<std::pair<std::string, std::string>> Options::values(const std::set<std::string>& except) const {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const auto& [name, kind] : kinds_)
+    if (except.count(name) == 0 && values_.count(name) != 0)
+      list.emplace_back(name, canonical(values_.at(name).value()));
+  return list;
 }
 
 std::string join_list(const std::vector<std::string>& parts) {

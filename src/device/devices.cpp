@@ -57,7 +57,9 @@ int device_of(int local_rank, int local_ranks, int devices, bool share) {
 }
 
 at::Device join_devices(const std::string& kind, bool share, Communicator& world) {
-  if (kind != "cpu" && kind != "cuda") refuse("--device: '{}' is neither cpu nor cuda", kind);
+  world.together([&] {
+    if (kind != "cpu" && kind != "cuda") refuse("--device: '{}' is neither cpu nor cuda", kind);
+  });
   if (kind == "cpu") return at::kCPU;
   const Place place = place_on_node(world);
   int device = 0;

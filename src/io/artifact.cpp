@@ -86,6 +86,31 @@ void write_artifact(const std::string& path, const Schema& schema, const Attribu
   rename_durably(temporary, path);
 }
 
+bool goes_on(const std::string& part, const Schema& schema, const Attributes& attributes,
+             Unfinished unfinished) {
+  if (!fs::exists(part)) return false;
+  try {
+    const H5File file = open_artifact(part, schema);
+    if (const std::string differs = difference(file, attributes); !differs.empty())
+      fail("{}: was begun with other options ({}); the same options go on with it, --overwrite starts again",
+           part, differs);
+  } catch (const Error&) {
+    if (unfinished == Unfinished::replace) return false;
+    throw;
+  }
+  return true;
+}
+
+void remove_with_prefix(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder_of(path))) {
+    const std::string other = entry.path().filename().string();
+    if (other == name || other.rfind(name + ".", 0) == 0) found.push_back(entry.path());
+  }
+  for (const fs::path& file : found) fs::remove(file);
+}
+
 void flush_to_disk(const std::string& path) {
   const Descriptor file(path, O_RDONLY);
   if (::fsync(file.value) != 0) fail("{}: cannot flush it to disk ({})", path, reason());

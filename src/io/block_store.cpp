@@ -13,6 +13,7 @@
 #include "whence/comm/partition.h"
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
+#include "whence/io/shared_folder.h"
 
 namespace fs = std::filesystem;
 
@@ -35,14 +36,17 @@ bool is_sound(const H5Array& rows, const at::Tensor& seals, std::int64_t row) {
 }  // namespace
 
 BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attributes& attributes,
-                       std::int64_t rows, std::int64_t width, const Communicator& ranks)
+                       std::int64_t rows, std::int64_t width, const Communicator& ranks,
+                       Unfinished unfinished)
     : part_(path + ".part"), ranks_(ranks) {
+  check_shared_folder(fs::path(part_).parent_path().string(), ranks_);
   ranks_.on_root([&] {
-    if (!fs::exists(part_)) create(schema, attributes, rows, width);
-    const H5File file = open_artifact(part_, schema);
-    if (const std::string differs = difference(file, attributes); !differs.empty())
-      fail("{}: was begun with other options ({}); give the same ones, or remove it", part_, differs);
-    check_shapes(file, block_store_arrays, {{"rows", rows}, {"width", width}});
+    if (goes_on(part_, schema, attributes, unfinished)) {
+      check_shapes(open_artifact(part_, schema), block_store_arrays, {{"rows", rows}, {"width", width}});
+      return;
+    }
+    remove_with_prefix(part_);
+    create(schema, attributes, rows, width);
   });
   finished_ = sound_rows(rows);
   ranks_.together([&] {

@@ -32,7 +32,8 @@ void BegunBlocks::verify(const H5File& file) {
 void BegunBlocks::load(std::int64_t number, Retraining& block) const {
   if (!fs::exists(path(number))) return;
   const H5File file = open_artifact(path(number), begun_block_schema);
-  if (!difference(file, attributes_).empty()) return;
+  if (const std::string differs = difference(file, attributes_); !differs.empty())
+    fail("{}: was begun with other options ({}); remove it to begin this block again", path(number), differs);
   const Sizes sizes = check_shapes(file, begun_block_arrays,
                                    {{"replicas", block.replicas()}, {"state", block.state().size(1)}});
   check_contents(file, begun_block_arrays, sizes);

@@ -1,7 +1,7 @@
 #include "whence/trace/trace_back.h"
 
 #include <algorithm>
-#include <numeric>
+#include <limits>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
@@ -21,18 +21,39 @@ const RecordedSteps& of_plain_steps(const RecordedSteps& run) {
 
 }  // namespace
 
-Grid automatic_grid(std::int64_t ranks, std::int64_t queries) { return {std::gcd(ranks, queries)}; }
+std::int64_t group_of(std::int64_t rank, std::int64_t ranks, const Grid& grid) {
+  std::int64_t group = 0;
+  while (part_of(ranks, grid.query_groups, group).end <= rank) ++group;
+  return group;
+}
+
+Grid automatic_grid(std::int64_t ranks, std::int64_t queries, std::int64_t batch) {
+  Grid best{1};
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t groups = 1; groups <= std::min(ranks, queries); ++groups) {
+    std::int64_t slowest = 0;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const std::int64_t members = part_of(ranks, groups, g).size(), rows = part_of(batch, members, 0).size();
+      slowest =
+          std::max(slowest, part_of(queries, groups, g).size() * (rows + (members > 1 ? traffic_rows : 0)));
+    }
+    if (slowest > least) continue;
+    least = slowest;
+    best = {groups};
+  }
+  return best;
+}
 
 TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                      const Communicator& ranks)
     : run_(of_plain_steps(run)),
       options_(options),
       ranks_(ranks),
-      group_(ranks.split(static_cast<int>(ranks.rank() / (ranks.size() / options.grid.query_groups)))),
+      group_(ranks.split(static_cast<int>(group_of(ranks.rank(), ranks.size(), options.grid)))),
       steps_(options.epochs_back.back() * run.steps_per_epoch) {
-  const std::int64_t groups = options.grid.query_groups, group_size = ranks.size() / groups;
-  queries_ = part_of(queries.size(0), groups, ranks.rank() / group_size);
-  rows_ = part_of(run.batch(run.steps - 1).size(0), group_size, group_.rank());
+  queries_ =
+      part_of(queries.size(0), options.grid.query_groups, group_of(ranks.rank(), ranks.size(), options.grid));
+  rows_ = part_of(run.batch(run.steps - 1).size(0), group_.size(), group_.rank());
   const std::int64_t instances = run.data.size();
   const auto wide = queries.options().dtype(at::kDouble);
   for (const double width : options.kink_widths)

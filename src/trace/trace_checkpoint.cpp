@@ -6,6 +6,7 @@
 
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
+#include "whence/io/shared_folder.h"
 
 namespace fs = std::filesystem;
 
@@ -21,8 +22,11 @@ const ArrayRules trace_checkpoint_arrays{{"taken", {at::kLong}, {"1"}, Numbers::
 
 }  // namespace
 
-TraceCheckpoint::TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks)
-    : part_(result + ".part"), attributes_(std::move(attributes)), ranks_(ranks) {}
+TraceCheckpoint::TraceCheckpoint(const std::string& result, Attributes attributes, Unfinished unfinished,
+                                 const Communicator& ranks)
+    : part_(result + ".part"), attributes_(std::move(attributes)), unfinished_(unfinished), ranks_(ranks) {
+  check_shared_folder(fs::path(part_).parent_path().string(), ranks_);
+}
 
 Attributes TraceCheckpoint::with_grid(const TraceBack& sweep) const {
   Attributes all = attributes_;
@@ -47,13 +51,11 @@ void TraceCheckpoint::verify(const H5File& file) {
 
 bool TraceCheckpoint::load(TraceBack& sweep) const {
   bool found = false;
+  // What other ranks carried cannot be handed out anew to the same bits: the grid is an attribute.
+  ranks_.on_root([&] { found = goes_on(part_, trace_checkpoint_schema, with_grid(sweep), unfinished_); });
+  if (ranks_.broadcast(static_cast<std::int64_t>(found)) == 0) return false;
   ranks_.together([&] {
-    if (!fs::exists(part_)) return;
     const H5File file = open_artifact(part_, trace_checkpoint_schema);
-    if (const std::string differs = difference(file, attributes_); !differs.empty())
-      fail("{}: was begun with other options ({}); give the same ones, or remove it", part_, differs);
-    // What other ranks carried cannot be handed out anew to the same bits.
-    if (file.attribute(ranks_and_grid) != with_grid(sweep)[ranks_and_grid]) return;
     const Sizes sizes = check_shapes(file, trace_checkpoint_arrays, {{"ranks", ranks_.size()}});
     const std::int64_t rank = ranks_.rank(), taken = file.array("taken").read().item<std::int64_t>();
     const auto count = file.array("count").read({rank}, {1}).item<std::int64_t>();
@@ -64,9 +66,8 @@ bool TraceCheckpoint::load(TraceBack& sweep) const {
       fail("{}: what rank {} carried does not match its checksum; remove the file", part_, rank);
     check_numbers(state, rule_named(trace_checkpoint_arrays, "state"), sizes, part_);
     sweep.restore(taken, state);
-    found = true;
   });
-  return found;
+  return true;
 }
 
 void TraceCheckpoint::save(TraceBack& sweep) const {

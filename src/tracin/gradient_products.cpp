@@ -80,8 +80,8 @@ void QueryGradients::put(std::size_t l, std::int64_t first, const LayerGradients
   }
 }
 
-void QueryGradients::add_products(std::size_t l, const LayerGradients& of_instances,
-                                  at::Tensor& scores) const {
+void QueryGradients::add_products(std::size_t l, const LayerGradients& of_instances, at::Tensor& scores,
+                                  const std::function<void()>& between_tiles) const {
   const Kept& kept = kept_[l];
   scores += at::mm(kept.bias, of_instances.bias.t());
   if (kept.form == ProductForm::product) {
@@ -96,6 +96,7 @@ void QueryGradients::add_products(std::size_t l, const LayerGradients& of_instan
     grams *= at::mm(of_instances.right.narrow(0, begin, count).flatten(0, 1), kept.right.flatten(0, 1).t());
     const at::Tensor sums = grams.view({count, rows, -1}).sum(1).view({count, queries_, -1}).sum(2);
     scores.narrow(1, begin, count) += sums.t();
+    between_tiles();
   }
 }
 

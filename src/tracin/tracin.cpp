@@ -84,12 +84,13 @@ at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& q
 }
 
 TracinWorker::TracinWorker(const Run& run, const TracinQueries& queries, const TracinOptions& options,
-                           const TracinPlan& plan)
+                           const TracinPlan& plan, std::function<void()> between_layers)
     : run_(run),
       vae_(autoencoder_of(run)),
       queries_(queries),
       options_(options),
       plan_(plan),
+      between_layers_(std::move(between_layers)),
       layers_(gradient_extents(vae_, options.gradient)) {}
 
 void TracinWorker::enter_checkpoint(std::int64_t checkpoint) {
@@ -113,8 +114,10 @@ void TracinWorker::enter_queries(std::int64_t checkpoint, Range queries) {
     const at::Tensor losses = take_gradients(
         vae_, tensors_, queries_.points.narrow(0, begin, piece.size()).to(device),
         query_noise(run_, step, queries_, piece, options_.gradient.samples, options_.fixed_noise).to(device),
-        options_.gradient,
-        [&](std::size_t l, const LayerGradients& gradients) { query_gradients_->put(l, first, gradients); });
+        options_.gradient, [&](std::size_t l, const LayerGradients& gradients) {
+          query_gradients_->put(l, first, gradients);
+          between_layers_();
+        });
     query_losses_.narrow(0, first, piece.size()).copy_(losses);
   }
   check_finite(query_losses_.unsqueeze(1), step, "the loss of query",
@@ -153,7 +156,8 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
                        if (queries_.self)
                          add_squared_norms(gradients, scores);
                        else
-                         query_gradients_->add_products(l, gradients, scores);
+                         query_gradients_->add_products(l, gradients, scores, between_layers_);
+                       between_layers_();
                      })
           .cpu();
   scores = scores.cpu();

@@ -14,7 +14,17 @@ int main(int argc, char** argv) {
   return whence::run_guarded(world, "rehearsal", [&] {
     if (mode == "one" && world.rank() == 1) throw whence::Error("on purpose");
     if (mode == "all") throw whence::Error("on purpose");
-    if (mode == "together") world.on_root([] { throw whence::Error("on purpose"); });
+    if (mode == "root") world.on_root([] { throw whence::Error("on purpose"); });
+    if (mode == "together") world.together([] { throw whence::Error("on purpose"); });
+    const bool last = world.rank() == world.size() - 1;
+    if (mode == "together-last")
+      world.together([&] {
+        if (last) throw whence::Error("on purpose");
+      });
+    if (mode == "usage-together")
+      world.together([&] {
+        if (last) throw whence::UsageError("on purpose");
+      });
     if (mode == "usage") world.on_root([] { throw whence::UsageError("on purpose"); });
     if (mode == "usage-of-one" && world.rank() == 1) throw whence::UsageError("on purpose");
     if (mode == "libtorch") at::zeros({2}).add_(at::zeros({3}));

@@ -1,5 +1,6 @@
 """An error on any rank ends all ranks within seconds, with one sentence and an exit code that is not 0."""
 import os
+import socket
 import subprocess
 import sys
 import unittest
@@ -21,6 +22,11 @@ def run(mode, ranks=3):
     return program.returncode, [line for line in stderr.splitlines() if line.startswith("whence ")]
 
 
+def said_by(rank):
+    """The one line of a rank that failed among several."""
+    return ["whence rehearsal: rank %d (%s): on purpose" % (rank, socket.gethostname())]
+
+
 class Abort(unittest.TestCase):
     def test_without_errors_it_ends_in_order(self):
         self.assertEqual(run("none"), (0, []))
@@ -28,24 +34,28 @@ class Abort(unittest.TestCase):
     def test_one_failing_rank_ends_those_that_wait_for_it(self):
         code, lines = run("one")
         self.assertNotEqual(code, 0)
-        self.assertEqual(lines, ["whence rehearsal: rank 1: on purpose"])
+        self.assertEqual(lines, said_by(1))
 
     def test_also_when_it_holds_a_work_queue(self):
         code, lines = run("queue")
         self.assertNotEqual(code, 0)
-        self.assertEqual(lines, ["whence rehearsal: rank 1: on purpose"])
+        self.assertEqual(lines, said_by(1))
 
     def test_an_error_of_all_ranks_is_told_once(self):
-        for mode in ("all", "together"):
+        for mode, told in (("all", said_by(0)), ("root", said_by(0)), ("together", ["whence rehearsal: on purpose"]),
+                           ("together-last", said_by(4))):
             with self.subTest(mode):
-                code, lines = run(mode)
-                self.assertNotEqual(code, 0)
-                self.assertEqual(lines, ["whence rehearsal: rank 0: on purpose"])
+                code, lines = run(mode, ranks=5)
+                self.assertEqual(code, 1)
+                self.assertEqual(lines, told)
 
     def test_a_usage_error_is_told_once_with_exit_code_2(self):
         for ranks in (1, 3):
             with self.subTest(ranks=ranks):
                 self.assertEqual(run("usage", ranks), (2, ["whence rehearsal: on purpose"]))
+
+    def test_a_rank_that_alone_refuses_its_options_is_named(self):
+        self.assertEqual(run("usage-together"), (2, said_by(2)))
 
     def test_a_usage_error_of_one_rank_ends_all(self):
         code, lines = run("usage-of-one")
@@ -58,7 +68,7 @@ class Abort(unittest.TestCase):
         self.assertEqual(len(done.stderr.splitlines()), 1)
 
     def test_one_rank_alone_ends_the_same_way(self):
-        self.assertEqual(run("all", 1), (1, ["whence rehearsal: rank 0: on purpose"]))
+        self.assertEqual(run("all", 1), (1, ["whence rehearsal: on purpose"]))
 
 
 if __name__ == "__main__":

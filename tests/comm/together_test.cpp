@@ -29,6 +29,12 @@ std::string outcome_of(Work work) {
   return "fine";
 }
 
+// An error of one rank among several begins with the rank and its host.
+std::string said_by(int rank, const std::string& message) {
+  const std::string place = world().broadcast(rank_and_host(), rank);
+  return world().size() == 1 ? message : place + ": " + message;
+}
+
 TEST(Together, RunsTheWorkOnEveryRank) {
   int runs = 0;
   EXPECT_EQ(outcome_of([&] { ++runs; }), "fine");
@@ -37,11 +43,10 @@ TEST(Together, RunsTheWorkOnEveryRank) {
 
 TEST(Together, OneFailingRankFailsEveryRankWithItsMessage) {
   for (int failing = 0; failing < world().size(); ++failing) {
-    const std::string message = "rank " + std::to_string(failing) + " has no disk";
     EXPECT_EQ(outcome_of([&] {
-                if (world().rank() == failing) throw Error(message);
+                if (world().rank() == failing) throw Error("no disk");
               }),
-              "error: " + message);
+              "error: " + said_by(failing, "no disk"));
   }
 }
 
@@ -50,7 +55,14 @@ TEST(Together, UsageErrorsStayUsageErrors) {
   EXPECT_EQ(outcome_of([&] {
               if (world().rank() == last) refuse("--steps is wrong");
             }),
-            "usage: --steps is wrong");
+            "usage: " + said_by(last, "--steps is wrong"));
+}
+
+TEST(Together, AnErrorOfAllRanksIsNobodys) {
+  EXPECT_EQ(outcome_of([] { refuse("--steps is wrong"); }), "usage: --steps is wrong");
+  EXPECT_EQ(outcome_of([] { fail("no disk"); }), "error: no disk");
+  EXPECT_EQ(outcome_of([] { fail("no disk on {}", world().rank()); }),
+            "error: " + said_by(0, "no disk on 0"));
 }
 
 TEST(Together, TheLowestFailingRankWins) {
@@ -59,7 +71,7 @@ TEST(Together, TheLowestFailingRankWins) {
               if (world().rank() > lowest) refuse("usage of rank {}", world().rank());
               if (world().rank() == lowest) fail("rank {}", lowest);
             }),
-            "error: rank " + std::to_string(lowest));
+            "error: " + said_by(lowest, fmt::format("rank {}", lowest)));
 }
 
 TEST(Together, CarriesErrorsOfAnyKindAndLength) {
@@ -69,7 +81,7 @@ TEST(Together, CarriesErrorsOfAnyKindAndLength) {
   EXPECT_EQ(outcome_of([&] {
               if (world().is_root()) throw Error(message);
             }),
-            "error: " + message);
+            "error: " + said_by(0, message));
 }
 
 // The ranks must leave together() in step, or the next collective would pair up wrongly.
@@ -79,7 +91,7 @@ TEST(Together, LeavesTheRanksInStep) {
     EXPECT_EQ(outcome_of([&] {
                 if (failing && world().rank() == i % world().size()) fail("round {}", i);
               }),
-              failing ? "error: round " + std::to_string(i) : "fine");
+              failing ? "error: " + said_by(i % world().size(), fmt::format("round {}", i)) : "fine");
     EXPECT_EQ(world().sum(std::int64_t{i}), world().size() * i);
   }
 }
@@ -95,7 +107,18 @@ TEST(OnRoot, RunsOnRankZeroAloneAndSharesItsError) {
   } catch (const Error& error) {
     message = error.what();
   }
-  EXPECT_EQ(message, "the root's disk is full");
+  EXPECT_EQ(message, said_by(0, "the root's disk is full"));
+  EXPECT_THROW(world().on_root([] { fail("on all ranks"); }), SharedError);
+}
+
+TEST(OnRoot, AUsageErrorIsAboutOptionsAndNamesNoRank) {
+  std::string message;
+  try {
+    world().on_root([] { refuse("--run is wrong"); });
+  } catch (const SharedUsageError& error) {
+    message = error.what();
+  }
+  EXPECT_EQ(message, "--run is wrong");
 }
 
 }  // namespace

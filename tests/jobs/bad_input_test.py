@@ -127,8 +127,9 @@ class FinishedRunTest(ProgramTest):
             with self.subTest(job=job, option=option, value=value):
                 self.refused(job, "--" + option, value, names=["--" + option])
 
-    def test_grid_that_does_not_divide_the_ranks_is_refused(self):
-        self.refused("influence", "--metric", "all,gen-loss", "--grid", "2", names=["--grid"], ranks=BOTH)
+    def test_grid_of_more_groups_than_ranks_or_queries_is_refused(self):
+        self.refused("influence", "--metric", "all,gen-loss", "--grid", "2", names=["--grid"])
+        self.refused("influence", "--metric", "all,gen-loss", "--grid", "3", names=["--grid"], ranks=BOTH)
 
     def test_bad_target_files_are_refused(self):
         bad = self.path("targets.txt")

@@ -48,7 +48,7 @@ class SharedRunTest(ProgramTest):
     def test_influence_agrees_on_any_ranks_and_grid(self):
         alone, value = self.influence(1)
         self.assertEqual(alone.shape, (1, 2, 2, 300))
-        for ranks, grid in ((2, "1"), (2, "2"), (3, "auto"), (4, "2"), (4, "auto")):
+        for ranks, grid in ((2, "1"), (2, "2"), (3, "2"), (3, "auto"), (4, "2"), (4, "auto")):
             with self.subTest(ranks=ranks, grid=grid):
                 other, other_value = self.influence(ranks, grid)
                 for metric in range(2):

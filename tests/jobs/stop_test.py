@@ -78,7 +78,7 @@ class Stop(ProgramTest):
         self.check_training(2, "every:37", [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1]), (signal.SIGUSR1, [0])])
 
     def test_training_alone(self):
-        self.check_training(1, "last:1", [(signal.SIGTERM, [0]), (signal.SIGUSR1, [0])])
+        self.check_training(1, "last:1", [(signal.SIGTERM, [0]), (signal.SIGINT, [0]), (signal.SIGUSR1, [0])])
 
     def check_job(self, job, unit, options, shown, ranks, ways, **training):
         # Wide enough to be at work for some seconds.

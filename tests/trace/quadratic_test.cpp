@@ -112,11 +112,41 @@ TEST(TraceBack, GivesTheSameForAnyListOfHorizonsAndAnyGrid) {
   EXPECT_LT(test::relative_difference(traced({1, 2, 4}, world.size()), together), 1e-12);
 }
 
-TEST(TraceBack, TheAutomaticGridDividesRanksAndQueries) {
-  EXPECT_EQ(automatic_grid(4, 2).query_groups, 2);
-  EXPECT_EQ(automatic_grid(3, 2).query_groups, 1);
-  EXPECT_EQ(automatic_grid(2, 6).query_groups, 2);
-  EXPECT_EQ(automatic_grid(6, 4).query_groups, 2);
+TEST(TraceBack, GroupsNeedNotBeEven) {
+  const Communicator world(MPI_COMM_WORLD);
+  const MemoryRun run = make_run(true, 0.1, Update::simultaneous, 0.05);
+  const at::Tensor queries = normals({3, 2 * width}, 4);
+  const auto traced = [&](std::int64_t groups) {
+    return trace_back(run.steps(), queries, {{1, 3}, {0.0, 0.5}, {groups}}, world, [](std::int64_t) {});
+  };
+  const at::Tensor one = traced(1);
+  ASSERT_GT(one.abs().max().item<double>(), 1e-4);
+  for (std::int64_t groups = 2; groups <= std::min(world.size(), 3); ++groups)
+    EXPECT_LT(test::relative_difference(traced(groups), one), 1e-12) << groups << " groups";
+}
+
+TEST(TraceBack, EveryRankIsInOneGroupAndGroupsDifferByOneRank) {
+  for (std::int64_t ranks = 1; ranks <= 12; ++ranks)
+    for (std::int64_t groups = 1; groups <= ranks; ++groups) {
+      std::vector<std::int64_t> members(groups, 0);
+      for (std::int64_t r = 0; r < ranks; ++r) ++members.at(group_of(r, ranks, {groups}));
+      EXPECT_LE(members.front() - members.back(), 1);
+      EXPECT_GE(members.back(), ranks / groups);
+    }
+}
+
+TEST(TraceBack, TheAutomaticGridTakesTheLeastTime) {
+  const auto groups = [](std::int64_t ranks, std::int64_t queries, std::int64_t batch) {
+    return automatic_grid(ranks, queries, batch).query_groups;
+  };
+  EXPECT_EQ(groups(1, 5, 100), 1);
+  EXPECT_EQ(groups(64, 3, 100), 3);  // one group: 3 (2 + 4) rows; three of 21 or 22 ranks: 5 + 4
+  EXPECT_EQ(groups(4, 2, 100), 2);
+  EXPECT_EQ(groups(2, 6, 100), 2);  // no traffic at all
+  EXPECT_EQ(groups(2, 3, 100), 1);  // two groups would have 2 queries and 1: 200 rows, not 3 (50 + 4)
+  EXPECT_EQ(groups(2, 3, 6), 2);    // a small batch is not worth sharing: 2 x 6, not 3 (3 + 4)
+  EXPECT_EQ(groups(5, 3, 100), 1);  // 3 (20 + 4), not 100 of the rank that is alone
+  EXPECT_EQ(groups(100, 1, 100), 1);
 }
 
 TEST(TraceBack, NamesStepAndQueryWhenANumberIsNotFinite) {

@@ -5,7 +5,9 @@
 #include <boost/program_options/variables_map.hpp>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace whence {
@@ -68,6 +70,10 @@ class Options {
   std::vector<std::string> texts(const std::string& name) const;
   /// Whether the user gave it, in place of its default.
   bool given(const std::string& name) const;
+
+  /// Every option, of whatever kind, by name with its value as text, sorted by name; but not those in
+  /// `except`, and none that has no value.
+  std::vector<std::pair<std::string, std::string>> values(const std::set<std::string>& except) const;
 
   /// All settings as `name = value` lines, sorted by name: the text of run.cfg, readable by --config.
   /// UsageError naming the option when a text could not be read back.

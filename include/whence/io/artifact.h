@@ -36,6 +36,18 @@ std::string difference(const H5File& file, const Attributes& wanted);
 void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,
                     const std::function<void(const H5File&)>& fill);
 
+/// What to do with unfinished work (a .part) that was begun with other options.
+enum class Unfinished { keep, replace };
+
+/// Whether unfinished work of these attributes lies at `part` and can be gone on with; false when there is
+/// none. When it has other attributes, or is no such file: false for Unfinished::replace, otherwise Error in
+/// one sentence that says how to go on. By one rank.
+bool goes_on(const std::string& part, const Schema& schema, const Attributes& attributes,
+             Unfinished unfinished);
+
+/// Deletes `path` and the files beside it whose names go on after it with a dot (`path`.0, `path`.new).
+void remove_with_prefix(const std::string& path);
+
 /// fsync of the file or folder.
 void flush_to_disk(const std::string& path);
 /// Renames and flushes the folder, so that the new name survives a power cut.

@@ -18,10 +18,12 @@ namespace whence {
 /// finished rows, and the same job started again computes only the others.
 class BlockStore {
  public:
-  /// Creates `path`.part for `rows` rows of `width` numbers, or goes on with the one that is there; Error
-  /// when that one was made with other attributes, or has other sizes. Collective; ranks share the reading.
+  /// Creates `path`.part for `rows` rows of `width` numbers, or goes on with the one that is there; when that
+  /// one was made with other attributes, Error naming --overwrite, or `unfinished` replaces it; Error when it
+  /// has other sizes. A new file begins without the begun blocks (`path`.part.NUMBER) of an earlier one.
+  /// SharedUsageError when ranks do not share the folder. Collective; ranks share the reading.
   BlockStore(const std::string& path, const Schema& schema, const Attributes& attributes, std::int64_t rows,
-             std::int64_t width, const Communicator& ranks);
+             std::int64_t width, const Communicator& ranks, Unfinished unfinished = Unfinished::keep);
   ~BlockStore();
 
   /// Checks shapes of such a file, and says how many of its rows are finished: "2 of 3 blocks are finished".

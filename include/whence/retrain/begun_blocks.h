@@ -19,8 +19,8 @@ class BegunBlocks {
   /// Checks shapes, checksums and numbers of such a file; Error naming it.
   static void verify(const H5File& file);
 
-  /// Puts `block` where it was left; nothing happens when it has not been begun, or with other attributes.
-  /// Error naming the file when it is damaged.
+  /// Puts `block` where it was left; nothing happens when it has not been begun. Error naming the file when
+  /// it was begun with other attributes, or is damaged.
   void load(std::int64_t number, Retraining& block) const;
   void save(std::int64_t number, const Retraining& block) const;
   /// Forgets a block that is finished.

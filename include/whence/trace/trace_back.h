@@ -15,15 +15,22 @@
 
 namespace whence {
 
-/// How ranks share a trace-back: `query_groups` groups of ranks take a part of the queries each; the ranks of
-/// a group share the mini-batch.
+/// How ranks share a trace-back: `query_groups` groups of ranks, from 1 to the lesser of ranks and queries,
+/// take a part of the queries each; the ranks of a group share the mini-batch. Groups differ by at most one
+/// rank and one query, and the first are the larger in both.
 struct Grid {
   std::int64_t query_groups;
 };
 
-/// The grid with the most query groups that divide both ranks and queries evenly: groups need no traffic
-/// between them, while sharing a mini-batch costs one all-reduce of [Q, P] a step.
-Grid automatic_grid(std::int64_t ranks, std::int64_t queries);
+/// The group of this rank of `ranks`.
+std::int64_t group_of(std::int64_t rank, std::int64_t ranks, const Grid& grid);
+
+/// The grid of the least time a step, which is that of its slowest group: (rows of the mini-batch a rank, and
+/// `traffic_rows` more where the group has several ranks) times the group's queries. Groups need no traffic
+/// between them, while sharing a mini-batch costs an all-reduce of the group's [q, P]; it takes about as long
+/// as that many rows. Of grids that take the same, the one with the most groups.
+Grid automatic_grid(std::int64_t ranks, std::int64_t queries, std::int64_t batch);
+inline constexpr std::int64_t traffic_rows = 4;
 
 struct TraceBackOptions {
   std::vector<std::int64_t> epochs_back;  ///< k, ascending; the sweep goes back by the largest

@@ -18,10 +18,13 @@ class TraceCheckpoint {
   /// Checks shapes, checksums and numbers of such a file; Error naming it.
   static void verify(const H5File& file);
 
-  TraceCheckpoint(const std::string& result, Attributes attributes, const Communicator& ranks);
+  /// SharedUsageError when ranks do not share the folder. Collective.
+  TraceCheckpoint(const std::string& result, Attributes attributes, Unfinished unfinished,
+                  const Communicator& ranks);
 
-  /// Goes on from the file, if there is one of as many ranks and query groups; returns whether there was.
-  /// Error naming the file when it was made with other attributes, or is damaged. Collective.
+  /// Goes on from the file, if there is one; returns whether there was. One that was made with other
+  /// attributes, on another number of ranks or of query groups: Error naming --overwrite, or as if there were
+  /// none where `unfinished` is to be replaced. Error naming the file when it is damaged. Collective.
   bool load(TraceBack& sweep) const;
   /// Collective.
   void save(TraceBack& sweep) const;
@@ -33,6 +36,7 @@ class TraceCheckpoint {
 
   std::string part_;
   Attributes attributes_;
+  Unfinished unfinished_;
   Communicator ranks_;
 };
 

@@ -2,6 +2,7 @@
 // Scalar products of gradients held as sums of outer products.
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -31,8 +32,11 @@ class QueryGradients {
   /// Takes in layer l's gradients of the queries from `first` on; each query once, before products are asked
   /// for.
   void put(std::size_t l, std::int64_t first, const LayerGradients& of_queries);
-  /// Adds layer l's part of the products with n instances to `scores` [Q, n] float64.
-  void add_products(std::size_t l, const LayerGradients& of_instances, at::Tensor& scores) const;
+  /// Adds layer l's part of the products with n instances to `scores` [Q, n] float64; calls
+  /// `between_tiles` now and then.
+  void add_products(
+      std::size_t l, const LayerGradients& of_instances, at::Tensor& scores,
+      const std::function<void()>& between_tiles = [] {}) const;
 
  private:
   struct Kept {

@@ -3,6 +3,7 @@
 // gradients.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -88,8 +89,10 @@ at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& q
 /// Computes blocks, one after another; what neighbouring blocks share is kept.
 class TracinWorker {
  public:
-  TracinWorker(const Run& run, const TracinQueries& queries, const TracinOptions& options,
-               const TracinPlan& plan);
+  /// `between_layers` is called many times within a block, for what must not wait until it is done.
+  TracinWorker(
+      const Run& run, const TracinQueries& queries, const TracinOptions& options, const TracinPlan& plan,
+      std::function<void()> between_layers = [] {});
 
   /// The block's row [row_width] float64, unweighted: the same bits whatever was computed before. Error
   /// naming checkpoint and instance or query when a number is not finite.
@@ -104,6 +107,7 @@ class TracinWorker {
   const TracinQueries& queries_;
   const TracinOptions& options_;
   const TracinPlan& plan_;
+  std::function<void()> between_layers_;
   std::vector<LayerExtent> layers_;
   std::int64_t checkpoint_ = -1, query_checkpoint_ = -1;
   Range query_range_;

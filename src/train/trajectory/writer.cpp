@@ -16,6 +16,7 @@
 
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
+#include "whence/io/shared_folder.h"
 
 namespace fs = std::filesystem;
 
@@ -49,6 +50,7 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
       slice_(part_of(plan.parameters, ranks.size(), ranks.rank())),
       device_(device) {
   const std::string part = path + ".part";
+  check_shared_folder(fs::path(part).parent_path().string(), ranks_);
   bool exists = false;
   ranks_.on_root([&] { exists = fs::exists(part); });
   if (ranks_.broadcast(static_cast<std::int64_t>(exists)) == 0) create(part);
@@ -60,8 +62,18 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
   ranks_.together([&] {
     descriptor_ = ::open(part.c_str(), O_RDWR | O_CLOEXEC);
     if (descriptor_ < 0) fail("{}: cannot open it ({})", part, std::strerror(errno));
-    resume(part);
   });
+  // One rank reads where to go on: what others see of the file may be older.
+  ranks_.on_root([&] { resume(part); });
+  first_step_ = ranks_.broadcast(first_step_);
+  free_slot_ = ranks_.broadcast(free_slot_);
+  filling_.begin = filling_.end = first_step_;
+  const auto& recorded = plan_.recorded;
+  next_row_ = static_cast<std::size_t>(std::lower_bound(recorded.begin(), recorded.end(), first_step_) -
+                                       recorded.begin());
+  if (first_step_ == 0) return;
+  if (!ranks_.is_root()) first_params_ = at::empty({plan_.parameters}, plan_.dtype);
+  ranks_.broadcast(first_params_);
 }
 
 TrajectoryWriter::~TrajectoryWriter() {
@@ -136,13 +148,11 @@ void TrajectoryWriter::resume(const std::string& part) {
   if (first_step_ < 0 || first_step_ > plan_.steps)
     fail("{}: says that {} steps are committed", part, first_step_);
   const auto row = std::lower_bound(plan_.recorded.begin(), plan_.recorded.end(), first_step_);
-  next_row_ = static_cast<std::size_t>(row - plan_.recorded.begin());
-  filling_.begin = filling_.end = first_step_;
   if (first_step_ == 0) return;
 
   // theta[first_step_] is a recorded row, or else in one of the two state slots.
   const bool recorded = row != plan_.recorded.end() && *row == first_step_;
-  std::int64_t place = static_cast<std::int64_t>(next_row_);
+  std::int64_t place = row - plan_.recorded.begin();
   if (!recorded) {
     place = arrays_[state_step].read()[1].item<std::int64_t>() == first_step_ ? 1 : 0;
     free_slot_ = 1 - place;

@@ -1,0 +1,15 @@
+#pragma once
+// Whether all ranks mean the same folder by a name.
+
+#include <string>
+
+#include "whence/comm/communicator.h"
+
+namespace whence {
+
+/// For folders that ranks write into together. A relative path, or one on a node's own disk, may name another
+/// folder on each rank. Rank 0 makes a file of a new name there for a moment, and all ranks look for it;
+/// SharedUsageError naming the folder and the lowest rank that does not find it. Collective.
+void check_shared_folder(const std::string& folder, const Communicator& ranks);
+
+}  // namespace whence
