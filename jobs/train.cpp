@@ -10,8 +10,10 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 #include "whence/io/summary.h"
+#include "whence/train/automatic_record.h"
 #include "whence/train/trajectory/writer.h"
 
+#include "dry_run.h"
 #include "job.h"
 #include "judge.h"
 
@@ -38,14 +40,6 @@ void prepare_folder(const std::string& folder, const RunSettings& settings) {
     refuse("--out: {} exists and is not a run folder (it has no run.cfg)", folder);
   if (fs::exists(config) && read_text(config) != settings.text)
     refuse("--out: {} holds a run with other settings (its run.cfg says which)", folder);
-}
-
-std::string needs(const TrajectoryPlan& plan, const Communicator& world) {
-  const double element = plan.dtype == at::kFloat ? 4 : 8;
-  return fmt::format(
-      "steps {}, parameters {}, trajectory on disk {}, recording buffer {} a rank on {} ranks\n", plan.steps,
-      plan.parameters, human_bytes(static_cast<double>(plan.bytes())),
-      human_bytes(element * TrajectoryWriter::block * plan.parameters / world.size()), world.size());
 }
 
 JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t last, double seconds) {
@@ -94,10 +88,11 @@ void run_train(const Options& options, const Communicator& all) {
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
   std::unique_ptr<RunParts> parts;
   world.together([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
+  log.say(decide_record(*parts, folder, world));
   const TrajectoryPlan plan = parts->plan();
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
-  if (options.flag("dry-run")) return print(world, needs(plan, world));
+  if (options.flag("dry-run")) return say(needs_of_training(*parts, folder, world), world);
 
   std::unique_ptr<RunLock> lock;
   bool finished = false;

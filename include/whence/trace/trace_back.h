@@ -48,6 +48,8 @@ class TraceBack {
   /// What this rank carries, as one row [n] of float64 on the CPU, whatever the dtype; n may differ between
   /// ranks. Error when a number is not finite.
   at::Tensor state();
+  /// How many numbers that is.
+  std::int64_t state_numbers() const;
   /// Goes on after `taken` steps with the same rank's state() there: to the same bits, on as many ranks.
   void restore(std::int64_t taken, const at::Tensor& state);
 
