@@ -10,6 +10,7 @@
 
 #include "cleanse_plan.h"
 #include "cleansing_table.h"
+#include "dry_run.h"
 #include "job.h"
 
 namespace whence {
@@ -49,33 +50,36 @@ void run_cleanse(const Options& options, const Communicator& all) {
   check_data_alike(plan.run->parts().data, plan.run->parts().data_fingerprint, world);
   const ResultClaim claim(plan.path, cleansing_schema, plan.attributes, claim_of(options, log), world);
   if (claim.done() && !options.flag("dry-run")) return log.say(plan.path + ": already there");
-  const std::int64_t sets = plan.selections.size() * plan.result.remove.size(),
-                     steps = plan.epochs_back * plan.run->parts().schedule.steps_per_epoch(),
-                     width = plan.run->parts().data.train.width(),
+  const std::int64_t width = plan.run->parts().data.train.width(),
                      row = cleansed_row_width(plan.replicas, plan.metrics.size(), plan.samples * width);
-  if (options.flag("dry-run"))
-    return print(world, fmt::format("removal sets {}, replica-steps at most {}, memory {} a rank\n", sets,
-                                    steps * (sets + 1), human_bytes(16.0 * row)));
+  const at::Tensor latents = plan.run->parts().test_latents().narrow(0, 0, plan.samples);
+  const auto cleansed = [&](const Retraining& block) {
+    return cleansed_row(block, *plan.run->parts().game, plan.metrics, latents, row);
+  };
+  if (options.flag("dry-run")) {
+    const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
+    return say(needs_of_retraining("cleanse", *plan.run,
+                                   plan_counterfactuals(recorded_steps_of(*plan.run), removals,
+                                                        {plan.epochs_back}, plan.replicas),
+                                   removals, row, cleansed, world),
+               world);
+  }
 
   if (!plan.judge.caution.empty()) log.say(plan.judge.caution);
   const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
   const RecordedSteps recorded = recorded_steps_of(*plan.run);
   const auto blocks = plan_counterfactuals(recorded, removals, {plan.epochs_back}, plan.replicas);
-  const at::Tensor latents = plan.run->parts().test_latents().narrow(0, 0, plan.samples);
   BlockStore store(plan.path, cleansing_blocks_schema, plan.attributes, blocks.size(), row, world,
                    unfinished_of(options));
   const BegunBlocks begun(plan.path, plan.attributes);
-  const BlockProgress done_now =
-      retrain_blocks({recorded, blocks, removals, store, begun, signals, "blocks of removal sets",
-                      [&](const Retraining& block) {
-                        return cleansed_row(block, recorded.game, plan.metrics, latents, row);
-                      }},
-                     log, world);
+  const BlockProgress done_now = retrain_blocks(
+      {recorded, blocks, removals, store, begun, signals, "blocks of removal sets", cleansed}, log, world);
   JobCost cost{
       "cleanse",        watch.seconds(), done_now.replica_steps, "replica_steps", 8 * done_now.finished * row,
       done_now.complete};
   if (!cost.finished)
     leave_off(store, done_now.finished, blocks.size(), plan.run->folder(), cost, log, world);
+  log.say(plan.run->replay_report(world));
   assemble(plan.result, blocks, store.close_and_read(), plan.samples, width);
   world.on_root([&] { write_cleansing(plan.path, plan.result, plan.attributes); });
   store.remove();

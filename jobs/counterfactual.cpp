@@ -16,6 +16,7 @@
 #include "whence/retrain/truth.h"
 #include "whence/train/result_file.h"
 
+#include "dry_run.h"
 #include "job.h"
 #include "judge.h"
 
@@ -81,24 +82,16 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   const RecordedSteps steps = recorded_steps_of(*run);
   const auto blocks = plan_counterfactuals(steps, removals, truth.epochs_back, replicas);
   const std::int64_t block_count = blocks.size(), width = row_width(replicas, truth.metrics.size());
-  std::int64_t replica_steps = 0;
-  for (const auto& block : blocks)
-    replica_steps += (run->steps() - block.first_step) * (block.removals.size() + 1);
+  const auto row = [&](const Retraining& block) { return as_row(block.result(metrics), width); };
   if (options.flag("dry-run"))
-    return print(world,
-                 fmt::format("blocks {}, replica-steps {}, counterfactual.h5 {}, parameters in memory {} a "
-                             "rank\n",
-                             block_count, replica_steps, human_bytes(8.0 * block_count * width),
-                             human_bytes(8.0 * (replicas + 1) * run->trajectory().parameters())));
+    return say(needs_of_retraining("counterfactual", *run, blocks, removals, width, row, world), world);
 
   if (!judge.caution.empty()) log.say(judge.caution);
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world,
                    unfinished_of(options));
   const BegunBlocks begun(result, attributes);
-  const BlockProgress done_now =
-      retrain_blocks({steps, blocks, removals, store, begun, signals, "blocks of counterfactuals",
-                      [&](const Retraining& block) { return as_row(block.result(metrics), width); }},
-                     log, world);
+  const BlockProgress done_now = retrain_blocks(
+      {steps, blocks, removals, store, begun, signals, "blocks of counterfactuals", row}, log, world);
   JobCost cost{"counterfactual",
                watch.seconds(),
                done_now.replica_steps,
@@ -106,6 +99,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                8 * done_now.finished * width,
                done_now.complete};
   if (!cost.finished) leave_off(store, done_now.finished, block_count, run->folder(), cost, log, world);
+  log.say(run->replay_report(world));
   const at::Tensor rows = store.close_and_read();
   assemble(truth, blocks, rows);
   world.on_root([&] { write_counterfactual(result, truth, attributes); });

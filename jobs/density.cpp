@@ -12,6 +12,7 @@
 #include "whence/io/summary.h"
 #include "whence/train/result_file.h"
 
+#include "dry_run.h"
 #include "job.h"
 
 namespace fs = std::filesystem;
@@ -40,15 +41,6 @@ void make_folder(const std::string& folder) {
   std::error_code code;
   fs::create_directories(folder, code);
   if (code) refuse("--out: cannot create {} ({})", folder, code.message());
-}
-
-std::string needs(double n, double q, double d, const EstimatorOptions& estimators) {
-  const double numbers = q * n * (2.0 * estimators.estimators.size() + 2);
-  return fmt::format(
-      "instances {}, queries {}, density.h5 about {}, memory about {} a rank, multiplications {:.1e}\n", n, q,
-      human_bytes(8 * numbers),
-      human_bytes(8 * (numbers + 2 * n * d + (estimators.self_influence ? n * n / 1024 : 0))),
-      q * n * d + (estimators.self_influence ? n * n * d / 2 : 0));
 }
 
 std::string report(const EstimatorOptions& options, const DensityInfluence& result) {
@@ -118,7 +110,8 @@ void run_density(const Options& options, const Communicator& world) {
   check_data_alike(data, attributes.at("data"), world);
   const ResultClaim claim(result_path, density::density_schema, attributes, claim_of(options, log), world);
   const std::int64_t n = data.train.size(), q = queries.points.size(0);
-  if (options.flag("dry-run")) return print(world, needs(n, q, data.train.width(), estimators));
+  if (options.flag("dry-run"))
+    return say(needs_of_density(data.train, queries, estimators, folder, world), world);
   if (claim.done()) return log.say(result_path + ": already there");
 
   std::unique_ptr<Progress> progress;

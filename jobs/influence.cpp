@@ -15,6 +15,7 @@
 #include "whence/trace/trace_checkpoint.h"
 #include "whence/train/result_file.h"
 
+#include "dry_run.h"
 #include "job.h"
 #include "judge.h"
 
@@ -49,6 +50,8 @@ OptionTable influence_options() {
       .add<std::string>("grid", "auto",
                         "groups of ranks that share the queries; within a group ranks share the batch",
                         Kind::execution)
+      .add<std::int64_t>("memory", 1024, "MiB a rank that replayed steps may take (train --record)",
+                         Kind::execution)
       .flag("overwrite", "replace an influence.h5 that was made with other options");
   add_place_options(table);
   add_classifier_option(table);
@@ -78,6 +81,7 @@ void run_influence(const Options& options, const Communicator& all) {
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
+    run->walk_back(world, memory_limit(options));
     judge = read_judge(options, parts);
     metrics = make_metrics(metric_names, parts.game, validation_of(parts, judge));
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()),
@@ -93,10 +97,7 @@ void run_influence(const Options& options, const Communicator& all) {
   const std::int64_t numbers =
       trace.kink_widths.size() * metrics.size() * trace.epochs_back.size() * instances;
   if (options.flag("dry-run"))
-    return print(world,
-                 fmt::format("steps back {}, queries {}, kink widths {}, influence.h5 {}, memory {} a rank\n",
-                             steps, metrics.size(), trace.kink_widths.size(), human_bytes(8.0 * numbers),
-                             human_bytes(16.0 * numbers)));
+    return say(needs_of_tracing_back(*run, metrics, trace, memory_limit(options), world), world);
   if (claim.done()) return log.say(result + ": already there");
 
   if (!judge.caution.empty()) log.say(judge.caution);
@@ -130,6 +131,7 @@ void run_influence(const Options& options, const Communicator& all) {
     throw Interrupted(stopped_at(run->folder(), "step", sweep.taken(), steps));
   }
   const at::Tensor influence = sweep.result();
+  log.say(run->replay_report(world));
   world.on_root([&] {
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,

@@ -5,6 +5,7 @@
 
 #include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
+#include "whence/core/error.h"
 #include "whence/core/printable.h"
 #include "whence/core/stop.h"
 #include "whence/device/devices.h"
@@ -72,6 +73,13 @@ Unfinished unfinished_of(const Options& options) {
 Log begin_job(const Options& options, const Communicator& world) {
   world.together([&] { Session::use_threads(static_cast<int>(options.integer("threads", 1))); });
   return Log(world.is_root() && !options.flag("quiet"));
+}
+
+std::int64_t memory_limit(const Options& options) {
+  constexpr std::int64_t most = 1 << 30;  // MiB that no machine has: bytes counted from it fit into a number
+  const std::int64_t mebibytes = options.integer("memory", 1);
+  if (mebibytes > most) refuse("--memory is {}, but must be at most {}", mebibytes, most);
+  return mebibytes << 20;
 }
 
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,

@@ -88,6 +88,9 @@ Unfinished unfinished_of(const Options& options);
 /// The log of rank 0, silent with --quiet; sets the threads of this rank. Collective.
 Log begin_job(const Options& options, const Communicator& world);
 
+/// --memory, given in MiB, in bytes.
+std::int64_t memory_limit(const Options& options);
+
 /// What an interrupted job says: "RUN: stopped at step 5 of 9, ...".
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,
                        std::int64_t total);

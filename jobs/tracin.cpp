@@ -10,6 +10,7 @@
 #include "whence/tracin/file.h"
 #include "whence/train/result_file.h"
 
+#include "dry_run.h"
 #include "job.h"
 #include "tracin_options.h"
 
@@ -54,13 +55,7 @@ void run_tracin(const Options& options, const Communicator& all) {
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
   const ResultClaim claim(result, tracin_schema, attributes, claim_of(options, log), world);
   const std::int64_t blocks = plan.blocks.size();
-  if (options.flag("dry-run"))
-    return print(
-        world, fmt::format("checkpoints {}, queries {}, blocks {} of {} instances and {} queries, scores on "
-                           "disk {}, memory {} a rank\n",
-                           plan.steps.size(), queries.size(), blocks, plan.block, plan.query_chunk,
-                           human_bytes(8.0 * blocks * plan.row_width()),
-                           human_bytes(static_cast<double>(tracin.memory))));
+  if (options.flag("dry-run")) return say(needs_of_tracin(*run, queries, tracin, plan, world), world);
   if (claim.done()) return log.say(result + ": already there");
 
   BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world,

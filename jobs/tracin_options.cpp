@@ -45,7 +45,7 @@ TracinOptions read_tracin_options(const Options& options) {
   read.instances = choice(options, "instances", {"all", "none"}) == 0;
   read.training_noise = choice(options, "instance-noise", {"fresh", "training"}) == 1;
   read.fixed_noise = choice(options, "query-noise", {"fresh", "fixed"}) == 1;
-  read.memory = bounded(options, "memory", 1 << 30) << 20;
+  read.memory = memory_limit(options);
   return read;
 }
 

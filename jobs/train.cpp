@@ -12,8 +12,10 @@
 #include "whence/core/provenance.h"
 #include "whence/core/settings_text.h"
 #include "whence/io/summary.h"
+#include "whence/train/automatic_record.h"
 #include "whence/train/trajectory/writer.h"
 
+#include "dry_run.h"
 #include "job.h"
 #include "judge.h"
 
@@ -41,14 +43,6 @@ void prepare_folder(const std::string& folder, const RunSettings& settings) {
   if (!fs::exists(config)) return;
   const std::string differs = settings_difference(read_text(config), settings.text);
   if (!differs.empty()) refuse("--out: {} holds a run with other settings: {}", folder, differs);
-}
-
-std::string needs(const TrajectoryPlan& plan, const Communicator& world) {
-  const double element = plan.dtype == at::kFloat ? 4 : 8;
-  return fmt::format(
-      "steps {}, parameters {}, trajectory on disk {}, recording buffer {} a rank on {} ranks\n", plan.steps,
-      plan.parameters, human_bytes(static_cast<double>(plan.bytes())),
-      human_bytes(element * TrajectoryWriter::block * plan.parameters / world.size()), world.size());
 }
 
 JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t last, double seconds) {
@@ -97,13 +91,14 @@ void run_train(const Options& options, const Communicator& all) {
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
   std::unique_ptr<RunParts> parts;
   world.together([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
+  log.say(decide_record(*parts, folder, world));
   const TrajectoryPlan plan = parts->plan();
   check_data_alike(parts->data, parts->data_fingerprint, world);
   check_alike({plan.attributes.begin(), plan.attributes.end()}, world);
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
   if (!parts->data.note.empty()) log.say(parts->data.note);
-  if (options.flag("dry-run")) return print(world, needs(plan, world));
+  if (options.flag("dry-run")) return say(needs_of_training(*parts, folder, world), world);
 
   std::unique_ptr<RunLock> lock;
   bool finished = false;

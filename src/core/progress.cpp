@@ -19,7 +19,7 @@ Log::Log(bool speaking)
 }
 
 void Log::say(const std::string& message) const {
-  if (speaking_) logger_->info(printable(message));
+  if (speaking_ && !message.empty()) logger_->info(printable(message));
 }
 
 Progress::Progress(const Log& log, std::string label, std::int64_t total, std::int64_t done)

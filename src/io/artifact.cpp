@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "whence/core/error.h"
+#include "whence/core/progress.h"
 #include "whence/core/provenance.h"
 #include "whence/core/settings_text.h"
 
@@ -155,7 +156,17 @@ void reserve_on_disk(const std::string& path) {
   // Some network file systems cannot reserve; then a full disk is found when it is met.
   const int code = ::posix_fallocate(file.value, 0, status.st_size);
   if (code == ENOSPC || code == EFBIG || code == EDQUOT)
-    fail("{}: the disk has no room for its {} bytes ({})", path, status.st_size, std::strerror(code));
+    fail("{}: the disk has no room for its {} ({}; {} are free)", path,
+         human_bytes(static_cast<double>(status.st_size)), std::strerror(code),
+         human_bytes(free_disk(folder_of(path))));
+}
+
+double free_disk(const std::string& folder) {
+  std::error_code code;
+  fs::path there = fs::absolute(folder, code);
+  while (!fs::exists(there, code) && there.has_relative_path()) there = there.parent_path();
+  const fs::space_info space = fs::space(there, code);
+  return code ? 0 : static_cast<double>(space.available);
 }
 
 void remove_mpi_locks(const std::string& path) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
@@ -20,12 +21,6 @@ std::int64_t node_count(const Communicator& ranks) {
   MPI_Comm_rank(node, &rank_on_node);
   MPI_Comm_free(&node);
   return ranks.sum(static_cast<std::int64_t>(rank_on_node == 0));
-}
-
-double peak_bytes() {
-  struct rusage usage {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024;
 }
 
 // What earlier starts of an interrupted job have cost; zeros where there are none.
@@ -58,9 +53,19 @@ std::string sentence(const JobCost& cost, std::int64_t ranks, std::int64_t nodes
 
 }  // namespace
 
+// Not getrusage's: that counts what the program that started this one had, too.
+double peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) * 1024;
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+}
+
 std::string record_cost(const std::string& folder, const JobCost& cost, const Communicator& ranks) {
   const std::int64_t nodes = node_count(ranks);
-  double peak = ranks.max(peak_bytes());
+  double peak = ranks.max(peak_memory());
   JobCost total = cost;
   total.seconds = ranks.max(cost.seconds);
   std::string line;

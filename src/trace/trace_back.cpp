@@ -103,6 +103,12 @@ void TraceBack::step() {
 // A view of what this rank's group fills in.
 at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
 
+std::int64_t TraceBack::state_numbers() const {
+  std::int64_t numbers = own_result().numel();
+  for (const Carried& carried : carried_) numbers += carried.u.numel() + carried.influence.numel();
+  return numbers;
+}
+
 at::Tensor TraceBack::state() {
   group_.settle();
   std::vector<at::Tensor> parts;
@@ -113,12 +119,6 @@ at::Tensor TraceBack::state() {
   }
   parts.push_back(own_result().reshape({-1}));
   return at::cat(parts).cpu();
-}
-
-std::int64_t TraceBack::state_size() const {
-  std::int64_t numbers = own_result().numel();
-  for (const Carried& carried : carried_) numbers += carried.u.numel() + carried.influence.numel();
-  return numbers;
 }
 
 void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {

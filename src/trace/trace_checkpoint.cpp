@@ -59,7 +59,7 @@ bool TraceCheckpoint::load(TraceBack& sweep) const {
     const Sizes sizes = check_shapes(file, trace_checkpoint_arrays, {{"ranks", ranks_.size()}});
     const std::int64_t rank = ranks_.rank(), taken = file.array("taken").read().item<std::int64_t>();
     const auto count = file.array("count").read({rank}, {1}).item<std::int64_t>();
-    if (count != sweep.state_size() || count > sizes.at("longest") || taken < 0 || taken > sweep.steps())
+    if (count != sweep.state_numbers() || count > sizes.at("longest") || taken < 0 || taken > sweep.steps())
       fail("{}: what rank {} carried is not part of this trace-back; remove the file", part_, rank);
     const at::Tensor state = file.array("state").read({rank, 0}, {1, count})[0];
     if (file.array("crc").read({rank}, {1}).item<std::int64_t>() != crc32_of(state))

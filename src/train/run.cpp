@@ -109,7 +109,8 @@ Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
     : folder_(folder),
       parts_(with_data(settings_in(folder, places), folder), device),
       trajectory_(folder + "/trajectory.h5"),
-      ahead_(trajectory_, device) {
+      ahead_(trajectory_, device),
+      replay_(new_replay({Walk::forth, Communicator(MPI_COMM_SELF), 0})) {
   const TrajectoryPlan plan = parts_.plan();
   check_settings(trajectory_, parts_.settings);
   if (!same_data(trajectory_.attribute("data"), plan.attributes.at("data")))
@@ -126,22 +127,17 @@ Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
 
 at::Tensor Run::params(std::int64_t t) const { return state(t).narrow(0, 0, parts_.game->layout().size()); }
 
-at::Tensor Run::state(std::int64_t t) const {
-  const std::int64_t from = trajectory_.recorded_before(t);
-  if (from == t) return recorded_state(t);
-  if (from != replayed_from_ || t - from >= static_cast<std::int64_t>(replayed_.size())) {
-    replayed_.clear();
-    replayed_from_ = from;
-    const auto& recorded = trajectory_.recorded();
-    const std::int64_t next = *std::upper_bound(recorded.begin(), recorded.end(), from);
-    train(
-        parts_.training(), recorded_state(from), from, next, Communicator(MPI_COMM_SELF),
-        [this](std::int64_t, const at::Tensor& state, const at::Tensor&, const at::Tensor&) {
-          replayed_.push_back(state.clone());
-        },
-        Watch::off);
-  }
-  return replayed_[t - from];
+at::Tensor Run::state(std::int64_t t) const { return replay_->state(t); }
+
+std::unique_ptr<Replay> Run::new_replay(const ReplayOptions& options) const {
+  return std::make_unique<Replay>(parts_.training(),
+                                  RecordedStates{trajectory_.path(), trajectory_.recorded(),
+                                                 [this](std::int64_t t) { return recorded_state(t); }},
+                                  options);
+}
+
+void Run::walk_back(const Communicator& ranks, std::int64_t memory) {
+  replay_ = new_replay({Walk::back, ranks, memory});
 }
 
 at::Tensor Run::recorded_state(std::int64_t t) const {
@@ -149,9 +145,9 @@ at::Tensor Run::recorded_state(std::int64_t t) const {
 }
 
 void Run::expect(std::int64_t t) const {
-  if (parts_.device.is_cpu() || t < 0) return;
-  const std::int64_t from = trajectory_.recorded_before(t);
-  if (from == t || from != replayed_from_) ahead_.read(from);
+  if (parts_.device.is_cpu()) return;
+  const auto& recorded = trajectory_.recorded();
+  if (std::binary_search(recorded.begin(), recorded.end(), t)) ahead_.read(t);
 }
 
 void Run::check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const {

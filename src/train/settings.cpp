@@ -12,6 +12,8 @@
 namespace whence {
 namespace {
 
+const std::string undecided = "auto", record_line = "\nrecord = ";
+
 std::string optional_text(const ChosenOptions& options, const std::string& name) {
   const std::string text = options.text(name);
   return text == "none" ? "" : text;
@@ -51,7 +53,8 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   schedule.total_steps = options.integer("steps", 0);
   if (schedule.total_steps > 0) schedule.epochs = schedule.total_steps / Schedule(schedule).steps_per_epoch();
   const Schedule checked(schedule);
-  recorded_steps(record_of(options), checked.steps(), checked.steps_per_epoch());
+  if (record_of(options) != undecided)
+    recorded_steps(record_of(options), checked.steps(), checked.steps_per_epoch());
   return schedule;
 }
 
@@ -139,9 +142,10 @@ OptionTable train_options() {
       .add<std::string>(
           "engine", "auto",
           "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
-      .add<std::string>("record", "all",
-                        "parameters to keep: all, last:EPOCHS, every:STEPS, checkpoints:NUMBER or "
-                        "steps:STEP,STEP,...")
+      .add<std::string>("record", "auto",
+                        "parameters to keep: all, last:EPOCHS, every:STEPS, checkpoints:NUMBER, "
+                        "steps:STEP,STEP,... or auto: all, or about sqrt(T) checkpoints where all would take "
+                        "more than 16 GiB or half of the free disk")
       .add<std::string>(
           "checkpoints", "0",
           "how many evenly spread checkpoints to keep, and the start, in place of --record; 0: as "
@@ -157,15 +161,34 @@ RunSettings read_settings(const Options& given) {
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;
   const DataOptions data = read_data(options, kind, seed);
-  return {options,
-          with_places(options.settings(), data),
-          kind.name,
-          seed,
-          data,
-          schedule,
-          record_of(options),
-          options.text("optimiser"),
-          options.text("engine")};
+  RunSettings settings{options,
+                       with_places(options.settings(), data),
+                       kind.name,
+                       seed,
+                       data,
+                       schedule,
+                       record_of(options),
+                       options.text("optimiser"),
+                       options.text("engine")};
+  // --checkpoints takes the place of --record, and leaves nothing to decide.
+  if (settings.record != undecided && record_in(settings.text) == undecided)
+    decide_record(settings, settings.record);
+  return settings;
+}
+
+std::string record_in(const std::string& text) {
+  const std::size_t found = text.find(record_line);
+  if (found == std::string::npos) return "";
+  const std::size_t begin = found + record_line.size();
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+void decide_record(RunSettings& settings, const std::string& record) {
+  const std::string before = record_in(settings.text);
+  if (before == undecided)
+    settings.text.replace(settings.text.find(record_line) + record_line.size(), before.size(),
+                          settings.options.integer("checkpoints", 0) > 0 ? "all" : record);
+  settings.record = record;
 }
 
 std::shared_ptr<const Game> RunSettings::make_game(const DataSplit& split) const {

@@ -5,7 +5,7 @@
 namespace whence::bench {
 
 RunParts parts_with(std::vector<std::string> options) {
-  options.insert(options.end(), {"--out", "unused"});
+  options.insert(options.end(), {"--out", "unused", "--record", "all"});
   return RunParts(read_settings(Options(train_options(), options)));
 }
 

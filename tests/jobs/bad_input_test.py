@@ -368,8 +368,8 @@ class FullDiskTest(ProgramTest):
         with small_disk(self.path("disk"), 600) as disk:
             folder = os.path.join(disk, "run")
             filler = fill_disk(disk, 100)
-            command = ["train", "--out", folder, *tiny(generator_hidden=32, discriminator_hidden=64)]
-            self.assert_refused(command, "trajectory.h5", folder=folder, ranks=BOTH)
+            command = ["train", "--out", folder, *tiny(generator_hidden=32, discriminator_hidden=64, record="all")]
+            self.assert_refused(command, "trajectory.h5", "KiB", "--record auto", folder=folder, ranks=BOTH)
             self.assertEqual(finals(folder), {})
             os.remove(filler)
             self.run_fine(*command)

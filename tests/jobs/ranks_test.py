@@ -2,9 +2,10 @@
 
 import os
 
+import h5py
 import numpy as np
 
-from support import ProgramTest, arrays, main, relative_difference, tiny
+from support import ProgramTest, arrays, crc, main, relative_difference, tiny, whence
 
 QUERIES = ("--metric", "all,gen-loss", "--epochs-back", "1,2")
 
@@ -110,6 +111,48 @@ class ReplayTest(ProgramTest):
             for metric in range(2):
                 difference = np.abs(np.take(found, metric, axis=-3) - np.take(expected, metric, axis=-3)).max()
                 self.assertLess(difference / np.abs(np.take(expected, metric, axis=-3)).max(), 1e-10)
+
+    def test_trace_back_replays_over_the_ranks_to_the_bits_of_training(self):
+        for ranks in (2, 3):
+            with self.subTest(ranks=ranks):
+                whole, sparse = (self.train("%s-on-%d" % (record[:5], ranks), *tiny(record=record), ranks=ranks)
+                                 for record in ("all", "checkpoints:2"))
+                for folder in (whole, sparse):
+                    self.run_fine("influence", "--run", folder, *QUERIES, ranks=ranks)
+                self.assert_same_arrays(*(os.path.join(folder, "influence.h5") for folder in (sparse, whole)))
+
+    def test_retraining_replays_to_the_same_bytes_on_any_number_of_ranks(self):
+        folder = self.train("checkpoints", *tiny(record="checkpoints:2"), ranks=2)
+        copies = [self.copy_of(folder, "on-%d" % ranks) for ranks in (1, 2, 3)]
+        for ranks, copy in zip((1, 2, 3), copies):
+            self.run_fine("counterfactual", "--run", copy, *QUERIES, "--targets", "20", "--replicas", "3", ranks=ranks)
+            self.assert_same_bytes(os.path.join(copy, "counterfactual.h5"), os.path.join(copies[0], "counterfactual.h5"))
+
+    def test_replay_says_how_well_it_met_the_recorded_rows(self):
+        folder = self.train("met", *tiny(record="every:7"))
+        for job, more in (("influence", ()), ("counterfactual", ("--targets", "9"))):
+            self.assertIn("they meet the recorded ones within 0.0e+00", whence(job, "--run", folder, *QUERIES, *more).err)
+
+    def test_a_row_that_the_steps_before_it_do_not_lead_to_is_refused(self):
+        folder = self.train("other", *tiny(record="every:7"))
+        with h5py.File(os.path.join(folder, "trajectory.h5"), "r+") as file:
+            row = file["params"][6]
+            row[3] *= 1.01
+            file["params"][6] = row
+            file["params_crc"][6] = crc(row)
+        self.run_fine("verify", "--run", folder)
+        # Back, the stretch after the row is met first; forth, the one before it. Ranks that replay alone all fail.
+        for job, stretch, ranks, *more in (("influence", "from step 42, step 45", (1, 2)),
+                                           ("counterfactual", "from step 35, step 42", (1,), "--targets", "20", "--replicas", "1")):
+            with self.subTest(job=job):
+                self.assert_refused([job, "--run", folder, *QUERIES, *more, "--quiet"], "trajectory.h5", stretch,
+                                    folder=folder, ranks=ranks)
+
+    def test_memory_for_less_than_four_states_is_refused(self):
+        folder = self.train("large", *tiny(record="every:7", generator_hidden=320, discriminator_hidden=320, latent=200,
+                                           epochs=1))
+        self.assert_refused(["influence", "--run", folder, "--memory", "1", "--quiet"], "--memory", "MiB", ranks=(1, 2))
+        self.assert_refused(["influence", "--run", folder, "--memory", str(2 ** 30 + 1), "--quiet"], "--memory")
 
     def test_epochs_back_over_what_was_recorded_is_refused(self):
         folder = self.train("last-1", *tiny(record="last:1"))

@@ -15,6 +15,7 @@ class Log {
   /// `speaking`: false on ranks other than 0 and with --quiet.
   explicit Log(bool speaking);
 
+  /// An empty message is none.
   void say(const std::string& message) const;
   bool speaking() const { return speaking_; }
   /// Whether standard error is a terminal, where a progress line may be redrawn in place.

@@ -60,6 +60,9 @@ std::string read_text(const std::string& path);
 /// the start and not in the middle; Error naming the file and the need.
 void reserve_on_disk(const std::string& path);
 
+/// Bytes free on the disk of a folder; where it is not there yet, of the nearest one above it.
+double free_disk(const std::string& folder);
+
 /// Deletes what MPI-IO leaves beside a file it wrote: lock files, which stay when a job is killed.
 void remove_mpi_locks(const std::string& path);
 

@@ -19,6 +19,9 @@ struct JobCost {
   bool finished = true;
 };
 
+/// The most memory that this process has had at once, in bytes.
+double peak_memory();
+
 /// Puts the job's entry (with ranks, nodes and peak memory, gathered over ranks) into FOLDER/summary.json. It
 /// replaces an earlier one, or, if that was interrupted, adds seconds, units and bytes to it and counts one
 /// start more. Returns the entry as a line for the log (on rank 0; "" elsewhere). Collective.

@@ -56,8 +56,8 @@ class TraceBack {
   /// ranks. Error when a number is not finite.
   at::Tensor state();
   std::int64_t steps() const { return steps_; }
-  /// How many numbers state() has.
-  std::int64_t state_size() const;
+  /// How many numbers that is.
+  std::int64_t state_numbers() const;
   /// Goes on after `taken` steps with the same rank's state() there: to the same bits, on as many ranks.
   void restore(std::int64_t taken, const at::Tensor& state);
 

@@ -10,6 +10,7 @@
 #include "whence/train/settings.h"
 #include "whence/train/trajectory/read_ahead.h"
 #include "whence/train/trajectory/reader.h"
+#include "whence/train/trajectory/replay.h"
 
 namespace whence {
 
@@ -64,9 +65,14 @@ class Run {
   /// theta [P] before step t, on the device.
   at::Tensor params(std::int64_t t) const;
   /// The optimiser's state before step t (for sgd theta itself). A step that was not recorded is replayed
-  /// from the nearest recorded one before it, by this rank alone; the replayed stretch is kept, since jobs
-  /// walk through neighbouring steps.
+  /// from the nearest recorded one before it: by this rank alone, for jobs that walk forth, unless
+  /// walk_back() says otherwise.
   at::Tensor state(std::int64_t t) const;
+  /// From now on states are asked for backwards, by all `ranks` in step, and replayed by all of them, with at
+  /// most `memory` bytes a rank (see Replay).
+  void walk_back(const Communicator& ranks, std::int64_t memory);
+  /// Replay::report() of what was replayed so far. Collective.
+  std::string replay_report(const Communicator& ranks) const { return replay_->report(ranks); }
   /// Says that step t will be asked for next. Where it was recorded and the device is not the CPU, it is read
   /// and sent there while the device is at work.
   void expect(std::int64_t t) const;
@@ -77,13 +83,13 @@ class Run {
 
  private:
   at::Tensor recorded_state(std::int64_t t) const;
+  std::unique_ptr<Replay> new_replay(const ReplayOptions& options) const;
 
   std::string folder_;
   RunParts parts_;
   Trajectory trajectory_;
-  mutable std::int64_t replayed_from_ = -1;
-  mutable std::vector<at::Tensor> replayed_;
   mutable ReadAhead ahead_;
+  std::unique_ptr<Replay> replay_;
 };
 
 }  // namespace whence

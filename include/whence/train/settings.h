@@ -23,7 +23,7 @@ struct RunSettings {
   std::uint64_t seed;
   DataOptions data;
   ScheduleOptions schedule;
-  std::string record;
+  std::string record;     ///< see recorded_steps; "auto" until decide_record
   std::string optimiser;  ///< see make_optimiser
   std::string engine;     ///< see make_engine
 
@@ -33,5 +33,11 @@ struct RunSettings {
 
 /// UsageError naming the option for every impossible value.
 RunSettings read_settings(const Options& options);
+
+/// Puts what --record auto was decided to be into the settings, so that run.cfg says it.
+void decide_record(RunSettings& settings, const std::string& record);
+
+/// The value of --record in the text of a run.cfg; "" where there is none.
+std::string record_in(const std::string& text);
 
 }  // namespace whence

@@ -65,14 +65,6 @@ at::Tensor Trajectory::params(std::int64_t t) const {
   return theta;
 }
 
-std::int64_t Trajectory::recorded_before(std::int64_t t) const {
-  const auto after = std::upper_bound(recorded_.begin(), recorded_.end(), t);
-  if (after == recorded_.begin())
-    fail("{}: step {} cannot be replayed, since the first recorded step is {} (train --record)", path(), t,
-         recorded_.front());
-  return *(after - 1);
-}
-
 at::Tensor Trajectory::batch(std::int64_t t) const {
   const at::Tensor positions = batch_.read({t, 0}, {1, batch_.shape()[1]})[0];
   check_step(t, positions, rate_.read({t, 0}, {1, rate_.shape()[1]})[0]);

@@ -40,8 +40,10 @@ std::vector<std::int64_t> recorded_steps(const std::string& record, std::int64_t
   else if (record.rfind("every:", 0) == 0)
     stride = number_after(record, 5);
   else if (record != "all")
-    refuse("--record: '{}' is not all, last:EPOCHS, every:STEPS, checkpoints:NUMBER or steps:STEP,STEP,...",
-           record);
+    refuse(
+        "--record: '{}' is not auto, all, last:EPOCHS, every:STEPS, checkpoints:NUMBER or "
+        "steps:STEP,STEP,...",
+        record);
   std::vector<std::int64_t> kept;
   for (std::int64_t t = first; t < steps; t += stride) kept.push_back(t);
   kept.push_back(steps);

@@ -76,6 +76,20 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
   ranks_.broadcast(first_params_);
 }
 
+std::int64_t TrajectoryWriter::memory(const TrajectoryPlan& plan, int ranks, at::Device device) {
+  const std::int64_t element = plan.dtype == at::kFloat ? 4 : 8;
+  const auto recorded = static_cast<std::int64_t>(plan.recorded.size());
+  // The most recorded rows that a block of steps has; one block fills while another is written.
+  std::int64_t rows = 0;
+  for (std::int64_t begin = 0, end = 0; end < recorded; ++end) {
+    while (plan.recorded[begin] + block < plan.recorded[end]) ++begin;
+    rows = std::max(rows, end - begin + 1);
+  }
+  const std::int64_t slice = (plan.parameters + ranks - 1) / ranks;
+  const std::int64_t blocks = device.is_cpu() ? 1 : 2, states = 2;
+  return blocks * (rows * slice + states * plan.parameters) * element + blocks * block * 8 * 2 * plan.batch;
+}
+
 TrajectoryWriter::~TrajectoryWriter() {
   if (flush_.valid()) flush_.wait();
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -114,9 +128,10 @@ void TrajectoryWriter::create(const std::string& part) {
   ranks_.on_root([&] {
     try {
       reserve_on_disk(fresh);
-    } catch (const Error&) {
+    } catch (const Error& error) {
       fs::remove(fresh);
-      throw;
+      fail("{}; --record auto, last:EPOCHS, every:STEPS or checkpoints:NUMBER keeps fewer steps",
+           error.what());
     }
     flush_to_disk(fresh);
     rename_durably(fresh, part);

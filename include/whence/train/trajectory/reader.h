@@ -31,8 +31,6 @@ class Trajectory {
 
   /// theta [P] before step t, or at the end for t = T; Error when step t is not recorded.
   at::Tensor params(std::int64_t t) const;
-  /// The last recorded step that is not after t; Error when there is none.
-  std::int64_t recorded_before(std::int64_t t) const;
   at::Tensor batch(std::int64_t t) const;
   /// False for an imported run, whose batches have no elements.
   bool knows_batches() const { return batch_size() > 0; }

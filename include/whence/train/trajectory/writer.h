@@ -29,6 +29,9 @@ class TrajectoryWriter {
                    at::Device device = at::kCPU);
   ~TrajectoryWriter();
 
+  /// Bytes that a writer on one of so many ranks holds at once.
+  static std::int64_t memory(const TrajectoryPlan& plan, int ranks, at::Device device);
+
   /// The step to go on from, and theta [P] there, on the CPU; 0 and undefined for a new file.
   std::int64_t first_step() const { return first_step_; }
   const at::Tensor& first_params() const { return first_params_; }
