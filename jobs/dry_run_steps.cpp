@@ -24,7 +24,7 @@ double bytes_of(const Run& run) {
 RecordedSteps without_states(const Run& run) {
   RecordedSteps steps = recorded_steps_of(run);
   const at::Tensor end = run.state(run.steps());
-  steps.params = [end](std::int64_t) { return end; };
+  steps.state = [end](std::int64_t) { return end; };
   steps.expect = {};
   return steps;
 }

@@ -5,6 +5,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/progress.h"
+#include "whence/train/finite_watch.h"
 #include "whence/train/step.h"
 
 namespace whence {
