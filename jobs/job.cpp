@@ -4,10 +4,34 @@
 #include <fmt/format.h>
 
 #include "whence/comm/session.h"
+#include "whence/core/matrix_kernels.h"
 #include "whence/core/stop.h"
 #include "whence/device/devices.h"
 
 namespace whence {
+namespace {
+
+// Numbers of ranks whose products have other rounding than rank 0's, on rank 0.
+std::vector<std::size_t> ranks_with_other_kernels(const Communicator& world) {
+  const auto all = world.gather({std::hash<std::string>()(matrix_kernels_in_use())});
+  std::vector<std::size_t> others;
+  for (std::size_t rank = 0; rank < all.size(); ++rank)
+    if (all[rank] != all[0]) others.push_back(rank);
+  return others;
+}
+
+void choose_kernels(Log& log, const Communicator& world) {
+  MatrixKernels kernels;
+  world.together([&] { kernels = choose_matrix_kernels(log.speaking()); });
+  if (const std::string text = in_words(kernels); !text.empty()) log.say_at_work(text);
+  if (const auto others = ranks_with_other_kernels(world); !others.empty())
+    log.say_at_work(fmt::format(
+        "matrix products: rank{} {} use other kernels than rank 0 ({}), so numbers may differ in the "
+        "last bits from those of another number of ranks",
+        others.size() == 1 ? "" : "s", fmt::join(others, ", "), matrix_kernels_in_use()));
+}
+
+}  // namespace
 
 OptionTable& add_execution_options(OptionTable& table) {
   return table.add<std::int64_t>("threads", 1, "threads a rank", Kind::execution)
@@ -37,8 +61,10 @@ void choose_determinism(const Options& options, at::Device device) {
 }
 
 Log begin_job(const Options& options, const Communicator& world) {
+  Log log(world.is_root() && !options.flag("quiet"));
+  choose_kernels(log, world);
   Session::use_threads(static_cast<int>(options.integer("threads", 1)));
-  return Log(world.is_root() && !options.flag("quiet"));
+  return log;
 }
 
 std::string stopped_at(const std::string& folder, const std::string& unit, std::int64_t done,

@@ -68,7 +68,8 @@ OptionTable& add_determinism_option(OptionTable& table);
 /// Unless it is given, the device computes the same bits every time.
 void choose_determinism(const Options& options, at::Device device);
 
-/// The log of rank 0, silent with --quiet; sets the threads of this rank.
+/// The log of rank 0, silent with --quiet; sets the threads of this rank and chooses the kernels of matrix
+/// products. Collective.
 Log begin_job(const Options& options, const Communicator& world);
 
 /// What an interrupted job says: "RUN: stopped at step 5 of 9, ...".

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
+#include "whence/core/matrix_kernels.h"
 #include "whence/core/progress.h"
 #include "whence/io/artifact.h"
 
@@ -30,12 +31,17 @@ double peak_bytes() {
 // What earlier starts of an interrupted job have cost; zeros where there are none.
 JobCost with_earlier_starts(JobCost cost, const nlohmann::json& before, std::int64_t& starts, double& peak) {
   if (!before.is_object() || before.value("finished", true)) return cost;
+  cost.unit_seconds += before.value(cost.unit + "_seconds", before.value("seconds", 0.0));
   cost.seconds += before.value("seconds", 0.0);
   cost.units += before.value(cost.unit, std::int64_t{0});
   cost.bytes += before.value("bytes_written", std::int64_t{0});
   starts += before.value("starts", std::int64_t{0});
   peak = std::max(peak, before.value("peak_bytes_a_rank", 0.0));
   return cost;
+}
+
+double rate_of(const JobCost& cost) {
+  return cost.unit_seconds > 0 ? static_cast<double>(cost.units) / cost.unit_seconds : 0.0;
 }
 
 std::string sentence(const JobCost& cost, std::int64_t ranks, std::int64_t nodes, std::int64_t starts,
@@ -45,8 +51,8 @@ std::string sentence(const JobCost& cost, std::int64_t ranks, std::int64_t nodes
   return fmt::format(
       "{} {}: {} rank{} on {} node{}, {}, {} {} ({:.4g} a second), {} written, peak memory {} a rank{}",
       cost.job, cost.finished ? "done" : "interrupted", ranks, ranks == 1 ? "" : "s", nodes,
-      nodes == 1 ? "" : "s", human_seconds(cost.seconds), cost.units, unit,
-      cost.seconds > 0 ? cost.units / cost.seconds : 0.0, human_bytes(cost.bytes), human_bytes(peak),
+      nodes == 1 ? "" : "s", human_seconds(cost.seconds), cost.units, unit, rate_of(cost),
+      human_bytes(cost.bytes), human_bytes(peak),
       starts > 1 ? fmt::format(", {} starts together", starts) : "");
 }
 
@@ -57,6 +63,7 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
   double peak = ranks.max(peak_bytes());
   JobCost total = cost;
   total.seconds = ranks.max(cost.seconds);
+  total.unit_seconds = ranks.max(cost.unit_seconds < 0 ? cost.seconds : cost.unit_seconds);
   std::string line;
   ranks.on_root([&] {
     const std::string path = folder + "/summary.json";
@@ -70,9 +77,11 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
                      {"nodes", nodes},
                      {"seconds", total.seconds},
                      {cost.unit, total.units},
-                     {cost.unit + "_per_second", total.seconds > 0 ? total.units / total.seconds : 0.0},
+                     {cost.unit + "_seconds", total.unit_seconds},
+                     {cost.unit + "_per_second", rate_of(total)},
                      {"bytes_written", total.bytes},
                      {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)},
+                     {"matrix_products", matrix_kernels_in_use()},
                      {"starts", starts},
                      {"finished", cost.finished}};
     write_text(path, all.dump(2) + "\n");
