@@ -1,6 +1,7 @@
 // whence influence: takes the gradient of each metric at the end of a run and traces it back through the
 // recorded steps, which gives every training instance's influence on it.
 
+#include <cmath>
 #include <fmt/format.h>
 
 #include <ATen/ops/stack.h>
@@ -104,8 +105,12 @@ void run_influence(const Options& options, const Communicator& all) {
   const at::Tensor end = run->params(run->steps());
   std::vector<at::Tensor> queries;
   std::vector<double> values;
-  for (const auto& metric : metrics) {
-    const Evaluation at_end = metric->evaluate(end, world);
+  const std::int64_t points = run->parts().data.held_out.size();
+  Progress judged(log, "points of metrics", static_cast<std::int64_t>(metrics.size()) * points);
+  for (std::size_t m = 0; m < metrics.size(); ++m) {
+    const Evaluation at_end = metrics[m]->evaluate(end, world, [&](double share) {
+      judged.advance_to(std::llround((static_cast<double>(m) + share) * static_cast<double>(points)));
+    });
     queries.push_back(at_end.gradient);
     values.push_back(at_end.value);
   }
@@ -113,10 +118,11 @@ void run_influence(const Options& options, const Communicator& all) {
   const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
   const std::int64_t first = sweep.taken();
+  const Stopwatch tracing;
   const auto cost = [&] {
     return JobCost{
-        "influence", watch.seconds(), sweep.taken() - first, "steps", sweep.done() ? 8 * numbers : 0,
-        sweep.done()};
+        "influence",  watch.seconds(),  sweep.taken() - first, "steps", sweep.done() ? 8 * numbers : 0,
+        sweep.done(), tracing.seconds()};
   };
   Progress progress(log, "steps traced back", steps, first);
   StopVote vote(signals, world);

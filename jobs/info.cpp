@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "whence/core/error.h"
+#include "whence/core/matrix_kernels.h"
 #include "whence/device/devices.h"
 #include "whence/io/hdf5.h"
 
@@ -23,12 +24,24 @@ std::string indented(const std::string& text) {
   return result;
 }
 
+std::string matrix_products_in_words() {
+  const MatrixKernels kernels = choose_matrix_kernels(true);
+  const auto library = matrix_library_of_libtorch();
+  std::string text = "matrix products on the cpu: " + matrix_kernels_in_use();
+  if (library != nullptr)
+    text += fmt::format(", {:.0f} GFLOP/s (float32, one thread)",
+                        kernels.used_gflops > 0 ? kernels.used_gflops : measured_gflops(*library));
+  const std::string choice = in_words(kernels);
+  return text + "\n" + (choice.empty() ? "" : choice + "\n");
+}
+
 std::string devices_in_words() {
   const VisibleDevices visible = visible_devices();
-  if (visible.lines.empty()) return fmt::format("cpu alone: {}\n", visible.reason);
+  if (visible.lines.empty())
+    return fmt::format("cpu alone: {}\n", visible.reason) + matrix_products_in_words();
   std::string text;
   for (const std::string& line : visible.lines) text += "cuda " + line + "\n";
-  return text;
+  return text + matrix_products_in_words();
 }
 
 std::string file_in_words(const std::string& path) {
@@ -71,7 +84,7 @@ OptionTable info_options() {
   table
       .add<std::string>("file", "none",
                         "what to describe: a run folder, or a result of any job, also an unfinished one")
-      .flag("devices", "print the GPUs that this process sees");
+      .flag("devices", "print the GPUs that this process sees and what computes matrix products on the CPU");
   add_reading_options(table);
   return table;
 }

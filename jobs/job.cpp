@@ -6,12 +6,36 @@
 #include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
 #include "whence/core/error.h"
+#include "whence/core/matrix_kernels.h"
 #include "whence/core/printable.h"
 #include "whence/core/stop.h"
 #include "whence/device/devices.h"
 #include "whence/io/checksum.h"
 
 namespace whence {
+namespace {
+
+// Numbers of ranks whose products have other rounding than rank 0's, on rank 0.
+std::vector<std::size_t> ranks_with_other_kernels(const Communicator& world) {
+  const auto all = world.gather({std::hash<std::string>()(matrix_kernels_in_use())});
+  std::vector<std::size_t> others;
+  for (std::size_t rank = 0; rank < all.size(); ++rank)
+    if (all[rank] != all[0]) others.push_back(rank);
+  return others;
+}
+
+void choose_kernels(Log& log, const Communicator& world) {
+  MatrixKernels kernels;
+  world.together([&] { kernels = choose_matrix_kernels(log.speaking()); });
+  if (const std::string text = in_words(kernels); !text.empty()) log.say_at_work(text);
+  if (const auto others = ranks_with_other_kernels(world); !others.empty())
+    log.say_at_work(fmt::format(
+        "matrix products: rank{} {} use other kernels than rank 0 ({}), so numbers may differ in the "
+        "last bits from those of another number of ranks",
+        others.size() == 1 ? "" : "s", fmt::join(others, ", "), matrix_kernels_in_use()));
+}
+
+}  // namespace
 
 OptionTable& add_execution_options(OptionTable& table) {
   return table.add<std::int64_t>("threads", 1, "threads a rank", Kind::execution)
@@ -71,8 +95,10 @@ Unfinished unfinished_of(const Options& options) {
 }
 
 Log begin_job(const Options& options, const Communicator& world) {
+  Log log(world.is_root() && !options.flag("quiet"));
+  choose_kernels(log, world);
   world.together([&] { Session::use_threads(static_cast<int>(options.integer("threads", 1))); });
-  return Log(world.is_root() && !options.flag("quiet"));
+  return log;
 }
 
 std::int64_t memory_limit(const Options& options) {

@@ -85,7 +85,8 @@ ClaimOptions claim_of(const Options& options, const Log& log);
 /// What it does with unfinished work that was begun with other options.
 Unfinished unfinished_of(const Options& options);
 
-/// The log of rank 0, silent with --quiet; sets the threads of this rank. Collective.
+/// The log of rank 0, silent with --quiet; sets the threads of this rank and chooses the kernels of matrix
+/// products. Collective.
 Log begin_job(const Options& options, const Communicator& world);
 
 /// --memory, given in MiB, in bytes.

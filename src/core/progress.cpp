@@ -22,9 +22,13 @@ void Log::say(const std::string& message) const {
   if (speaking_ && !message.empty()) logger_->info(printable(message));
 }
 
+void Log::say_at_work(const std::string& message) { at_work_->push_back(message); }
+
 Progress::Progress(const Log& log, std::string label, std::int64_t total, std::int64_t done)
     : log_(log), label_(std::move(label)), total_(total), first_(done), done_(done), start_(Clock::now()) {
   if (total_ > 0) last_tenth_ = 10 * done / total_;
+  for (const std::string& message : *log_.at_work_) log_.say(message);
+  log_.at_work_->clear();
 }
 
 Progress::~Progress() {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
+#include "whence/core/matrix_kernels.h"
 #include "whence/core/progress.h"
 #include "whence/io/artifact.h"
 
@@ -31,12 +32,18 @@ JobCost with_earlier_starts(JobCost cost, const nlohmann::json& before, std::int
     return found != before.end() && found->is_number() ? std::clamp(found->get<double>(), 0.0, 1e15) : 0.0;
   };
   if (!before.is_object() || before.value("finished", nlohmann::json(true)) != false) return cost;
+  cost.unit_seconds +=
+      before.contains(cost.unit + "_seconds") ? number(cost.unit + "_seconds") : number("seconds");
   cost.seconds += number("seconds");
   cost.units += std::llround(number(cost.unit));
   cost.bytes += std::llround(number("bytes_written"));
   starts += std::llround(number("starts"));
   peak = std::max(peak, number("peak_bytes_a_rank"));
   return cost;
+}
+
+double rate_of(const JobCost& cost) {
+  return cost.unit_seconds > 0 ? static_cast<double>(cost.units) / cost.unit_seconds : 0.0;
 }
 
 std::string sentence(const JobCost& cost, std::int64_t ranks, std::int64_t nodes, std::int64_t starts,
@@ -46,8 +53,8 @@ std::string sentence(const JobCost& cost, std::int64_t ranks, std::int64_t nodes
   return fmt::format(
       "{} {}: {} rank{} on {} node{}, {}, {} {} ({:.4g} a second), {} written, peak memory {} a rank{}",
       cost.job, cost.finished ? "done" : "interrupted", ranks, ranks == 1 ? "" : "s", nodes,
-      nodes == 1 ? "" : "s", human_seconds(cost.seconds), cost.units, unit,
-      cost.seconds > 0 ? cost.units / cost.seconds : 0.0, human_bytes(cost.bytes), human_bytes(peak),
+      nodes == 1 ? "" : "s", human_seconds(cost.seconds), cost.units, unit, rate_of(cost),
+      human_bytes(cost.bytes), human_bytes(peak),
       starts > 1 ? fmt::format(", {} starts together", starts) : "");
 }
 
@@ -68,6 +75,7 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
   double peak = ranks.max(peak_memory());
   JobCost total = cost;
   total.seconds = ranks.max(cost.seconds);
+  total.unit_seconds = ranks.max(cost.unit_seconds < 0 ? cost.seconds : cost.unit_seconds);
   std::string line;
   ranks.on_root([&] {
     const std::string path = folder + "/summary.json";
@@ -81,9 +89,11 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
                      {"nodes", nodes},
                      {"seconds", total.seconds},
                      {cost.unit, total.units},
-                     {cost.unit + "_per_second", total.seconds > 0 ? total.units / total.seconds : 0.0},
+                     {cost.unit + "_seconds", total.unit_seconds},
+                     {cost.unit + "_per_second", rate_of(total)},
                      {"bytes_written", total.bytes},
                      {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)},
+                     {"matrix_products", matrix_kernels_in_use()},
                      {"starts", starts},
                      {"finished", cost.finished}};
     write_text(path, all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");

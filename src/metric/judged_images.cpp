@@ -20,26 +20,31 @@ namespace {
 constexpr std::int64_t chunk = 512;
 
 // What the classifier makes of G(z) for the latents, chunk by chunk; only `part` of it is kept.
-at::Tensor seen(const Generator& generator, const TrainedClassifier& classifier, const at::Tensor& params,
-                const at::Tensor& latents, at::Tensor TrainedClassifier::Outputs::*part) {
+at::Tensor seen(
+    const Generator& generator, const TrainedClassifier& classifier, const at::Tensor& params,
+    const at::Tensor& latents, at::Tensor TrainedClassifier::Outputs::*part,
+    const ShareDone& done = [](double) {}) {
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < latents.size(0); begin += chunk) {
     const at::Tensor z = latents.narrow(0, begin, std::min(chunk, latents.size(0) - begin));
     parts.push_back(classifier(generator.samples(params, z)).*part);
+    done(static_cast<double>(begin + z.size(0)) / static_cast<double>(latents.size(0)));
   }
   return at::cat(parts);
 }
 
-// The same of this rank's latents, gathered on every rank [m, width] float64.
+// The same of this rank's latents, gathered on every rank [m, width] float64: about a quarter of an
+// evaluation.
 at::Tensor seen_by_all(const Generator& generator, const TrainedClassifier& classifier,
                        const at::Tensor& params, const at::Tensor& latents,
                        at::Tensor TrainedClassifier::Outputs::*part, std::int64_t width,
-                       const Communicator& ranks) {
+                       const Communicator& ranks, const ShareDone& done) {
   const Range own = part_of(latents.size(0), ranks.size(), ranks.rank());
   at::Tensor all = at::zeros({latents.size(0), width}, latents.options().dtype(at::kDouble));
   if (own.size() > 0)
     all.narrow(0, own.begin, own.size())
-        .copy_(seen(generator, classifier, params, latents.narrow(0, own.begin, own.size()), part));
+        .copy_(seen(generator, classifier, params, latents.narrow(0, own.begin, own.size()), part,
+                    [&](double share) { done(share / 4); }));
   ranks.sum(all);
   ranks.settle();
   return all;
@@ -49,7 +54,7 @@ at::Tensor seen_by_all(const Generator& generator, const TrainedClassifier& clas
 // `by_logit` [m, width] (undefined: 0), latents split over ranks.
 at::Tensor through_images(const Generator& generator, const TrainedClassifier& classifier,
                           const at::Tensor& params, const at::Tensor& latents, const at::Tensor& by_feature,
-                          const at::Tensor& by_logit, const Communicator& ranks) {
+                          const at::Tensor& by_logit, const Communicator& ranks, const ShareDone& done) {
   at::Tensor gradient = at::zeros_like(params);
   const Range own = part_of(latents.size(0), ranks.size(), ranks.rank());
   const auto rows = [&](const at::Tensor& by, std::int64_t begin, std::int64_t count, std::int64_t width) {
@@ -63,6 +68,7 @@ at::Tensor through_images(const Generator& generator, const TrainedClassifier& c
         classifier.pull_back(images, rows(by_feature, begin, count, classifier.network->feature_count()),
                              rows(by_logit, begin, count, classifier.network->classes()));
     gradient += generator.samples_pull_back(params, z, by_image);
+    done(0.25 + 0.75 * static_cast<double>(begin + count - own.begin) / static_cast<double>(own.size()));
   }
   ranks.sum(gradient);
   return gradient;
@@ -101,16 +107,17 @@ at::Tensor InceptionScore::value(const at::Tensor& params) const {
 // By log p_mc the derivative of log IS is p_mc (log p_mc - log q_c) / M plus terms that cancel (sum_c p_mc =
 // 1 and q is the mean of p); by logit k of sample m it is p_mk (l_mk - sum_c p_mc l_mc) / M with l = log p -
 // log q.
-Evaluation InceptionScore::evaluate(const at::Tensor& params, const Communicator& ranks) const {
+Evaluation InceptionScore::evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                              const ShareDone& done) const {
   const at::Tensor log_p = log_probabilities(seen_by_all(*generator_, *classifier_, params, latents_,
                                                          &TrainedClassifier::Outputs::logits,
-                                                         classifier_->network->classes(), ranks));
+                                                         classifier_->network->classes(), ranks, done));
   const at::Tensor p = log_p.exp(), ratio = log_p - log_marginal(log_p);
   at::Tensor by_logit = p * (ratio - (p * ratio).sum(1, true)) / static_cast<double>(log_p.size(0));
   const double log_score = log_inception_score(log_p), score = std::exp(log_score);
   if (!logarithm_) by_logit = by_logit * score;
   return {logarithm_ ? log_score : score,
-          through_images(*generator_, *classifier_, params, latents_, at::Tensor(), by_logit, ranks)};
+          through_images(*generator_, *classifier_, params, latents_, at::Tensor(), by_logit, ranks, done)};
 }
 
 at::Tensor InceptionScore::gradient(const at::Tensor& params, const Communicator& ranks) const {
@@ -134,16 +141,17 @@ at::Tensor FrechetInceptionDistance::value(const at::Tensor& params) const {
 }
 
 // With dV/dC and dV/dmu: by feature vector f_m it is dV/dmu / M + 2 / (M - 1) dV/dC (f_m - mu).
-Evaluation FrechetInceptionDistance::evaluate(const at::Tensor& params, const Communicator& ranks) const {
+Evaluation FrechetInceptionDistance::evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                                        const ShareDone& done) const {
   const at::Tensor features =
       seen_by_all(*generator_, *classifier_, params, latents_, &TrainedClassifier::Outputs::features,
-                  classifier_->network->feature_count(), ranks);
+                  classifier_->network->feature_count(), ranks, done);
   const Moments generated = moments_of(features), by = frechet_gradient(real_, generated);
   const auto count = static_cast<double>(features.size(0));
   const at::Tensor by_feature =
       by.mean / count + at::matmul(features - generated.mean, by.covariance) * (2 / (count - 1));
   return {frechet_distance(real_, generated),
-          through_images(*generator_, *classifier_, params, latents_, by_feature, at::Tensor(), ranks)};
+          through_images(*generator_, *classifier_, params, latents_, by_feature, at::Tensor(), ranks, done)};
 }
 
 at::Tensor FrechetInceptionDistance::gradient(const at::Tensor& params, const Communicator& ranks) const {

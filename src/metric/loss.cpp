@@ -33,28 +33,57 @@ at::Tensor LossMetric::chunk_loss(const at::Tensor& params, std::int64_t begin, 
   return game_->losses(game_->layout().views(params), batch, present, 0.0)[player_];
 }
 
-at::Tensor LossMetric::value(const at::Tensor& params) const {
+at::Tensor LossMetric::values_of(const at::Tensor& params,
+                                 const std::function<void(std::int64_t)>& points_done) const {
   at::Tensor values = at::zeros({params.size(0)}, at::kDouble);
   const std::int64_t total = validation_.held_out.size(0), chunk = chunk_of(*game_, validation_.held_out);
   for (std::int64_t r = 0; r < params.size(0); ++r)
-    for (std::int64_t begin = 0; begin < total; begin += chunk)
-      values[r] += chunk_loss(params.narrow(0, r, 1), begin, std::min(total, begin + chunk))[0].to(
-          at::kCPU, at::kDouble);
+    for (std::int64_t begin = 0; begin < total; begin += chunk) {
+      const std::int64_t end = std::min(total, begin + chunk);
+      values[r] += chunk_loss(params.narrow(0, r, 1), begin, end)[0].to(at::kCPU, at::kDouble);
+      points_done(end - begin);
+    }
   return values;
 }
 
-at::Tensor LossMetric::gradient(const at::Tensor& params, const Communicator& ranks) const {
+at::Tensor LossMetric::gradient_of(const at::Tensor& params, const Communicator& ranks,
+                                   const std::function<void(std::int64_t)>& points_done) const {
   at::Tensor gradient = at::zeros_like(params);
   const Range own = part_of(validation_.held_out.size(0), ranks.size(), ranks.rank());
   const std::int64_t chunk = chunk_of(*game_, validation_.held_out);
   for (std::int64_t begin = own.begin; begin < own.end; begin += chunk) {
+    const std::int64_t end = std::min(own.end, begin + chunk);
     const at::Tensor theta = params.detach().clone().requires_grad_();
-    const at::Tensor loss = chunk_loss(theta.unsqueeze(0), begin, std::min(own.end, begin + chunk));
+    const at::Tensor loss = chunk_loss(theta.unsqueeze(0), begin, end);
     const at::Tensor part = torch::autograd::grad({loss.sum()}, {theta}, {}, {}, false, true)[0];
     if (part.defined()) gradient += part;
+    points_done(end - begin);
   }
   ranks.sum(gradient);
   return gradient;
+}
+
+at::Tensor LossMetric::value(const at::Tensor& params) const {
+  return values_of(params, [](std::int64_t) {});
+}
+
+at::Tensor LossMetric::gradient(const at::Tensor& params, const Communicator& ranks) const {
+  return gradient_of(params, ranks, [](std::int64_t) {});
+}
+
+// A gradient costs about three times as much as a value.
+Evaluation LossMetric::evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                          const ShareDone& done) const {
+  const std::int64_t points = validation_.held_out.size(0);
+  const double all = 3.0 * static_cast<double>(part_of(points, ranks.size(), ranks.rank()).size()) +
+                     static_cast<double>(points);
+  double so_far = 0;
+  const at::Tensor by_params = gradient_of(
+      params, ranks, [&](std::int64_t count) { done((so_far += 3.0 * static_cast<double>(count)) / all); });
+  ranks.settle();
+  const at::Tensor value = values_of(
+      params.unsqueeze(0), [&](std::int64_t count) { done((so_far += static_cast<double>(count)) / all); });
+  return {value[0].item<double>(), by_params};
 }
 
 }  // namespace whence

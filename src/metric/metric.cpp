@@ -66,9 +66,18 @@ std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& va
 
 }  // namespace
 
-Evaluation Metric::evaluate(const at::Tensor& params, const Communicator& ranks) const {
+Evaluation Metric::evaluate(const at::Tensor& params, const Communicator& ranks,
+                            const ShareDone& done) const {
+  const Evaluation evaluation = evaluate_in_chunks(params, ranks, done);
+  done(1);
+  return evaluation;
+}
+
+Evaluation Metric::evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                      const ShareDone& done) const {
   const at::Tensor by_params = gradient(params, ranks);
   ranks.settle();
+  done(0.5);
   return {value(params.unsqueeze(0))[0].item<double>(), by_params};
 }
 

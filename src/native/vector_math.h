@@ -64,14 +64,31 @@ WHENCE_INLINE void repeat(const Function& f) {
   }
 }
 
+// A vector V of lane from(0), from(1), .. of (a, b), those of b counted on from a's.
+template <typename T, typename V, typename From>
+WHENCE_INLINE V shuffled(V a, V b, const From& from) {
+#if defined(__clang__)
+  // GCC's __builtin_shuffle is not there, and lanes taken one by one become the same instructions.
+  V result = a;
+  repeat<lanes<T>>([&](auto i) WHENCE_LAMBDA {
+    constexpr int lane = i;
+    result[lane] = from(lane) < lanes<T> ? a[from(lane) % lanes<T>] : b[from(lane) % lanes<T>];
+  });
+  return result;
+#else
+  Mask<T> lane;
+  repeat<lanes<T>>([&](auto i) WHENCE_LAMBDA { lane[+i] = from(i); });
+  return __builtin_shuffle(a, b, lane);
+#endif
+}
+
 // Whether a comparison holds in all lanes, by folding the vector onto itself.
 template <typename T>
 WHENCE_INLINE bool all_true(Mask<T> mask) {
-  Mask<T> lane;
-  repeat<lanes<T>>([&](auto i) WHENCE_LAMBDA { lane[+i] = i; });
   repeat<4>([&](auto i) WHENCE_LAMBDA {
     constexpr int distance = lanes<T> / (2 << i);
-    if constexpr (distance > 0) mask &= __builtin_shuffle(mask, lane ^ distance);
+    if constexpr (distance > 0)
+      mask &= shuffled<T>(mask, mask, [](int lane) WHENCE_LAMBDA { return lane ^ distance; });
   });
   return mask[0] != 0;
 }

@@ -9,6 +9,7 @@
 
 #include "whence/comm/session.h"
 #include "whence/core/error.h"
+#include "whence/core/matrix_kernels.h"
 #include "whence/core/provenance.h"
 
 #include "conv_steps.h"
@@ -27,6 +28,7 @@ constexpr const char* compiler = "GCC " __VERSION__;
 #endif
 
 void run(std::vector<char*> arguments, const Communicator& world) {
+  choose_matrix_kernels(false);
   if (arguments.size() > 1 && std::string(arguments[1]) == "--training-cost") {
     if (arguments.size() != 6) refuse("--training-cost: needs FOLDER EPOCHS PAIRS ENGINE");
     return print_training_cost(arguments[2], std::stoll(arguments[3]), std::stoll(arguments[4]), arguments[5],
@@ -52,6 +54,7 @@ void run(std::vector<char*> arguments, const Communicator& world) {
   benchmark::AddCustomContext("largest difference", fmt::format("{:.1e}", check_same_numbers(epoch)));
   benchmark::AddCustomContext("compiler", compiler);
   benchmark::AddCustomContext("libtorch", TORCH_VERSION);
+  benchmark::AddCustomContext("matrix products", matrix_kernels_in_use());
   benchmark::AddCustomContext("whence", version() + " " + git_sha());
   register_steps(epoch);
   benchmark::RunSpecifiedBenchmarks();

@@ -40,6 +40,23 @@ TEST(Progress, WritesALineAtEachTenthOfTheWayIntoALogFile) {
   EXPECT_EQ(text.find_first_of("\r\033"), std::string::npos) << text;
 }
 
+TEST(Progress, BeginsWithWhatIsToBeSaidAtWork) {
+  const std::string text = stderr_of([] {
+    Log log(true);
+    log.say_at_work("prepared");
+    log.say("nothing yet");
+    for (int turn = 0; turn < 2; ++turn) Progress(log, "training", 10).advance_to(10);
+  });
+  EXPECT_EQ(lines(text), 4) << text;
+  EXPECT_LT(text.find("nothing yet"), text.find("prepared"));
+  EXPECT_LT(text.find("prepared"), text.find("training: 10 of 10"));
+  EXPECT_EQ(stderr_of([] {
+              Log log(true);
+              log.say_at_work("prepared");
+            }),
+            "");
+}
+
 TEST(Progress, OfFewUnitsWritesNoLineTwice) {
   EXPECT_EQ(lines(progress_of(true, 3)), 3);
   EXPECT_EQ(lines(progress_of(true, 1000, 500)), 2);

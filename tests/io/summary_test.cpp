@@ -61,6 +61,18 @@ TEST_F(Summary, AddsUpTheStartsOfAnInterruptedJob) {
   EXPECT_EQ(again.at("starts"), 1);
 }
 
+TEST_F(Summary, CountsARateByTheSecondsOfItsUnits) {
+  const auto influence = recorded({"influence", 32.0, 100, "steps", 1, false, 4.0}).at("influence");
+  EXPECT_EQ(influence.at("seconds"), 32.0);
+  EXPECT_EQ(influence.at("steps_seconds"), 4.0);
+  EXPECT_EQ(influence.at("steps_per_second"), 25.0);
+  const std::string line = record_cost(folder_, {"influence", 30.0, 60, "steps", 1, true, 4.0}, world_);
+  world_.barrier();
+  if (world_.is_root()) {
+    EXPECT_NE(line.find("1 min 02 s, 160 steps (20 a second)"), std::string::npos) << line;
+  }
+}
+
 TEST_F(Summary, SaysTheCostInALine) {
   const std::string line = record_cost(folder_, {"train", 2.0, 100, "steps", 2048}, world_);
   if (!world_.is_root()) {

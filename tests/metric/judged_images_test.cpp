@@ -145,7 +145,12 @@ TEST_P(JudgedImages, GradientIsAutogradsOnAnyNumberOfRanks) {
   EXPECT_LT(relative_difference(gradient, by_autograd(GetParam(), s)), 1e-9);
   const auto [begin, end] = s.gan->layout().block(1);
   EXPECT_EQ(gradient.narrow(0, begin, end - begin).abs().max().item<double>(), 0);
-  const Evaluation at_once = metric->evaluate(s.theta, world);
+  double share = 0;
+  const Evaluation at_once = metric->evaluate(s.theta, world, [&](double done) {
+    EXPECT_GE(done, share);
+    share = done;
+  });
+  EXPECT_EQ(share, 1);
   EXPECT_TRUE(at_once.gradient.equal(gradient));
   const double alone = metric->value(s.theta.unsqueeze(0))[0].item<double>();
   EXPECT_NEAR(at_once.value, alone, 1e-11 * std::abs(alone));

@@ -1,8 +1,11 @@
 // Metrics' values against independent formulas and SciPy, their gradients against finite differences.
 #include "whence/metric/metric.h"
 
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
+#include <string>
+#include <vector>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -66,6 +69,20 @@ TEST_P(EveryMetric, GradientIsTheDerivativeOfTheValue) {
     EXPECT_LT(relative_difference(at_once.gradient, expected), 1e-8);
     EXPECT_EQ(at_once.value, metric->value(theta.unsqueeze(0))[0].item<double>());
   }
+}
+
+TEST_P(EveryMetric, TellsHowFarAnEvaluationIs) {
+  const auto gan = make_gan(Activation::relu);
+  const bool loss = std::string(GetParam()).find("loss") != std::string::npos;
+  const Validation many{normals({loss ? 6000 : 100, 2}, 1), normals({loss ? 6000 : 100, 3}, 2)};
+  const auto metric = make_metrics({GetParam()}, gan, many).front();
+  std::vector<double> shares{0};
+  metric->evaluate(some_params(*gan, 1)[0], Communicator(MPI_COMM_WORLD),
+                   [&](double share) { shares.push_back(share); });
+  EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+  EXPECT_EQ(shares.back(), 1);
+  EXPECT_LT(shares[1], 1);
+  EXPECT_GT(shares.size(), loss ? 5u : 2u);
 }
 
 TEST_P(EveryMetric, ValueOfAReplicaDoesNotDependOnTheOthers) {

@@ -62,7 +62,7 @@ class Validation(SlurmTest):
             for job, unit in (("train", "steps"), ("influence", "steps"), ("counterfactual", "replica_steps")):
                 entry = summary[job]
                 self.assertEqual((entry["ranks"], entry["nodes"], entry["starts"], entry["finished"]), (2, 2, 1, True))
-                self.assertAlmostEqual(entry[unit + "_per_second"] * entry["seconds"], entry[unit], delta=1e-6 * entry[unit])
+                self.assertAlmostEqual(entry[unit + "_per_second"] * entry[unit + "_seconds"], entry[unit], delta=1e-6 * entry[unit])
                 self.assertGreater(entry["bytes_written"], 0)
                 self.assertGreater(entry["peak_bytes_a_rank"], 50 << 20)
                 last = self.log(out, "%s.%s.log" % (seed, job)).splitlines()[-1]

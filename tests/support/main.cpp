@@ -3,9 +3,11 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/comm/session.h"
+#include "whence/core/matrix_kernels.h"
 
 int main(int argc, char** argv) {
   whence::Session session(1);
+  whence::choose_matrix_kernels(false);
   const whence::Communicator world = session.world();
   ::testing::InitGoogleTest(&argc, argv);
   if (world.rank() != 0) {

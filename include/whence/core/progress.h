@@ -6,6 +6,7 @@
 #include <memory>
 #include <spdlog/logger.h>
 #include <string>
+#include <vector>
 
 namespace whence {
 
@@ -17,12 +18,17 @@ class Log {
 
   /// An empty message is none.
   void say(const std::string& message) const;
+  /// A message for when work begins, and for no job that is refused or has nothing to do: said with the first
+  /// Progress of this log.
+  void say_at_work(const std::string& message);
   bool speaking() const { return speaking_; }
   /// Whether standard error is a terminal, where a progress line may be redrawn in place.
   bool on_terminal() const { return on_terminal_; }
 
  private:
+  friend class Progress;
   std::shared_ptr<spdlog::logger> logger_;
+  std::shared_ptr<std::vector<std::string>> at_work_ = std::make_shared<std::vector<std::string>>();
   bool speaking_, on_terminal_;
 };
 

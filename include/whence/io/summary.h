@@ -17,6 +17,8 @@ struct JobCost {
   std::int64_t bytes;  ///< written
   /// False for a job that was interrupted: the next entry of the same job adds to this one.
   bool finished = true;
+  /// Those of `seconds` that the units took, by which their rate is; all of them where it is less than 0.
+  double unit_seconds = -1;
 };
 
 /// The most memory that this process has had at once, in bytes.

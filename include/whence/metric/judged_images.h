@@ -19,9 +19,11 @@ class InceptionScore : public Metric {
   std::string name() const override { return logarithm_ ? "log-is" : "is"; }
   at::Tensor value(const at::Tensor& params) const override;
   at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
-  Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
+  Evaluation evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                const ShareDone& done) const override;
+
   bool logarithm_;
   std::shared_ptr<const Generator> generator_;
   std::shared_ptr<const TrainedClassifier> classifier_;
@@ -37,9 +39,11 @@ class FrechetInceptionDistance : public Metric {
   std::string name() const override { return "fid"; }
   at::Tensor value(const at::Tensor& params) const override;
   at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
-  Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
+  Evaluation evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                const ShareDone& done) const override;
+
   std::shared_ptr<const Generator> generator_;
   std::shared_ptr<const TrainedClassifier> classifier_;
   at::Tensor latents_;

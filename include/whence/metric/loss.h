@@ -18,6 +18,11 @@ class LossMetric : public Metric {
   at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override;
 
  private:
+  Evaluation evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                const ShareDone& done) const override;
+  at::Tensor values_of(const at::Tensor& params, const std::function<void(std::int64_t)>& points_done) const;
+  at::Tensor gradient_of(const at::Tensor& params, const Communicator& ranks,
+                         const std::function<void(std::int64_t)>& points_done) const;
   at::Tensor chunk_loss(const at::Tensor& params, std::int64_t begin, std::int64_t end) const;
 
   std::string name_;

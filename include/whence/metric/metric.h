@@ -1,6 +1,7 @@
 #pragma once
 // Metrics V of a trained game: what influence is influence on.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@
 namespace whence {
 
 struct TrainedClassifier;
+
+/// Is told how much of an evaluation this rank has done, from 0 to 1, after each chunk of points.
+using ShareDone = std::function<void(double share)>;
 
 /// V [1] and grad V [P] at one theta.
 struct Evaluation {
@@ -32,7 +36,12 @@ class Metric {
   virtual at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const = 0;
   /// Both at params [P], the same on every rank. Collective; metrics of generated images share the work that
   /// both need among `ranks`.
-  virtual Evaluation evaluate(const at::Tensor& params, const Communicator& ranks) const;
+  Evaluation evaluate(
+      const at::Tensor& params, const Communicator& ranks, const ShareDone& done = [](double) {}) const;
+
+ protected:
+  virtual Evaluation evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
+                                        const ShareDone& done) const;
 };
 
 /// What metrics judge by: held-out instances [N', d] and validation latents [N', dz], none of them trained
