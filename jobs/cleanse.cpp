@@ -46,7 +46,7 @@ void run_cleanse(const Options& options, const Communicator& all) {
   const Stopwatch watch;
   const StopSignals signals;
   CleansePlan plan;
-  world.together([&] { plan = read_cleanse_plan(options, place.device); });
+  world.on_every_rank([&] { plan = read_cleanse_plan(options, place.device); });
   check_data_alike(plan.run->parts().data, plan.run->parts().data_fingerprint, world);
   const ResultClaim claim(plan.path, cleansing_schema, plan.attributes, claim_of(options, log), world);
   if (claim.done() && !options.flag("dry-run")) return log.say(plan.path + ": already there");
@@ -65,7 +65,7 @@ void run_cleanse(const Options& options, const Communicator& all) {
                world);
   }
 
-  if (!plan.judge.caution.empty()) log.say(plan.judge.caution);
+  if (!plan.metric_classifier.caution.empty()) log.say(plan.metric_classifier.caution);
   const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
   const RecordedSteps recorded = recorded_steps_of(*plan.run);
   const auto blocks = plan_counterfactuals(recorded, removals, {plan.epochs_back}, plan.replicas);

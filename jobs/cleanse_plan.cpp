@@ -26,14 +26,14 @@ CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
     refuse("--remove: {} leaves none of the {} instances", plan.result.remove.back(),
            parts.data.train.size());
   plan.run->check_epochs_back("epochs-back", {plan.epochs_back});
-  plan.judge = read_judge(options, parts);
-  plan.metrics = make_metrics(plan.result.metrics, parts.game, test_of(parts, plan.judge));
+  plan.metric_classifier = read_metric_classifier(options, parts);
+  plan.metrics = make_metrics(plan.result.metrics, parts.game, test_of(parts, plan.metric_classifier));
   for (const std::string& name : plan.result.metrics)
     plan.result.larger_is_better.push_back(larger_is_better("metric", name));
   plan.samples = samples_to_keep(options.text("samples"), parts);
   plan.path = plan.run->folder() + "/cleansing.h5";
   plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
-  plan.attributes["classifier"] = plan.judge.fingerprint;
+  plan.attributes["classifier"] = plan.metric_classifier.fingerprint;
   if (needs_influence(plan.selections)) {
     plan.estimates = read_influence(plan.run->folder() + "/influence.h5", plan.run->trajectory());
     check_estimates(plan.selections, plan.estimates, plan.epochs_back);
@@ -47,8 +47,8 @@ std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const 
   std::vector<at::Tensor> harm(plan.selections.size(), at::Tensor());
   world.on_root([&] {
     const at::Tensor points =
-        plan.judge.classifier
-            ? (*plan.judge.classifier)(plan.run->parts().training_data.instances).features.cpu()
+        plan.metric_classifier.classifier
+            ? (*plan.metric_classifier.classifier)(plan.run->parts().training_data.instances).features.cpu()
             : train.instances;
     for (std::size_t s = 0; s < harm.size(); ++s)
       harm[s] = harm_of(plan.selections[s],

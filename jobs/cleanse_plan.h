@@ -9,13 +9,13 @@
 #include "whence/retrain/selection.h"
 
 #include "job.h"
-#include "judge.h"
+#include "metric_classifier.h"
 
 namespace whence {
 
 struct CleansePlan {
   std::unique_ptr<Run> run;
-  Judge judge;
+  MetricClassifier metric_classifier;
   std::vector<Selection> selections;
   InfluenceEstimates estimates;  ///< where a selection needs them
   std::vector<std::shared_ptr<const Metric>> metrics;

@@ -18,7 +18,7 @@
 
 #include "dry_run.h"
 #include "job.h"
-#include "judge.h"
+#include "metric_classifier.h"
 
 namespace whence {
 OptionTable counterfactual_options() {
@@ -54,16 +54,16 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::vector<std::vector<std::int64_t>> removals;
   std::string result;
   Attributes attributes;
-  Judge judge;
-  world.together([&] {
+  MetricClassifier metric_classifier;
+  world.on_every_rank([&] {
     truth.metrics = split_list("metric", options.text("metric"));
     truth.epochs_back = integer_list("epochs-back", options.text("epochs-back"));
     replicas = options.integer("replicas", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", truth.epochs_back);
-    judge = read_judge(options, parts);
-    metrics = make_metrics(truth.metrics, parts.game, validation_of(parts, judge));
+    metric_classifier = read_metric_classifier(options, parts);
+    metrics = make_metrics(truth.metrics, parts.game, validation_of(parts, metric_classifier));
     truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
     replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
     for (const std::int64_t position : truth.target_positions) {
@@ -72,7 +72,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
     }
     result = run->folder() + "/counterfactual.h5";
     attributes = result_attributes(*run, options.settings(), truth.metrics);
-    attributes["classifier"] = judge.fingerprint;
+    attributes["classifier"] = metric_classifier.fingerprint;
     attributes["targets"] = targets_fingerprint(truth.target_ids);
   });
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
@@ -86,7 +86,7 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   if (options.flag("dry-run"))
     return say(needs_of_retraining("counterfactual", *run, blocks, removals, width, row, world), world);
 
-  if (!judge.caution.empty()) log.say(judge.caution);
+  if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world,
                    unfinished_of(options));
   const BegunBlocks begun(result, attributes);

@@ -93,7 +93,7 @@ void run_density(const Options& options, const Communicator& world) {
   DataSplit data;
   Queries queries;
   Attributes attributes;
-  world.together([&] {
+  world.on_every_rank([&] {
     estimators = {split_list("estimator", options.text("estimator")), options.integer("k", 1),
                   options.real("sigma", 0, true), read_self_influence(options.text("self-influence"))};
     const auto choice = density::parse_queries(options.text("queries"));

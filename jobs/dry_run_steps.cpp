@@ -10,7 +10,7 @@
 #include "whence/train/trajectory/writer.h"
 
 #include "dry_run.h"
-#include "judge.h"
+#include "metric_classifier.h"
 
 namespace whence {
 namespace {

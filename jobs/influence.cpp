@@ -18,7 +18,7 @@
 
 #include "dry_run.h"
 #include "job.h"
-#include "judge.h"
+#include "metric_classifier.h"
 
 namespace whence {
 namespace {
@@ -73,8 +73,8 @@ void run_influence(const Options& options, const Communicator& all) {
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::string result;
   Attributes attributes;
-  Judge judge;
-  world.together([&] {
+  MetricClassifier metric_classifier;
+  world.on_every_rank([&] {
     metric_names = split_list("metric", options.text("metric"));
     trace = {integer_list("epochs-back", options.text("epochs-back")),
              real_list("kink-width", options.text("kink-width")),
@@ -83,13 +83,13 @@ void run_influence(const Options& options, const Communicator& all) {
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
     run->walk_back(world, memory_limit(options));
-    judge = read_judge(options, parts);
-    metrics = make_metrics(metric_names, parts.game, validation_of(parts, judge));
+    metric_classifier = read_metric_classifier(options, parts);
+    metrics = make_metrics(metric_names, parts.game, validation_of(parts, metric_classifier));
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()),
                            parts.settings.schedule.batch);
     result = run->folder() + "/influence.h5";
     attributes = result_attributes(*run, options.settings(), metric_names);
-    attributes["classifier"] = judge.fingerprint;
+    attributes["classifier"] = metric_classifier.fingerprint;
   });
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
   const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
@@ -101,12 +101,12 @@ void run_influence(const Options& options, const Communicator& all) {
     return say(needs_of_tracing_back(*run, metrics, trace, memory_limit(options), world), world);
   if (claim.done()) return log.say(result + ": already there");
 
-  if (!judge.caution.empty()) log.say(judge.caution);
+  if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
   const at::Tensor end = run->params(run->steps());
   std::vector<at::Tensor> queries;
   std::vector<double> values;
   const std::int64_t points = run->parts().data.held_out.size();
-  Progress judged(log, "points of metrics", static_cast<std::int64_t>(metrics.size()) * points);
+  Progress metric_values(log, "points of metrics", static_cast<std::int64_t>(metrics.size()) * points);
   for (std::size_t m = 0; m < metrics.size(); ++m) {
     const Evaluation at_end = metrics[m]->evaluate(end, world, [&](double share) {
       judged.advance_to(std::llround((static_cast<double>(m) + share) * static_cast<double>(points)));

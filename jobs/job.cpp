@@ -26,7 +26,7 @@ std::vector<std::size_t> ranks_with_other_kernels(const Communicator& world) {
 
 void choose_kernels(Log& log, const Communicator& world) {
   MatrixKernels kernels;
-  world.together([&] { kernels = choose_matrix_kernels(log.speaking()); });
+  world.on_every_rank([&] { kernels = choose_matrix_kernels(log.speaking()); });
   if (const std::string text = in_words(kernels); !text.empty()) log.say_at_work(text);
   if (const auto others = ranks_with_other_kernels(world); !others.empty())
     log.say_at_work(fmt::format(
@@ -97,7 +97,7 @@ Unfinished unfinished_of(const Options& options) {
 Log begin_job(const Options& options, const Communicator& world) {
   Log log(world.is_root() && !options.flag("quiet"));
   choose_kernels(log, world);
-  world.together([&] { Session::use_threads(static_cast<int>(options.integer("threads", 1))); });
+  world.on_every_rank([&] { Session::use_threads(static_cast<int>(options.integer("threads", 1))); });
   return log;
 }
 

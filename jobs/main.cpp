@@ -76,11 +76,11 @@ void run_job(const std::string& name, const std::vector<std::string>& arguments,
   check_alike({{"the job", name}, {"Whence's version", fmt::format("{} ({})", version(), git_sha())}}, world);
   if (name == "--help" || name == "-h" || name == "help") return print(world, overview());
   if (name == "--version") return print(world, fmt::format("whence {} ({})\n", version(), git_sha()));
-  world.together([&] { job_named(name); });
+  world.on_every_rank([&] { job_named(name); });
   const Job& job = job_named(name);
   const OptionTable table = job.options();
   std::unique_ptr<Options> options;
-  world.together([&] { options = std::make_unique<Options>(table, with_names(job, arguments)); });
+  world.on_every_rank([&] { options = std::make_unique<Options>(table, with_names(job, arguments)); });
   check_options_alike(*options, world);
   if (options->flag("help"))
     return print(world, fmt::format("whence {}: {}\n\n{}", job.name, job.summary, table.help()));

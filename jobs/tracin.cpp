@@ -38,7 +38,7 @@ void run_tracin(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   std::int64_t listed = 0;
-  world.together([&] {
+  world.on_every_rank([&] {
     tracin = read_tracin_options(options);
     listed = options.integer("list", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));

@@ -17,7 +17,7 @@
 
 #include "dry_run.h"
 #include "job.h"
-#include "judge.h"
+#include "metric_classifier.h"
 
 namespace fs = std::filesystem;
 
@@ -90,7 +90,7 @@ void run_train(const Options& options, const Communicator& all) {
   const Communicator& world = place.world;
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
   std::unique_ptr<RunParts> parts;
-  world.together([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
+  world.on_every_rank([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
   log.say(decide_record(*parts, folder, world));
   const TrajectoryPlan plan = parts->plan();
   check_data_alike(parts->data, parts->data_fingerprint, world);

@@ -37,7 +37,7 @@ std::string note_of(const RowKey& key, const Runs& runs) {
   for (const auto& [reason, where] : folders)
     notes.push_back(fmt::format("{} at k = {}: {}{}", metric, std::get<1>(key), reason,
                                 runs.size() > 1 ? fmt::format(" ({})", fmt::join(where, ", ")) : ""));
-  if (judges_images(metric) && classifiers.size() > 1)
+  if (looks_at_images(metric) && classifiers.size() > 1)
     notes.push_back(fmt::format("{}: the {} runs are judged by {} different classifiers", metric, runs.size(),
                                 classifiers.size()));
   return fmt::format("{}", fmt::join(notes, "; "));

@@ -99,8 +99,8 @@ void Communicator::sum(std::vector<at::Tensor>& tensors) const {
   }
 }
 
-void Communicator::settle() const {
-  if (devices_ != nullptr) devices_->settle();
+void Communicator::wait_for_device() const {
+  if (devices_ != nullptr) devices_->wait_for_device();
 }
 
 std::int64_t Communicator::sum(std::int64_t value) const {
@@ -183,7 +183,9 @@ void Communicator::share_errors(const std::function<void()>& work, Who who) cons
   throw SharedError(sentence);
 }
 
-void Communicator::together(const std::function<void()>& work) const { share_errors(work, Who::everyone); }
+void Communicator::on_every_rank(const std::function<void()>& work) const {
+  share_errors(work, Who::everyone);
+}
 
 void Communicator::on_root(const std::function<void()>& work) const {
   share_errors(

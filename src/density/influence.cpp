@@ -107,7 +107,7 @@ void fill_tables(const Estimators& fitted, const PointSet& queries, const PointS
   if (fitted.gmm) result.corrected = at::zeros({q, n}, at::kDouble);
   Neighbours near(queries, instances, fitted.neighbours());
   std::int64_t not_separated = 0;
-  ranks.together([&] {
+  ranks.on_every_rank([&] {
     for (std::int64_t b = ranks.rank(); b * query_block < q; b += ranks.size()) {
       const Range rows{b * query_block, std::min(q, (b + 1) * query_block)};
       fill_rows(fitted, queries, instances, rows, near, result);
@@ -136,7 +136,7 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
   Neighbours near(instances, instances, fitted.neighbours());
   std::optional<KernelSums> sums;
   if (fitted.kde) sums.emplace(*fitted.kde, n);
-  ranks.together([&] {
+  ranks.on_every_rank([&] {
     sweep_pairs(
         instances, ranks,
         [&](Range rows, Range columns, const at::Tensor& squared) {
@@ -150,7 +150,7 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
     *values = at::zeros({fitted.rows, n}, at::kDouble);
   if (fitted.knn) {
     const std::int64_t e = fitted.knn_row;
-    ranks.together([&] {
+    ranks.on_every_rank([&] {
       knn_self(*fitted.knn, near, result.log_likelihood[e], result.self_closed[e], result.self_exact[e]);
     });
   }
@@ -206,7 +206,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
                                    const std::function<void(std::int64_t, std::int64_t)>& progress) {
   std::optional<PointSet> instances, points;
   std::optional<Estimators> fitted;
-  ranks.together([&] {
+  ranks.on_every_rank([&] {
     check_options(options, train);
     instances.emplace(train.instances);
     points.emplace(queries.points, *instances);
@@ -220,7 +220,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
   DensityInfluence result;
   fill_tables(*fitted, *points, *instances, ranks, done, result);
   if (options.self_influence) fill_self(*fitted, *instances, ranks, done, result);
-  ranks.together([&] {
+  ranks.on_every_rank([&] {
     check_finite(result.closed, "influence by formula", options);
     check_finite(result.exact, "influence", options);
     check_finite(result.self_closed, "self-influence by formula", options);

@@ -40,13 +40,13 @@ PointSet::PointSet(const at::Tensor& queries, const PointSet& instances) : origi
 }
 
 void PointSet::prepare(const at::Tensor& points, const char* what) {
-  const at::Tensor sound = points.isfinite().all(1);
+  const at::Tensor finite = points.isfinite().all(1);
   values_ = (points.to(at::kDouble) - origin_).contiguous();
   norms_ = values_.square().sum(1);
   const at::Tensor fits = norms_.isfinite();
   // A number that is not finite makes the mean so too: name the point that holds it, not the first one.
   for (std::int64_t i = 0; i < points.size(0) && !fits.all().item<bool>(); ++i)
-    if (!sound[i].item<bool>()) fail("{} {} holds a number that is not finite", what, i);
+    if (!finite[i].item<bool>()) fail("{} {} holds a number that is not finite", what, i);
   for (std::int64_t i = 0; i < points.size(0) && !fits.all().item<bool>(); ++i)
     if (!fits[i].item<bool>()) fail("{} {}: its squared distance to the mean of all overflows", what, i);
 }

@@ -57,14 +57,14 @@ int device_of(int local_rank, int local_ranks, int devices, bool share) {
 }
 
 at::Device join_devices(const std::string& kind, bool share, Communicator& world) {
-  world.together([&] {
+  world.on_every_rank([&] {
     if (kind != "cpu" && kind != "cuda") refuse("--device: '{}' is neither cpu nor cuda", kind);
   });
   if (kind == "cpu") return at::kCPU;
   const Place place = place_on_node(world);
   int device = 0;
   at::Device joined = at::kCPU;
-  world.together([&] {
+  world.on_every_rank([&] {
     const VisibleDevices visible = visible_devices();
     if (visible.lines.empty()) refuse("--device cuda: {}", visible.reason);
     device = device_of(place.rank, place.ranks, static_cast<int>(visible.lines.size()), share);

@@ -32,7 +32,7 @@ NcclCollectives::NcclCollectives(const Communicator& ranks, std::shared_ptr<Nccl
   std::copy(sent.begin(), sent.end(), id.begin());
   // All ranks must join at the same time, but none may be left waiting for one that failed.
   try {
-    ranks.together([&] {
+    ranks.on_every_rank([&] {
       joined_ = runtime_->join(id, size_, rank_);
       wait("joining", [] { return true; });
     });
@@ -80,7 +80,7 @@ void NcclCollectives::as_one(const char* what, const std::vector<at::Tensor>& te
   wait(what, [] { return true; });
 }
 
-void NcclCollectives::settle() {
+void NcclCollectives::wait_for_device() {
   if (*broken_) fail("NCCL: waiting after an operation that failed");
   runtime_->mark(joined_);
   wait("the device", [this] { return runtime_->reached(joined_); });

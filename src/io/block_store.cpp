@@ -26,7 +26,7 @@ std::int64_t seal_of(const at::Tensor& row) { return static_cast<std::int64_t>(c
 const ArrayRules block_store_arrays{{"rows", {at::kDouble}, {"rows", "width"}},
                                     {"seal", {at::kLong}, {"rows"}}};
 
-bool is_sound(const H5Array& rows, const at::Tensor& seals, std::int64_t row) {
+bool is_intact(const H5Array& rows, const at::Tensor& seals, std::int64_t row) {
   const auto expected = seals[row].item<std::int64_t>();
   if (expected == 0) return false;
   const at::Tensor values = rows.read({row, 0}, {1, rows.shape()[1]});
@@ -48,8 +48,8 @@ BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attr
     remove_with_prefix(part_);
     create(schema, attributes, rows, width);
   });
-  finished_ = sound_rows(rows);
-  ranks_.together([&] {
+  finished_ = intact_rows(rows);
+  ranks_.on_every_rank([&] {
     descriptor_ = ::open(part_.c_str(), O_RDWR | O_CLOEXEC);
     if (descriptor_ < 0) fail("{}: cannot open it ({})", part_, std::strerror(errno));
   });
@@ -62,7 +62,7 @@ std::string BlockStore::verify(const H5File& file) {
   const H5Array values = file.array("rows");
   const at::Tensor seals = file.array("seal").read();
   std::int64_t finished = 0;
-  for (std::int64_t row = 0; row < sizes.at("rows"); ++row) finished += is_sound(values, seals, row);
+  for (std::int64_t row = 0; row < sizes.at("rows"); ++row) finished += is_intact(values, seals, row);
   return fmt::format("{} of {} blocks are finished", finished, sizes.at("rows"));
 }
 
@@ -83,17 +83,17 @@ void BlockStore::create(const Schema& schema, const Attributes& attributes, std:
   });
 }
 
-std::vector<bool> BlockStore::sound_rows(std::int64_t rows) const {
-  at::Tensor sound = at::zeros({rows}, at::kLong);
-  ranks_.together([&] {
+std::vector<bool> BlockStore::intact_rows(std::int64_t rows) const {
+  at::Tensor intact = at::zeros({rows}, at::kLong);
+  ranks_.on_every_rank([&] {
     const H5File file = H5File::open_to_read(part_);
     const H5Array values = file.array("rows");
     const at::Tensor seals = file.array("seal").read();
     const Range own = part_of(rows, ranks_.size(), ranks_.rank());
-    for (std::int64_t row = own.begin; row < own.end; ++row) sound[row] = is_sound(values, seals, row);
+    for (std::int64_t row = own.begin; row < own.end; ++row) intact[row] = is_intact(values, seals, row);
   });
-  ranks_.sum(sound);
-  const std::int64_t* flag = sound.data_ptr<std::int64_t>();
+  ranks_.sum(intact);
+  const std::int64_t* flag = intact.data_ptr<std::int64_t>();
   return std::vector<bool>(flag, flag + rows);
 }
 
@@ -118,10 +118,10 @@ void BlockStore::close() {
 
 void BlockStore::close_and_check() {
   close();
-  const auto sound = sound_rows(static_cast<std::int64_t>(finished_.size()));
-  ranks_.together([&] {
-    const auto bad = std::find(sound.begin(), sound.end(), false);
-    if (bad != sound.end()) fail("{}: block {} is missing or damaged", part_, bad - sound.begin());
+  const auto intact = intact_rows(static_cast<std::int64_t>(finished_.size()));
+  ranks_.on_every_rank([&] {
+    const auto bad = std::find(intact.begin(), intact.end(), false);
+    if (bad != intact.end()) fail("{}: block {} is missing or damaged", part_, bad - intact.begin());
     closed_ = std::make_unique<H5Array>(H5File::open_to_read(part_).array("rows"));
   });
 }
@@ -129,7 +129,7 @@ void BlockStore::close_and_check() {
 at::Tensor BlockStore::close_and_read() {
   close_and_check();
   at::Tensor values;
-  ranks_.together([&] {
+  ranks_.on_every_rank([&] {
     values = at::zeros(closed_->shape(), at::kDouble);
     const Range own = part_of(values.size(0), ranks_.size(), ranks_.rank());
     values.narrow(0, own.begin, own.size())

@@ -51,7 +51,7 @@ void check_shared_folder(const std::string& name_of_folder, const Communicator& 
     if (ranks.is_root()) fs::remove(folder + "/" + name, code);
   };
   try {
-    ranks.together([&] {
+    ranks.on_every_rank([&] {
       if (!appears(folder + "/" + name))
         refuse("{}: is not the folder that {} has by this name; all ranks need one that they share", folder,
                root);

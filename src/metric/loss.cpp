@@ -80,7 +80,7 @@ Evaluation LossMetric::evaluate_in_chunks(const at::Tensor& params, const Commun
   double so_far = 0;
   const at::Tensor by_params = gradient_of(
       params, ranks, [&](std::int64_t count) { done((so_far += 3.0 * static_cast<double>(count)) / all); });
-  ranks.settle();
+  ranks.wait_for_device();
   const at::Tensor value = values_of(
       params.unsqueeze(0), [&](std::int64_t count) { done((so_far += static_cast<double>(count)) / all); });
   return {value[0].item<double>(), by_params};

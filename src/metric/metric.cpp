@@ -5,7 +5,7 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/metric/average_log_likelihood.h"
-#include "whence/metric/judged_images.h"
+#include "whence/metric/image_metrics.h"
 #include "whence/metric/loss.h"
 
 namespace whence {
@@ -76,12 +76,12 @@ Evaluation Metric::evaluate(const at::Tensor& params, const Communicator& ranks,
 Evaluation Metric::evaluate_in_chunks(const at::Tensor& params, const Communicator& ranks,
                                       const ShareDone& done) const {
   const at::Tensor by_params = gradient(params, ranks);
-  ranks.settle();
+  ranks.wait_for_device();
   done(0.5);
   return {value(params.unsqueeze(0))[0].item<double>(), by_params};
 }
 
-bool judges_images(const std::string& metric) {
+bool looks_at_images(const std::string& metric) {
   return metric == "is" || metric == "log-is" || metric == "fid";
 }
 

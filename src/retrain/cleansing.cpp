@@ -60,7 +60,7 @@ std::int64_t cleansed_row_width(std::int64_t replicas, std::int64_t metrics, std
 at::Tensor cleansed_row(const Retraining& block, const Game& game,
                         const std::vector<std::shared_ptr<const Metric>>& metrics,
                         const at::Tensor& sample_latents, std::int64_t width) {
-  const at::Tensor params = block.params(), values = block.judged(metrics);
+  const at::Tensor params = block.params(), values = block.metric_values(metrics);
   const Generator* generator = game.generator();
   std::vector<at::Tensor> parts;
   for (std::int64_t r = 0; r < params.size(0); ++r) {

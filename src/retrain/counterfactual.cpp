@@ -106,7 +106,7 @@ void Retraining::advance() {
   if (++step_ == run_.steps) gradients_.check();
 }
 
-at::Tensor Retraining::judged(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
+at::Tensor Retraining::metric_values(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
   at::Tensor values = at::empty({static_cast<std::int64_t>(metrics.size()), replicas()}, at::kDouble);
   for (std::size_t m = 0; m < metrics.size(); ++m) {
     values[m].copy_(metrics[m]->value(params()));
@@ -118,7 +118,7 @@ at::Tensor Retraining::judged(const std::vector<std::shared_ptr<const Metric>>& 
 }
 
 CounterfactualResult Retraining::result(const std::vector<std::shared_ptr<const Metric>>& metrics) const {
-  const at::Tensor values = judged(metrics).t();
+  const at::Tensor values = metric_values(metrics).t();
   const at::Tensor change = values.narrow(0, 1, replicas() - 1) - values[0];
   return {change.contiguous(), values[0].contiguous(),
           (state_[0] - run_.state(run_.steps)).abs().max().item<double>()};

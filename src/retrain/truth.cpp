@@ -73,7 +73,7 @@ std::vector<Pair> paired(const InfluenceEstimates& estimates, const Counterfactu
       const auto em = place(estimates.metrics, truth.metrics[m]);
       const auto ek = place(estimates.epochs_back, truth.epochs_back[k]);
       if (!em || !ek) continue;
-      if (judges_images(truth.metrics[m]) && truth.classifier != estimates.classifier)
+      if (looks_at_images(truth.metrics[m]) && truth.classifier != estimates.classifier)
         fail(
             "{} is judged by one classifier in influence.h5 and by another in counterfactual.h5 "
             "(--classifier)",

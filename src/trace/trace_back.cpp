@@ -57,9 +57,8 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
   const std::int64_t instances = run.data.size();
   const auto wide = queries.options().dtype(at::kDouble);
   for (const double width : options.kink_widths)
-    carried_.push_back({width, queries.narrow(0, queries_.begin, queries_.size()).clone(),
-                        at::zeros({queries_.size(), instances}, wide),
-                        watch_queries(width, queries.size(1))});
+    sweeps_.push_back({width, queries.narrow(0, queries_.begin, queries_.size()).clone(),
+                       at::zeros({queries_.size(), instances}, wide), watch_queries(width, queries.size(1))});
   result_ = at::zeros({static_cast<std::int64_t>(options.kink_widths.size()), queries.size(0),
                        static_cast<std::int64_t>(options.epochs_back.size()), instances},
                       wide);
@@ -81,22 +80,22 @@ void TraceBack::step() {
   const at::Tensor own =
       positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
   std::vector<at::Tensor> u_jacobian;
-  for (Carried& carried : carried_) {
-    const TracedStep traced = run_.engine.trace(theta, batch, carried.u * rates, carried.kink_width);
-    carried.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
+  for (Sweep& sweep : sweeps_) {
+    const TracedStep traced = run_.engine.trace(theta, batch, sweep.u * rates, sweep.kink_width);
+    sweep.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     u_jacobian.push_back(traced.u_jacobian);
   }
   group_.sum(u_jacobian);
-  if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.settle();
-  for (std::size_t w = 0; w < carried_.size(); ++w) {
-    carried_[w].u.sub_(u_jacobian[w]);
-    carried_[w].watch.see(carried_[w].u, t);
+  if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.wait_for_device();
+  for (std::size_t w = 0; w < sweeps_.size(); ++w) {
+    sweeps_[w].u.sub_(u_jacobian[w]);
+    sweeps_[w].watch.see(sweeps_[w].u, t);
   }
   ++taken_;
   if (!done() && run_.expect) run_.expect(t - 1);
   if (taken_ != options_.epochs_back[horizon_] * run_.steps_per_epoch) return;
-  for (std::size_t w = 0; w < carried_.size(); ++w)
-    own_result()[static_cast<std::int64_t>(w)].select(1, horizon_).copy_(carried_[w].influence);
+  for (std::size_t w = 0; w < sweeps_.size(); ++w)
+    own_result()[static_cast<std::int64_t>(w)].select(1, horizon_).copy_(sweeps_[w].influence);
   ++horizon_;
 }
 
@@ -105,17 +104,17 @@ at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.beg
 
 std::int64_t TraceBack::state_numbers() const {
   std::int64_t numbers = own_result().numel();
-  for (const Carried& carried : carried_) numbers += carried.u.numel() + carried.influence.numel();
+  for (const Sweep& sweep : sweeps_) numbers += sweep.u.numel() + sweep.influence.numel();
   return numbers;
 }
 
 at::Tensor TraceBack::state() {
-  group_.settle();
+  group_.wait_for_device();
   std::vector<at::Tensor> parts;
-  for (Carried& carried : carried_) {
-    carried.watch.check();
-    parts.push_back(carried.u.reshape({-1}).to(at::kDouble));
-    parts.push_back(carried.influence.reshape({-1}));
+  for (Sweep& sweep : sweeps_) {
+    sweep.watch.check();
+    parts.push_back(sweep.u.reshape({-1}).to(at::kDouble));
+    parts.push_back(sweep.influence.reshape({-1}));
   }
   parts.push_back(own_result().reshape({-1}));
   return at::cat(parts).cpu();
@@ -127,9 +126,9 @@ void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
     into.copy_(state.narrow(0, at, into.numel()).reshape(into.sizes()));
     at += into.numel();
   };
-  for (Carried& carried : carried_) {
-    take(carried.u);
-    take(carried.influence);
+  for (Sweep& sweep : sweeps_) {
+    take(sweep.u);
+    take(sweep.influence);
   }
   take(own_result());
   taken_ = taken;
@@ -138,7 +137,7 @@ void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
 }
 
 at::Tensor TraceBack::result() {
-  for (Carried& carried : carried_) carried.watch.check();
+  for (Sweep& sweep : sweeps_) sweep.watch.check();
   at::Tensor all = result_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
   ranks_.sum(all);
   return all;

@@ -54,7 +54,7 @@ bool TraceCheckpoint::load(TraceBack& sweep) const {
   // What other ranks carried cannot be handed out anew to the same bits: the grid is an attribute.
   ranks_.on_root([&] { found = goes_on(part_, trace_checkpoint_schema, with_grid(sweep), unfinished_); });
   if (ranks_.broadcast(static_cast<std::int64_t>(found)) == 0) return false;
-  ranks_.together([&] {
+  ranks_.on_every_rank([&] {
     const H5File file = open_artifact(part_, trace_checkpoint_schema);
     const Sizes sizes = check_shapes(file, trace_checkpoint_arrays, {{"ranks", ranks_.size()}});
     const std::int64_t rank = ranks_.rank(), taken = file.array("taken").read().item<std::int64_t>();

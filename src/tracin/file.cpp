@@ -150,7 +150,7 @@ void write_scores(Assembly& all, std::int64_t memory) {
   const H5Array array = all.file.create_array(all.queries.self ? "self_influence" : "score", at::kDouble,
                                               all.queries.self ? Shape{n} : Shape{rows, n}, Fill::sparse);
   Written written;
-  all.ranks.together([&] {
+  all.ranks.on_every_rank([&] {
     const auto parts = stretches(all, rows, memory);
     const Range own = all.mine(static_cast<std::int64_t>(parts.size()));
     for (std::int64_t i = own.begin; i < own.end; ++i) {
@@ -173,7 +173,7 @@ void write_losses(const Assembly& all, bool of_instances) {
       "loss", at::kDouble, {of_instances ? checkpoints : 0, of_instances ? all.instances() : 0},
       Fill::sparse);
   Written written;
-  all.ranks.together([&] {
+  all.ranks.on_every_rank([&] {
     const Range own = all.mine(static_cast<std::int64_t>(all.plan.blocks.size()));
     for (std::int64_t b = own.begin; b < own.end; ++b) {
       const TracinBlock& block = all.plan.blocks[b];
@@ -201,7 +201,7 @@ void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tens
   const H5Array array =
       all.file.create_array(name, game.dtype(), {points.size(0), game.latent_size()}, Fill::sparse);
   Written written;
-  all.ranks.together([&] {
+  all.ranks.on_every_rank([&] {
     // Whole tiles, which give the same bits on any number of ranks.
     const Range own = all.mine((points.size(0) + tile - 1) / tile);
     for (std::int64_t t = own.begin; t < own.end; ++t) {
@@ -217,7 +217,7 @@ void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tens
 
 void write_latents(const Assembly& all) {
   std::vector<at::Tensor> tensors;
-  all.ranks.together([&] {
+  all.ranks.on_every_rank([&] {
     const at::Tensor theta = all.run.params(all.plan.steps.back());
     for (const at::Tensor& view : all.run.parts().game->layout().views(theta.unsqueeze(0)))
       tensors.push_back(view[0]);

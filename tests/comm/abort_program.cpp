@@ -15,14 +15,14 @@ int main(int argc, char** argv) {
     if (mode == "one" && world.rank() == 1) throw whence::Error("on purpose");
     if (mode == "all") throw whence::Error("on purpose");
     if (mode == "root") world.on_root([] { throw whence::Error("on purpose"); });
-    if (mode == "together") world.together([] { throw whence::Error("on purpose"); });
+    if (mode == "together") world.on_every_rank([] { throw whence::Error("on purpose"); });
     const bool last = world.rank() == world.size() - 1;
     if (mode == "together-last")
-      world.together([&] {
+      world.on_every_rank([&] {
         if (last) throw whence::Error("on purpose");
       });
     if (mode == "usage-together")
-      world.together([&] {
+      world.on_every_rank([&] {
         if (last) throw whence::UsageError("on purpose");
       });
     if (mode == "usage") world.on_root([] { throw whence::UsageError("on purpose"); });

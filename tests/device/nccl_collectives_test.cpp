@@ -61,7 +61,7 @@ TEST_F(Nccl, TensorsOfAnyKindAreAddedAsOneGroup) {
     EXPECT_TRUE(double_->calls.empty()) << "nothing to add";
   else
     EXPECT_EQ(double_->calls, (std::vector<std::string>{"(", "sum", "sum", "sum", ")"}));
-  nccl.settle();
+  nccl.wait_for_device();
   EXPECT_EQ(double_->calls.back(), "mark");
   EXPECT_TRUE(a.equal(at::full({3, 2}, sum_of_ranks(), at::kFloat)));
   EXPECT_TRUE(b.equal(at::full({5}, 10 * sum_of_ranks(), at::kDouble)));
@@ -101,7 +101,7 @@ TEST_F(Nccl, AnErrorThatComesLaterNamesRankAndReason) {
                                  world_.size()));
     double_->calls.clear();
     EXPECT_NE(error_of([&] { nccl.sum({values}); }), "");
-    EXPECT_NE(error_of([&] { nccl.settle(); }), "");
+    EXPECT_NE(error_of([&] { nccl.wait_for_device(); }), "");
     EXPECT_TRUE(double_->calls.empty()) << "nothing may be asked after an error";
   }
   EXPECT_EQ(double_->aborted, 1) << "leaving in order would wait for the rank that is gone";
@@ -117,7 +117,7 @@ TEST_F(Nccl, SilenceIsAnErrorAfterAWhile) {
     const auto begin = std::chrono::steady_clock::now();
     const std::string error = error_of([&] {
       if (fault == Fault::never_done) nccl.sum({at::full({2}, 1.0, at::kDouble)});
-      nccl.settle();
+      nccl.wait_for_device();
     });
     EXPECT_NE(error.find("did not end within 0.05 s on rank"), std::string::npos) << error;
     EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(50));
@@ -139,7 +139,7 @@ TEST_F(Nccl, AnErrorInAGroupEndsTheWholeWithoutWaiting) {
     const NcclCollectives nccl = make(milliseconds(50));
     const std::unique_ptr<DeviceCollectives> group = nccl.for_group(world_);
     double_->fault = Fault::never_reached;
-    EXPECT_NE(error_of([&] { group->settle(); }), "");
+    EXPECT_NE(error_of([&] { group->wait_for_device(); }), "");
   }
   EXPECT_EQ(double_->aborted, 2);
   EXPECT_EQ(double_->left, 0);

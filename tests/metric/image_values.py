@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden values of FID and log IS for judged_images_test.cpp, by NumPy and SciPy. Prints image_golden.h:
+"""Golden values of FID and log IS for image_metrics_test.cpp, by NumPy and SciPy. Prints image_golden.h:
     python3 tests/metric/image_values.py > tests/metric/image_golden.h"""
 import numpy as np
 import scipy

@@ -9,6 +9,7 @@
 
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
+#include "whence/optimise/sgd.h"
 
 #include "support/memory_run.h"
 #include "support/numbers.h"
@@ -36,7 +37,7 @@ class ReplayTest : public ::testing::Test {
                                           const at::Tensor&) { all.push_back(state.clone()); });
       all.push_back(end);
     }
-    Training training() const { return {*game, engine, data, schedule, 4}; }
+    Training training() const { return {*game, engine, data, schedule, optimiser, 4}; }
     Replay replay(Walk walk, const Communicator& ranks, std::int64_t memory) {
       return {
           training(),
@@ -47,6 +48,7 @@ class ReplayTest : public ::testing::Test {
     AutogradEngine engine;
     Dataset data;
     Schedule schedule;
+    Sgd optimiser;
     std::vector<std::int64_t> steps;
     std::vector<at::Tensor> all;
     std::map<std::int64_t, at::Tensor> rows;  // in place of those of `all`

@@ -59,7 +59,7 @@ class Communicator {
   /// Waits until this rank's device has done all sums and broadcasts that it was asked for. Error when one of
   /// them failed on any rank or took too long: to be called before the host waits for the device otherwise,
   /// since such a wait has no end.
-  void settle() const;
+  void wait_for_device() const;
   std::int64_t sum(std::int64_t value) const;
   std::int64_t min(std::int64_t value) const;
   double max(double value) const;
@@ -74,7 +74,7 @@ class Communicator {
   /// lowest such rank (a UsageError as SharedUsageError, any other as SharedError), so that no rank is left
   /// waiting in a later collective. The message begins with that rank and its host, unless all ranks failed
   /// with the same one. `work` itself must not communicate.
-  void together(const std::function<void()>& work) const;
+  void on_every_rank(const std::function<void()>& work) const;
   /// The same for work that only rank 0 does, whose UsageErrors do not name it: they are about options.
   void on_root(const std::function<void()>& work) const;
 

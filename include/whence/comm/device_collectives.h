@@ -11,7 +11,7 @@ namespace whence {
 class Communicator;
 
 /// Adds and copies device tensors over the ranks of one communicator. Every call is collective, in the same
-/// order on all ranks, and may return before the device has done the work; settle() waits for it.
+/// order on all ranks, and may return before the device has done the work; wait_for_device() waits for it.
 class DeviceCollectives {
  public:
   virtual ~DeviceCollectives() = default;
@@ -23,7 +23,7 @@ class DeviceCollectives {
   virtual void broadcast(const std::vector<at::Tensor>& tensors) = 0;
   /// Waits until the device has done all that was asked for. Error when an operation failed or did not end in
   /// time.
-  virtual void settle() = 0;
+  virtual void wait_for_device() = 0;
   /// The same for the ranks of `group`, a part of these.
   virtual std::unique_ptr<DeviceCollectives> for_group(const Communicator& group) const = 0;
 };

@@ -16,7 +16,7 @@ class HostStagedCollectives : public DeviceCollectives {
 
   void sum(const std::vector<at::Tensor>& tensors) override;
   void broadcast(const std::vector<at::Tensor>& tensors) override;
-  void settle() override {}
+  void wait_for_device() override {}
   std::unique_ptr<DeviceCollectives> for_group(const Communicator& group) const override;
 
  private:

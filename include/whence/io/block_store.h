@@ -52,7 +52,7 @@ class BlockStore {
 
  private:
   /// Which rows are whole. Each rank reads a part of them. Collective.
-  std::vector<bool> sound_rows(std::int64_t rows) const;
+  std::vector<bool> intact_rows(std::int64_t rows) const;
   void create(const Schema& schema, const Attributes& attributes, std::int64_t rows,
               std::int64_t width) const;
 

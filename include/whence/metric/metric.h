@@ -60,7 +60,7 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
                                                         const Validation& validation);
 
 /// Whether the metric of that name looks at images through a classifier.
-bool judges_images(const std::string& metric);
+bool looks_at_images(const std::string& metric);
 
 /// Whether a larger value of the metric of that name is a better model; UsageError naming `option` for an
 /// unknown name.

@@ -66,7 +66,7 @@ class Retraining {
 
   /// Each metric's value [metrics, 1 + removals] float64 of the replicas; Error naming metric and removal set
   /// when one is not finite.
-  at::Tensor judged(const std::vector<std::shared_ptr<const Metric>>& metrics) const;
+  at::Tensor metric_values(const std::vector<std::shared_ptr<const Metric>>& metrics) const;
   /// What the block found, once done.
   CounterfactualResult result(const std::vector<std::shared_ptr<const Metric>>& metrics) const;
 

@@ -66,7 +66,7 @@ class TraceBack {
 
  private:
   // One kink width's queries on their way back, with what they have collected so far.
-  struct Carried {
+  struct Sweep {
     double kink_width;
     at::Tensor u;          // [q, P], this group's queries
     at::Tensor influence;  // [q, N] float64, this rank's instances only
@@ -80,7 +80,7 @@ class TraceBack {
   Communicator ranks_, group_;
   Range queries_, rows_;
   std::int64_t steps_, taken_ = 0, horizon_ = 0;
-  std::vector<Carried> carried_;
+  std::vector<Sweep> sweeps_;
   at::Tensor result_;  // on the device [widths, Q, epochs_back, N]; this rank's contribution
 };
 

@@ -165,7 +165,7 @@ double Replay::largest_distance() {
 
 std::string Replay::report(const Communicator& ranks) {
   double distance = 0;
-  ranks.together([&] { distance = largest_distance(); });
+  ranks.on_every_rank([&] { distance = largest_distance(); });
   const auto steps = static_cast<std::int64_t>(ranks.max(static_cast<double>(steps_taken_)));
   const auto kept = static_cast<std::int64_t>(ranks.max(static_cast<double>(most_kept_)));
   distance = ranks.max(distance);

@@ -59,7 +59,7 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
   for (const char* name : {"steps", "params", "params_crc", "batch", "rate", "batch_crc", "state",
                            "state_step", "state_crc", "committed"})
     arrays_.push_back(file_->array(name));
-  ranks_.together([&] {
+  ranks_.on_every_rank([&] {
     descriptor_ = ::open(part.c_str(), O_RDWR | O_CLOEXEC);
     if (descriptor_ < 0) fail("{}: cannot open it ({})", part, std::strerror(errno));
   });
@@ -300,7 +300,7 @@ void TrajectoryWriter::suspend(std::int64_t t, const at::Tensor& theta) {
   keep(t, theta);
   if (t > filling_.begin) end_block(t, theta);
   write_all();
-  ranks_.together([&] {
+  ranks_.on_every_rank([&] {
     if (::fdatasync(descriptor_) != 0)
       fail("{}.part: cannot flush it to disk ({})", path_, std::strerror(errno));
   });

@@ -36,7 +36,7 @@ TEST_F(JoinedDevices, AddUpTensorsOfEveryKindAloneAndTogether) {
     std::vector<at::Tensor> several{mine(1, type), mine(3, type)};
     world.sum(one);
     world.sum(several);
-    world.settle();
+    world.wait_for_device();
     EXPECT_TRUE(one.cpu().equal(at::full({3, 2}, 2 * sum_of_ranks(), type)));
     EXPECT_TRUE(several[0].cpu().equal(at::full({3, 2}, sum_of_ranks(), type)));
     EXPECT_TRUE(several[1].cpu().equal(at::full({3, 2}, 3 * sum_of_ranks(), type)));
@@ -46,7 +46,7 @@ TEST_F(JoinedDevices, AddUpTensorsOfEveryKindAloneAndTogether) {
 TEST_F(JoinedDevices, TakeRankZerosValues) {
   at::Tensor values = at::arange(5, at::TensorOptions(device).dtype(at::kDouble)) + world.rank();
   world.broadcast(values);
-  world.settle();
+  world.wait_for_device();
   EXPECT_TRUE(values.cpu().equal(at::arange(5, at::kDouble)));
 }
 
@@ -56,7 +56,7 @@ TEST_F(JoinedDevices, KeepTheOrderOfTheStream) {
     world.sum(value);
     value.div_(world.size());
   }
-  world.settle();
+  world.wait_for_device();
   EXPECT_NEAR(value.cpu()[0][0].item<double>(), sum_of_ranks() / world.size(), 1e-12);
 }
 
@@ -65,8 +65,8 @@ TEST_F(JoinedDevices, GroupsAddAmongThemselves) {
   at::Tensor own = mine(1, at::kDouble), together = mine(1, at::kDouble);
   alone.sum(own);
   all.sum(together);
-  alone.settle();
-  all.settle();
+  alone.wait_for_device();
+  all.wait_for_device();
   EXPECT_EQ(own.cpu()[0][0].item<double>(), world.rank() + 1);
   EXPECT_EQ(together.cpu()[0][0].item<double>(), sum_of_ranks());
 }

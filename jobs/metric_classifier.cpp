@@ -1,4 +1,4 @@
-#include "judge.h"
+#include "metric_classifier.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -38,7 +38,7 @@ OptionTable& add_classifier_option(OptionTable& table) {
                                 Kind::execution);
 }
 
-Judge read_judge(const Options& options, const RunParts& parts) {
+MetricClassifier read_metric_classifier(const Options& options, const RunParts& parts) {
   const std::string folder = options.text("classifier");
   if (folder.empty()) return {};
   // A classifier of the same data finds them where the run does.
@@ -53,13 +53,13 @@ Judge read_judge(const Options& options, const RunParts& parts) {
           run.trajectory().fingerprint(), caution_about(run.parts(), parts)};
 }
 
-Validation validation_of(const RunParts& parts, const Judge& judge) {
-  return {parts.held_out_instances(), parts.validation_latents(), judge.classifier,
+Validation validation_of(const RunParts& parts, const MetricClassifier& metric_classifier) {
+  return {parts.held_out_instances(), parts.validation_latents(), metric_classifier.classifier,
           labels_of(parts.data.held_out, parts.device)};
 }
 
-Validation test_of(const RunParts& parts, const Judge& judge) {
-  return {parts.test_instances(), parts.test_latents(), judge.classifier,
+Validation test_of(const RunParts& parts, const MetricClassifier& metric_classifier) {
+  return {parts.test_instances(), parts.test_latents(), metric_classifier.classifier,
           labels_of(parts.data.test, parts.device)};
 }
 

@@ -16,18 +16,18 @@ OptionTable& add_classifier_option(OptionTable& table);
 /// What --classifier names: the network with its final theta in the dtype of the run's game and on its
 /// device, and a text that changes with any of its parameters; nothing, and "none", where the option is not
 /// given. `caution` says how many of the run's training instances the classifier was trained on, if any.
-struct Judge {
+struct MetricClassifier {
   std::shared_ptr<const TrainedClassifier> classifier;
   std::string fingerprint = "none";
   std::string caution;
 };
 
 /// What metrics judge the run by while influence is estimated, and what tests the decisions afterwards.
-Validation validation_of(const RunParts& parts, const Judge& judge);
-Validation test_of(const RunParts& parts, const Judge& judge);
+Validation validation_of(const RunParts& parts, const MetricClassifier& metric_classifier);
+Validation test_of(const RunParts& parts, const MetricClassifier& metric_classifier);
 
 /// UsageError naming --classifier when the folder is no classifier's.
-Judge read_judge(const Options& options, const RunParts& parts);
+MetricClassifier read_metric_classifier(const Options& options, const RunParts& parts);
 
 /// The share of held-out and test images that a classifier's run gets right, in words; "" for other games.
 std::string accuracy_report(const RunParts& parts, const at::Tensor& params);

@@ -1,6 +1,6 @@
 // IS, log IS and FID: values against NumPy and SciPy on the same numbers, derivatives against finite
 // differences.
-#include "whence/metric/judged_images.h"
+#include "whence/metric/image_metrics.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -114,7 +114,7 @@ at::Tensor features_by_torch(const Classifier& network, const std::vector<at::Te
   return without_last.forward(tensors, images)[0];
 }
 
-class JudgedImages : public ::testing::TestWithParam<const char*> {};
+class ImageMetrics : public ::testing::TestWithParam<const char*> {};
 
 // Through LibTorch's graph of both networks. For FID its derivative by the features is held (differences of
 // it are above).
@@ -137,7 +137,7 @@ at::Tensor by_autograd(const std::string& name, const Setting& s) {
   return torch::autograd::grad({name == "is" ? log_score.exp() : log_score}, {theta})[0];
 }
 
-TEST_P(JudgedImages, GradientIsAutogradsOnAnyNumberOfRanks) {
+TEST_P(ImageMetrics, GradientIsAutogradsOnAnyNumberOfRanks) {
   const Communicator world(MPI_COMM_WORLD);
   const Setting s = make_setting(at::kDouble);
   const auto metric = make_metrics({GetParam()}, s.gan, s.validation).front();
@@ -156,14 +156,14 @@ TEST_P(JudgedImages, GradientIsAutogradsOnAnyNumberOfRanks) {
   EXPECT_NEAR(at_once.value, alone, 1e-11 * std::abs(alone));
 }
 
-TEST(JudgedImages, FidOfOneImageIsRefused) {
+TEST(ImageMetrics, FidOfOneImageIsRefused) {
   Setting s = make_setting(at::kDouble);
   s.validation.held_out = s.validation.held_out.narrow(0, 0, 1);
   EXPECT_THROW(make_metrics({"fid"}, s.gan, s.validation), UsageError);
 }
 
 // Differences by theta: steps so small that few maxima of the pools change places.
-TEST_P(JudgedImages, GradientIsTheDerivativeOfTheValue) {
+TEST_P(ImageMetrics, GradientIsTheDerivativeOfTheValue) {
   const Setting s = make_setting(at::kDouble);
   const auto metric = make_metrics({GetParam()}, s.gan, s.validation).front();
   const at::Tensor gradient = metric->gradient(s.theta, Communicator(MPI_COMM_SELF));
@@ -176,7 +176,7 @@ TEST_P(JudgedImages, GradientIsTheDerivativeOfTheValue) {
   }
 }
 
-TEST_P(JudgedImages, ReplicasDoNotDependOnEachOtherAndFloat32Agrees) {
+TEST_P(ImageMetrics, ReplicasDoNotDependOnEachOtherAndFloat32Agrees) {
   const Setting wide = make_setting(at::kDouble), narrow = make_setting(at::kFloat);
   const auto metric = make_metrics({GetParam()}, wide.gan, wide.validation).front();
   const at::Tensor params = at::stack({wide.theta, wide.theta * 1.1});
@@ -188,9 +188,9 @@ TEST_P(JudgedImages, ReplicasDoNotDependOnEachOtherAndFloat32Agrees) {
   EXPECT_LT(relative_difference(rounded, together), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, JudgedImages, ::testing::Values("is", "log-is", "fid"));
+INSTANTIATE_TEST_SUITE_P(All, ImageMetrics, ::testing::Values("is", "log-is", "fid"));
 
-TEST(JudgedImages, NeedAClassifierForSuchImages) {
+TEST(ImageMetrics, NeedAClassifierForSuchImages) {
   const Setting s = make_setting(at::kDouble);
   EXPECT_THROW(make_metrics({"fid"}, s.gan, {s.validation.held_out, s.validation.latents}), UsageError);
   const auto plane = std::make_shared<Fcgan>(

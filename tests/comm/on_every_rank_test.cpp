@@ -18,7 +18,7 @@ const Communicator& world() {
 template <typename Work>
 std::string outcome_of(Work work) {
   try {
-    world().together(work);
+    world().on_every_rank(work);
   } catch (const UsageError& error) {
     return std::string("usage: ") + error.what();
   } catch (const Error& error) {

@@ -1,4 +1,4 @@
-#include "whence/metric/judged_images.h"
+#include "whence/metric/image_metrics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -46,7 +46,7 @@ at::Tensor seen_by_all(const Generator& generator, const TrainedClassifier& clas
         .copy_(seen(generator, classifier, params, latents.narrow(0, own.begin, own.size()), part,
                     [&](double share) { done(share / 4); }));
   ranks.sum(all);
-  ranks.settle();
+  ranks.wait_for_device();
   return all;
 }
 
