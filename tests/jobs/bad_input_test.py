@@ -253,7 +253,7 @@ class DivergenceTest(ProgramTest):
 
     def test_divergence_names_step_and_player(self):
         folder = self.path("diverged")
-        sentence = self.assert_refused(["train", "--out", folder, *tiny(rate_generator="1e300")], "step",
+        sentence = self.assert_refused(["train", "--out", folder, *tiny(rate_generator="1e300"), "--quiet"], "step",
                                        ("generator", "discriminator"), folder=folder, ranks=BOTH)
         self.assertRegex(sentence, r"step \d+")
         self.assertEqual(finals(folder), {})
