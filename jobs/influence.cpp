@@ -35,6 +35,25 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
   return {list.front()};
 }
 
+// Each metric's gradient [metrics, P] and value [metrics] at the end of the run.
+std::pair<at::Tensor, at::Tensor> evaluated_at_end(const Run& run,
+                                                   const std::vector<std::shared_ptr<const Metric>>& metrics,
+                                                   const Log& log, const Communicator& world) {
+  const at::Tensor end = run.params(run.steps());
+  std::vector<at::Tensor> gradients;
+  std::vector<double> values;
+  const auto points = static_cast<double>(run.parts().data.held_out.size());
+  Progress progress(log, "points of metrics", std::llround(static_cast<double>(metrics.size()) * points));
+  for (const auto& metric : metrics) {
+    const auto before = static_cast<double>(values.size());
+    const Evaluation at_end = metric->evaluate(
+        end, world, [&](double share) { progress.advance_to(std::llround((before + share) * points)); });
+    gradients.push_back(at_end.gradient);
+    values.push_back(at_end.value);
+  }
+  return {at::stack(gradients), at::tensor(values, at::kDouble)};
+}
+
 }  // namespace
 
 OptionTable influence_options() {
@@ -102,19 +121,8 @@ void run_influence(const Options& options, const Communicator& all) {
   if (claim.done()) return log.say(result + ": already there");
 
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
-  const at::Tensor end = run->params(run->steps());
-  std::vector<at::Tensor> queries;
-  std::vector<double> values;
-  const std::int64_t points = run->parts().data.held_out.size();
-  Progress metric_values(log, "points of metrics", static_cast<std::int64_t>(metrics.size()) * points);
-  for (std::size_t m = 0; m < metrics.size(); ++m) {
-    const Evaluation at_end = metrics[m]->evaluate(end, world, [&](double share) {
-      judged.advance_to(std::llround((static_cast<double>(m) + share) * static_cast<double>(points)));
-    });
-    queries.push_back(at_end.gradient);
-    values.push_back(at_end.value);
-  }
-  TraceBack sweep(recorded_steps_of(*run), at::stack(queries), trace, world);
+  const auto [queries, values] = evaluated_at_end(*run, metrics, log, world);
+  TraceBack sweep(recorded_steps_of(*run), queries, trace, world);
   const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
   const std::int64_t first = sweep.taken();
