@@ -4,9 +4,6 @@
 #include <cmath>
 #include <fmt/format.h>
 
-#include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
-
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/io/summary.h"
@@ -33,25 +30,6 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
     refuse("--grid: '{}' is not one number of groups, up to the {} ranks and the {} queries", text, ranks,
            queries);
   return {list.front()};
-}
-
-// Each metric's gradient [metrics, P] and value [metrics] at the end of the run.
-std::pair<at::Tensor, at::Tensor> evaluated_at_end(const Run& run,
-                                                   const std::vector<std::shared_ptr<const Metric>>& metrics,
-                                                   const Log& log, const Communicator& world) {
-  const at::Tensor end = run.params(run.steps());
-  std::vector<at::Tensor> gradients;
-  std::vector<double> values;
-  const auto points = static_cast<double>(run.parts().data.held_out.size());
-  Progress progress(log, "points of metrics", std::llround(static_cast<double>(metrics.size()) * points));
-  for (const auto& metric : metrics) {
-    const auto before = static_cast<double>(values.size());
-    const Evaluation at_end = metric->evaluate(
-        end, world, [&](double share) { progress.advance_to(std::llround((before + share) * points)); });
-    gradients.push_back(at_end.gradient);
-    values.push_back(at_end.value);
-  }
-  return {at::stack(gradients), at::tensor(values, at::kDouble)};
 }
 
 }  // namespace
@@ -121,8 +99,13 @@ void run_influence(const Options& options, const Communicator& all) {
   if (claim.done()) return log.say(result + ": already there");
 
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
-  const auto [queries, values] = evaluated_at_end(*run, metrics, log, world);
-  TraceBack sweep(recorded_steps_of(*run), queries, trace, world);
+  const auto points =
+      static_cast<double>(metrics.size()) * static_cast<double>(run->parts().data.held_out.size());
+  Progress evaluated(log, "points of metrics", std::llround(points));
+  const Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
+    evaluated.advance_to(std::llround(share * points));
+  });
+  TraceBack sweep(recorded_steps_of(*run), at_end.gradients, trace, world);
   const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
   const std::int64_t first = sweep.taken();
@@ -149,7 +132,7 @@ void run_influence(const Options& options, const Communicator& all) {
   world.on_root([&] {
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
-                     influence, at::tensor(values, at::kDouble)},
+                     influence, at_end.values},
                     attributes);
   });
   checkpoint.remove();

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/metric/average_log_likelihood.h"
@@ -79,6 +82,20 @@ Evaluation Metric::evaluate_in_chunks(const at::Tensor& params, const Communicat
   ranks.wait_for_device();
   done(0.5);
   return {value(params.unsqueeze(0))[0].item<double>(), by_params};
+}
+
+Evaluations evaluate_all(const std::vector<std::shared_ptr<const Metric>>& metrics, const at::Tensor& params,
+                         const Communicator& ranks, const ShareDone& done) {
+  std::vector<double> values;
+  std::vector<at::Tensor> gradients;
+  for (const auto& metric : metrics) {
+    const auto before = static_cast<double>(values.size()), all = static_cast<double>(metrics.size());
+    const Evaluation one =
+        metric->evaluate(params, ranks, [&](double share) { done((before + share) / all); });
+    values.push_back(one.value);
+    gradients.push_back(one.gradient);
+  }
+  return {at::tensor(values, at::kDouble), at::stack(gradients)};
 }
 
 bool looks_at_images(const std::string& metric) {

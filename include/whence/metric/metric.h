@@ -59,6 +59,16 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
                                                         const std::shared_ptr<const Game>& game,
                                                         const Validation& validation);
 
+/// Values and gradients of several metrics at one theta.
+struct Evaluations {
+  at::Tensor values;     ///< [metrics] float64
+  at::Tensor gradients;  ///< [metrics, P]
+};
+
+/// Each metric's evaluate() at params [P]; `done` hears the share of all the work that is done. Collective.
+Evaluations evaluate_all(const std::vector<std::shared_ptr<const Metric>>& metrics, const at::Tensor& params,
+                         const Communicator& ranks, const ShareDone& done);
+
 /// Whether the metric of that name looks at images through a classifier.
 bool looks_at_images(const std::string& metric);
 
