@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
-#include <fstream>
 #include <set>
 
 #include "whence/comm/agreement.h"
 #include "whence/comm/session.h"
+#include "whence/core/config_line.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 #include "whence/core/text.h"
@@ -45,24 +45,6 @@ std::vector<std::string> with_names(const Job& job, std::vector<std::string> arg
   return arguments;
 }
 
-// A refusal of an option that the file of --config gives says in which line; any other stays as it is.
-std::string with_line(const std::string& refusal, const std::string& config,
-                      const std::vector<std::string>& arguments) {
-  const std::string option = refusal.substr(0, refusal.find_first_of(": ,"));
-  if (config.empty() || option.size() < 3 || option.rfind("--", 0) != 0) return refusal;
-  for (const std::string& word : arguments)
-    if (word.substr(0, word.find('=')) == option) return refusal;
-  std::ifstream lines(config);
-  int number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    const std::string_view text = without_mark(line);
-    if (trimmed(text.substr(0, text.find('='))) == option.substr(2))
-      return fmt::format("{}, line {}: {}", config, number, refusal);
-  }
-  return refusal;
-}
-
 // Options that each rank may have its own of; a file's options are compared, not its name.
 const std::set<std::string> each_rank_its_own{"config", "quiet", "threads"};
 
@@ -73,9 +55,6 @@ void check_options_alike(const Options& options, const Communicator& world) {
 }
 
 void run_job(const std::string& name, const std::vector<std::string>& arguments, const Communicator& world) {
-  check_alike({{"the job", name}, {"Whence's version", fmt::format("{} ({})", version(), git_sha())}}, world);
-  if (name == "--help" || name == "-h" || name == "help") return print(world, overview());
-  if (name == "--version") return print(world, fmt::format("whence {} ({})\n", version(), git_sha()));
   world.on_every_rank([&] { job_named(name); });
   const Job& job = job_named(name);
   const OptionTable table = job.options();
@@ -91,6 +70,32 @@ void run_job(const std::string& name, const std::vector<std::string>& arguments,
   } catch (const UsageError& error) {
     throw UsageError(with_line(error.what(), options->text("config"), arguments));
   }
+}
+
+// The command line without the program's name; returns the exit code.
+int run_words(std::vector<std::string> words, const Communicator& world) {
+  const std::string first = words.empty() ? "" : words.front();
+  check_alike({{"the job", first}, {"Whence's version", fmt::format("{} ({})", version(), git_sha())}},
+              world);
+  if (words.empty()) {  // a batch script that forgot the job must not go on
+    if (world.is_root()) std::fputs(overview().c_str(), stderr);
+    return 2;
+  }
+  if (first == "--version" || first == "-V" || first == "version") {
+    print(world, fmt::format("whence {} ({})\n", version(), git_sha()));
+    return 0;
+  }
+  if (first == "--help" || first == "-h" || first == "help") {
+    if (words.size() == 1) {
+      print(world, overview());
+      return 0;
+    }
+    words = {words[1], "--help"};  // whence help JOB
+  }
+  const std::string name = words.front();
+  words.erase(words.begin());
+  run_job(name, words, world);
+  return 0;
 }
 
 }  // namespace
@@ -122,24 +127,9 @@ const std::vector<Job>& all_jobs() {
 int main(int argc, char** argv) {
   whence::Session session(1);
   const whence::Communicator world = session.world();
-  std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.empty()) {  // a batch script that forgot the job must not go on
-    if (world.is_root()) std::fputs(whence::overview().c_str(), stderr);
-    return 2;
-  }
-  const std::string first = words.front();
-  if (first == "--version" || first == "-V" || first == "version") {
-    whence::print(world, fmt::format("whence {} ({})\n", whence::version(), whence::git_sha()));
-    return 0;
-  }
-  if (first == "--help" || first == "-h" || first == "help") {
-    if (words.size() == 1) {
-      whence::print(world, whence::overview());
-      return 0;
-    }
-    words = {words[1], "--help"};  // whence help JOB
-  }
-  const std::string name = words.front();
-  words.erase(words.begin());
-  return whence::run_guarded(world, whence::visible(name), [&] { whence::run_job(name, words, world); });
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  int code = 0;
+  const int failed = whence::run_guarded(world, whence::visible(words.empty() ? "" : words.front()),
+                                         [&] { code = whence::run_words(words, world); });
+  return failed != 0 ? failed : code;
 }

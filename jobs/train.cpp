@@ -94,7 +94,9 @@ void run_train(const Options& options, const Communicator& all) {
   log.say(decide_record(*parts, folder, world));
   const TrajectoryPlan plan = parts->plan();
   check_data_alike(parts->data, parts->data_fingerprint, world);
-  check_alike({plan.attributes.begin(), plan.attributes.end()}, world);
+  Attributes alike = plan.attributes;
+  alike["settings"] = settings_without_places(alike["settings"]);  // nodes may have their data anywhere
+  check_alike({alike.begin(), alike.end()}, world);
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
   if (!parts->data.note.empty()) log.say(parts->data.note);

@@ -1,5 +1,6 @@
 #include "whence/core/settings_text.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <map>
 #include <set>
@@ -79,6 +80,16 @@ std::string attribute_difference(const std::string& name, const std::string& the
   if (name == "data" && same_data(there, here)) return "";
   if (name == "layout") return "its networks are others";
   return fmt::format("{} is '{}' there and '{}' here", name, visible(there, 120), visible(here, 120));
+}
+
+std::string settings_without_places(const std::string& settings) {
+  std::istringstream lines(settings);
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string name = line.substr(0, line.find(" = "));
+    text += name + " = " + without_place(name, line.substr(std::min(line.size(), name.size() + 3))) + "\n";
+  }
+  return text;
 }
 
 }  // namespace whence

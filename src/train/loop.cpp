@@ -25,7 +25,8 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
     const Batch batch = make_batch(training.data, positions, training.seed, t, rows, training.game);
     at::Tensor gradient = training.engine.gradient(theta, batch, everyone_present);
     ranks.sum(gradient);
-    if ((t + 1 - first) % FiniteWatch::patience == 0 || t + 1 == last) ranks.wait_for_device();
+    if ((t + 1 - first) % FiniteWatch::patience == 0 || (watch == Watch::on && t + 1 == last))
+      ranks.wait_for_device();
     if (watch == Watch::on) gradients.see(gradient, t);
     training.optimiser.update(moving, gradient, layout.spread(rates, theta.options()), t);
   }

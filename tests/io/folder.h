@@ -52,6 +52,11 @@ std::string message_of(Action action) {
   return "no error";
 }
 
+/// For messages that begin with the rank they come from where there are several.
+inline bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
 /// A test with a folder of this rank's own.
 class OwnFolder : public ::testing::Test {
  protected:

@@ -102,7 +102,8 @@ class AgreementTest(Nodes):
         self.assertEqual(self.on_nodes(*job).code, 0)
         # The run again, from data that one node has changed since.
         write_images(os.path.join(self.nodes[1], "x.idx"), 2)
-        self.assert_one_sentence(self.on_nodes("tracin", "--run", self.path("images"), "--queries", "test:3"), "tracin",
+        self.assert_one_sentence(self.on_nodes("tracin", "--run", self.path("images"), "--queries", "test:3", "--data",
+                                               "idx:x.idx"), "tracin",
                                  "rank 1 (%s): " % HOST, "recorded with other data")
 
     def test_labels_of_each_node(self):
@@ -111,7 +112,7 @@ class AgreementTest(Nodes):
             write_idx(os.path.join(node, "y.idx"), np.array(labels, dtype=np.uint8))
         self.assert_differ(self.on_nodes("train", "--game", "classifier", "--data", "idx:x.idx,y.idx", "--instances", 40,
                                          "--held-out", 10, "--epochs", 1, "--batch", 10, "--out", self.path("labels")),
-                           "train", "--data's labels")
+                           "train", "labels=")
 
     def test_density_compares_data_too(self):
         for node, value in zip(self.nodes, (1, 2)):
@@ -182,13 +183,13 @@ class FoldersTest(Nodes):
         run = self.train("unfinished", *tiny())
         for job, schema, options, changes, named in (
                 ("influence", "whence.trace_checkpoint", [], {"ranks_and_grid": "7 ranks, 2 query groups"},
-                 "ranks_and_grid (7 ranks, 2 query groups)"),
-                ("counterfactual", "whence.counterfactual_blocks", ["--targets", 3], {"settings": "of another job"}, "settings")):
+                 "ranks_and_grid is '7 ranks, 2 query groups' there"),
+                ("counterfactual", "whence.counterfactual_blocks", ["--targets", 3], {"settings": "seed = of another job"}, "seed is of another job there")):
             self.run_fine(job, "--run", run, *options)
             part = self.leave(run, job, schema, **changes)
             for ranks in (1, 2):
-                result = whence(job, "--run", run, *options, ranks=ranks)
-                self.assert_one_sentence(result, job, part, "another " + named, "--overwrite")
+                result = whence(job, "--run", run, *options, "--quiet", ranks=ranks)
+                self.assert_one_sentence(result, job, part, named, "--overwrite")
                 self.assertTrue(os.path.exists(part))
             self.run_fine(job, "--run", run, *options, "--overwrite", ranks=2)
             self.assertTrue(os.path.exists(part[:-len(".part")]))

@@ -140,7 +140,7 @@ class TrajectoryFile : public ::testing::TestWithParam<const char*> {
   }
   // theta before each step is any function of the step here.
   static at::Tensor theta(std::int64_t t) { return normals({7}, static_cast<int>(t)); }
-  static at::Tensor batch(std::int64_t t) { return at::tensor({t, t + 1, t + 2}, at::kLong); }
+  static at::Tensor batch(std::int64_t t) { return at::tensor({t % 4, (t + 1) % 4, (t + 2) % 4}, at::kLong); }
   static at::Tensor rates(std::int64_t t) { return at::tensor({0.5 * t, 2.0}, at::kDouble); }
   void write() const {
     TrajectoryWriter writer(path, plan, world);

@@ -29,7 +29,8 @@ struct Training {
 using StepObserver = std::function<void(std::int64_t t, const at::Tensor& state, const at::Tensor& positions,
                                         const at::Tensor& rates)>;
 
-/// Steps that were taken before, with numbers known to be finite, need not be looked at again.
+/// Steps that were taken before, with numbers known to be finite, need not be looked at again, nor waited for
+/// at the end.
 enum class Watch { on, off };
 
 /// Takes steps first .. last-1 from the optimiser's state (for sgd theta [P] itself) and returns it

@@ -143,6 +143,7 @@ void Replay::advance(std::int64_t t, std::int64_t last) {
 }
 
 void Replay::look_at_meetings() {
+  options_.ranks.wait_for_device();
   for (const Meeting& meeting : std::exchange(meetings_, {})) {
     const auto distance = meeting.distance.item<double>();
     const double rounding = meeting.distance.scalar_type() == at::kFloat ? rounding_float : rounding_double;
