@@ -10,16 +10,6 @@
 #include "whence/train/step.h"
 
 namespace whence {
-namespace {
-
-const RecordedSteps& of_plain_steps(const RecordedSteps& run) {
-  if (!run.optimiser.traceable())
-    refuse("--run: trained with {}, but trace-back is defined for plain gradient steps (--optimiser sgd)",
-           run.optimiser.name());
-  return run;
-}
-
-}  // namespace
 
 std::int64_t group_of(std::int64_t rank, std::int64_t ranks, const Grid& grid) {
   std::int64_t group = 0;
@@ -44,13 +34,20 @@ Grid automatic_grid(std::int64_t ranks, std::int64_t queries, std::int64_t batch
   return best;
 }
 
+void check_traceable(const Optimiser& optimiser) {
+  if (!optimiser.traceable())
+    refuse("--run: trained with {}, but trace-back is defined for plain gradient steps (--optimiser sgd)",
+           optimiser.name());
+}
+
 TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                      const Communicator& ranks)
-    : run_(of_plain_steps(run)),
+    : run_(run),
       options_(options),
       ranks_(ranks),
       group_(ranks.split(static_cast<int>(group_of(ranks.rank(), ranks.size(), options.grid)))),
       steps_(options.epochs_back.back() * run.steps_per_epoch) {
+  check_traceable(run.optimiser);
   queries_ =
       part_of(queries.size(0), options.grid.query_groups, group_of(ranks.rank(), ranks.size(), options.grid));
   rows_ = part_of(run.batch(run.steps - 1).size(0), group_.size(), group_.rank());

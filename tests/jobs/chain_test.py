@@ -33,14 +33,18 @@ def pairs(folder):
             for w, h in enumerate(e["kink_width"])}
 
 
-def jaccard(truth, estimate, extremes):
-    """Jaccard index of the sets of the smallest and the largest values."""
+def jaccard(truth, estimate, extremes, draws=4000):
+    """Jaccard index of the sets of the smallest and the largest values, ties broken at random: the mean of so many
+    draws, and its standard error (0 where no tie reaches over an edge of the sets)."""
     ends = extremes if len(truth) >= 2 * extremes else max(1, len(truth) // 4)
-    critical = []
-    for values in (truth, estimate):
-        order = np.argsort(values, kind="stable")
-        critical.append(set(order[:ends]) | set(order[-ends:]))
-    return len(critical[0] & critical[1]) / len(critical[0] | critical[1])
+    generator, found = np.random.default_rng(0), []
+    for _ in range(draws):
+        critical = []
+        for values in (truth, estimate):
+            order = np.lexsort((generator.random(len(values)), values))
+            critical.append(set(order[:ends]) | set(order[-ends:]))
+        found.append(len(critical[0] & critical[1]) / len(critical[0] | critical[1]))
+    return np.mean(found), np.std(found) / np.sqrt(draws)
 
 
 def jaccard_by_chance(n, m):
@@ -49,7 +53,7 @@ def jaccard_by_chance(n, m):
 
 def figures(truth, estimate, extremes=10):
     tau = stats.kendalltau(truth, estimate)
-    return {"kendall_tau": tau[0], "kendall_p": tau[1], "jaccard": jaccard(truth, estimate, extremes),
+    return {"kendall_tau": tau[0], "kendall_p": tau[1], "jaccard": jaccard(truth, estimate, extremes)[0],
             "spearman": stats.spearmanr(truth, estimate)[0], "pearson": stats.pearsonr(truth, estimate)[0]}
 
 
@@ -103,9 +107,10 @@ class Normal2dTest(ProgramTest):
         self.assertEqual([(r["metric"], r["epochs_back"]) for r in validation["rows"]], keys)
         for row in validation["rows"]:
             self.assertEqual((row["runs"], row["targets"]), (1, targets))
-            expected = figures(*pairs(folder)[(row["metric"], row["epochs_back"], row["kink_width"])])
-            for name, value in expected.items():
-                self.assertAlmostEqual(row[name], value, delta=1e-9, msg=name)
+            pair = pairs(folder)[(row["metric"], row["epochs_back"], row["kink_width"])]
+            error_of = {"jaccard": 5 * jaccard(*pair, 10)[1]}
+            for name, value in figures(*pair).items():
+                self.assertAlmostEqual(row[name], value, delta=1e-9 + error_of.get(name, 0), msg=name)
         return {(r["metric"], r["epochs_back"]): r["kendall_tau"] for r in validation["rows"]}
 
     def check_chain(self, name, targets=40, **changes):
@@ -192,7 +197,7 @@ class SeveralRunsTest(ProgramTest):
         for row in read_json(out)["rows"]:
             self.assertEqual([name for name in row if name.endswith(("_std", "_ttest_p"))], [])
             truth, estimate = pairs(self.runs[0])[(row["metric"], 3, row["kink_width"])]
-            self.assertAlmostEqual(row["jaccard"], jaccard(truth, estimate, 5), delta=1e-12)
+            self.assertAlmostEqual(row["jaccard"], jaccard(truth, estimate, 5)[0], delta=1e-12)
 
     def test_the_same_run_twice_is_refused(self):
         self.assert_refused(["validate", "--run", self.runs[0], "--run", self.runs[0] + "/"], self.runs[0],

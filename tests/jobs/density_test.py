@@ -445,7 +445,7 @@ class BadInput(DensityTest):
         self.density("again", "--estimator", "kde")
         before = read_bytes(self.path("again", "density.h5"))
         self.density("again", "--estimator", "kde")
-        self.assert_refused(["density", "--out", self.path("again"), "--estimator", "kde", "--sigma", "2"], "settings")
+        self.assert_refused(["density", "--out", self.path("again"), "--estimator", "kde", "--sigma", "2"], "sigma is 1")
         self.assertEqual(before, read_bytes(self.path("again", "density.h5")))
         self.density("again", "--estimator", "kde", "--sigma", "2", "--overwrite")
         self.assertNotEqual(before, read_bytes(self.path("again", "density.h5")))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every job with --device cuda against the same job on the CPU: on a GPU, or on the test double of one
-(tests/device/device_double.h) that WHENCE_ON_DEVICE then is linked with."""
+(tests/device/double/device_double.h) that WHENCE_ON_DEVICE then is linked with."""
 
 import os
 import subprocess

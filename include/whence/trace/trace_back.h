@@ -38,6 +38,9 @@ struct TraceBackOptions {
   Grid grid;
 };
 
+/// UsageError naming --run when trace-back does not know the optimiser's step.
+void check_traceable(const Optimiser& optimiser);
+
 /// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
 class TraceBack {
  public:

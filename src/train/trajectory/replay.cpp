@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <ATen/ops/stack.h>
+
 #include "whence/core/error.h"
 #include "whence/core/progress.h"
 #include "whence/train/finite_watch.h"
@@ -143,10 +145,17 @@ void Replay::advance(std::int64_t t, std::int64_t last) {
 }
 
 void Replay::look_at_meetings() {
+  const std::vector<Meeting> meetings = std::exchange(meetings_, {});
+  steps_since_look_ = 0;
+  if (meetings.empty()) return;
   options_.ranks.wait_for_device();
-  for (const Meeting& meeting : std::exchange(meetings_, {})) {
-    const auto distance = meeting.distance.item<double>();
-    const double rounding = meeting.distance.scalar_type() == at::kFloat ? rounding_float : rounding_double;
+  std::vector<at::Tensor> on_device;
+  for (const Meeting& meeting : meetings) on_device.push_back(meeting.distance);
+  const at::Tensor distances = at::stack(on_device).cpu();  // waits for the device once for all
+  const double rounding = distances.scalar_type() == at::kFloat ? rounding_float : rounding_double;
+  for (std::size_t m = 0; m < meetings.size(); ++m) {
+    const Meeting& meeting = meetings[m];
+    const auto distance = distances[static_cast<std::int64_t>(m)].item<double>();
     if (!(distance <= rounding))
       fail(
           "{}: replayed from step {}, step {} is {:.1e} (relative) away from the recorded one, which is more "
@@ -156,7 +165,6 @@ void Replay::look_at_meetings() {
           recorded_.name, meeting.from, meeting.to, distance);
     largest_distance_ = std::max(largest_distance_, distance);
   }
-  steps_since_look_ = 0;
 }
 
 double Replay::largest_distance() {
