@@ -140,8 +140,9 @@ void Replay::advance(std::int64_t t, std::int64_t last) {
   if (last == t) return take_note(last, end);
   const at::Tensor recorded = recorded_.row(last);
   meetings_.push_back({from_, last, (end - recorded).abs().max() / recorded.abs().max().clamp_min(1e-300)});
-  // Waiting for a device at every short stretch would cost more than the steps.
-  if (end.device().is_cpu() || steps_since_look_ >= FiniteWatch::patience) look_at_meetings();
+  // A wait for the device that steps of a trace-back do not need anyway has to be rare.
+  constexpr std::int64_t device_patience = 64 * FiniteWatch::patience;
+  if (end.device().is_cpu() || steps_since_look_ >= device_patience) look_at_meetings();
 }
 
 void Replay::look_at_meetings() {
