@@ -143,6 +143,10 @@ class FileTest(TablesTest):
         for name, losses in (("none", [[10.0]]), ("one-point", [[10.0], [9]])):
             folder = self.write_queries(name, query_loss=losses, predicted_change=np.zeros_like(losses), score=score)
             self.assertEqual(set(self.tables(folder)), {"foremost"})
+        # A query's loss that never changes has no correlation with what was predicted.
+        constant = self.write_queries("constant", query_loss=[[5.0, 5], [5, 5]], predicted_change=[[2.0, 1], [0, 0]],
+                                      step=[0, 1])
+        self.assertNotIn("loss_changes", self.tables(constant))
 
     def test_self_against_loss(self):
         folder = self.write("loss", arrays={"self_influence": [9.0, 6, 7, 2], "loss": [[8.0, 1, 8, 1], [1, 2, 3, 4]],

@@ -72,9 +72,9 @@ def loss_changes(scores):
     if "predicted_change" not in scores:
         return None
     change = scores["query_loss"][:-1] - scores["query_loss"][1:]
-    if change.size < 2:
-        return None  # a correlation takes two points
     predicted = scores["predicted_change"][:-1]
+    if change.size < 2 or np.ptp(change) == 0 or np.ptp(predicted) == 0:
+        return None  # a correlation takes two points that differ
     return {"intervals": change.shape[0], "queries": change.shape[1],
             "pearson": float(stats.pearsonr(predicted.ravel(), change.ravel())[0])}
 
