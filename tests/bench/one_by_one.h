@@ -1,7 +1,7 @@
 #pragma once
 // The trace step as attribution code commonly does it: what Engine::trace is measured against.
 
-#include "whence/game/game.h"
+#include "whence/game/engine.h"
 
 namespace whence::bench {
 

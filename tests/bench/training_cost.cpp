@@ -7,6 +7,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "whence/train/trajectory/writer.h"
+
 #include "setting.h"
 
 namespace whence::bench {
