@@ -7,23 +7,12 @@
 #include <fmt/format.h>
 #include <limits>
 
+#include "whence/core/utf8.h"
+
 namespace whence {
 namespace {
 
 constexpr std::string_view utf8_mark = "\xEF\xBB\xBF";
-
-// Bytes of the UTF-8 character at the front of `text`, 0 where there is none.
-std::size_t character_size(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const std::size_t size = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (size == 0 || first > 0xF4 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i)
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  const bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
-  const bool beyond = (first == 0xED && byte(1) > 0x9F) || (first == 0xF4 && byte(1) > 0x8F);
-  return overlong || beyond ? 0 : size;
-}
 
 // What an eye does not see, or what would change the line around it: C1 controls, the no-break space and the
 // soft hyphen, zero-width and direction marks, line separators, the byte-order mark.
@@ -166,7 +155,7 @@ std::string visible(std::string_view text, std::size_t most) {
   std::size_t shown = 0;
   while (!text.empty()) {
     if (shown++ == most) return result + "...";
-    const std::size_t size = character_size(text);
+    const std::size_t size = utf8_character(text).bytes;
     const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
     const bool control = size == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == '\x7F');
     result += size == 0 || control || invisible(character) ? escaped(character) : std::string(character);
