@@ -1,6 +1,7 @@
 #include "whence/core/error.h"
 #include "whence/device/backend.h"
 #include "whence/device/nccl_collectives.h"
+#include "whence/device/recorded_work.h"
 
 namespace whence {
 namespace {
@@ -19,6 +20,8 @@ void device_backend::use_deterministic_algorithms() { fail("{}", without_cuda); 
 at::Tensor device_backend::page_locked(at::IntArrayRef, at::ScalarType) { fail("{}", without_cuda); }
 
 std::unique_ptr<DeviceMark> device_backend::mark() { fail("{}", without_cuda); }
+
+std::unique_ptr<WorkRecorder> work_recorder() { fail("{}", without_cuda); }
 
 std::shared_ptr<NcclRuntime> nccl_runtime(int) { fail("{}", without_cuda); }
 

@@ -3,6 +3,7 @@
 #include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
 #include "whence/game/native_engine.h"
+#include "whence/game/recorded_engine.h"
 
 namespace whence {
 
@@ -14,7 +15,9 @@ std::shared_ptr<const Engine> make_engine(const std::string& name, const std::sh
     refuse("--engine: native computes on the CPU, not on {}", device.str());
   if (name == "native" || (name == "auto" && device.is_cpu() && game->native_engine("") != nullptr))
     return std::make_shared<NativeEngine>(game);
-  return std::make_shared<AutogradEngine>(game);
+  const auto engine = std::make_shared<AutogradEngine>(game);
+  if (device.is_cpu()) return engine;
+  return std::make_shared<RecordedEngine>(engine);
 }
 
 }  // namespace whence

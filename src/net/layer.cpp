@@ -5,15 +5,14 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/col2im.h>
 #include <ATen/ops/convolution.h>
-#include <ATen/ops/im2col.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
 
 #include "whence/core/error.h"
 #include "whence/net/activation.h"
+#include "whence/net/patches.h"
 
 namespace whence {
 namespace {
@@ -47,31 +46,23 @@ at::Tensor each_replica(const Stage& stage, const at::Tensor* tensors, const at:
   return at::stack(each);
 }
 
-// Products of [R, rows, depth] matrices with the columns of x [R m, depth, positions]: [R m, rows,
-// positions], one product a replica.
-at::Tensor product_by_replica(const at::Tensor& matrices, const at::Tensor& x) {
-  const std::int64_t replicas = matrices.size(0), samples = x.size(0) / replicas;
-  const at::Tensor columns = x.reshape({replicas, samples, x.size(1), x.size(2)})
-                                 .transpose(1, 2)
-                                 .reshape({replicas, x.size(1), samples * x.size(2)});
-  return at::bmm(matrices, columns)
-      .reshape({replicas, matrices.size(1), samples, x.size(2)})
-      .transpose(1, 2)
-      .reshape({replicas * samples, matrices.size(1), x.size(2)});
+// The kernels of R replicas as matrices, [R, out, in k^2] or, of a transposed convolution, [R, out k^2, in].
+at::Tensor kernel_matrices(const Stage& stage, const at::Tensor& weight) {
+  const bool transposed = stage.layer.kind == LayerKind::transposed;
+  if (stage.layer.order == WeightOrder::channels_first)
+    return transposed ? weight.flatten(2).transpose(1, 2) : weight.flatten(2);
+  if (transposed) return weight.permute({0, 4, 1, 2, 3}).reshape({weight.size(0), -1, stage.in.channels});
+  return weight.permute({0, 4, 3, 1, 2}).reshape({weight.size(0), stage.out.channels, -1});
 }
 
-// All replicas at once, from patches: x [R m, in, h, w] with weights [R, k, k, in, out].
+// All replicas at once, from patches: x [R m, in, h, w].
 at::Tensor convolve_by_patches(const Stage& stage, const at::Tensor& weight, const at::Tensor& x) {
-  const Layer& layer = stage.layer;
-  if (layer.kind == LayerKind::convolution) {
-    const at::Tensor rows = weight.permute({0, 4, 3, 1, 2}).reshape({weight.size(0), stage.out.channels, -1});
-    return product_by_replica(rows, at::im2col(x, {layer.kernel, layer.kernel}, {1, 1},
-                                               {layer.padding, layer.padding}, {layer.stride, layer.stride}));
-  }
-  const at::Tensor rows = weight.permute({0, 4, 1, 2, 3}).reshape({weight.size(0), -1, stage.in.channels});
-  return at::col2im(product_by_replica(rows, x.flatten(2)), {stage.out.height, stage.out.width},
-                    {layer.kernel, layer.kernel}, {1, 1}, {layer.padding, layer.padding},
-                    {layer.stride, layer.stride});
+  const std::int64_t replicas = weight.size(0);
+  const PatchGrid grid = patch_grid(stage);
+  const at::Tensor matrices = kernel_matrices(stage, weight);
+  if (stage.layer.kind == LayerKind::convolution)
+    return sample_by_sample(at::bmm(matrices, patch_columns(grid, x, replicas)), grid.places());
+  return add_patch_columns(grid, at::bmm(matrices, side_by_side(x.flatten(2), replicas)));
 }
 
 // Ba, Kiros and Hinton, "Layer Normalization", 2016, over all values of a sample; h [R, m, channels, pixels].
@@ -142,7 +133,8 @@ at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at:
     return largest_of_four(planes(h, stage.in)).reshape({replicas, samples, stage.out.values()});
   if (layer.kind == LayerKind::linear)
     return activate(layer.activation, linear(layer, tensors, h), kink_width);
-  if (layer.order == WeightOrder::channels_first)
+  // Devices are slow at asking: there several replicas are one operation, and one has the library's own.
+  if (layer.order == WeightOrder::channels_first && (h.device().is_cpu() || replicas == 1))
     return activate(layer.activation, each_replica(stage, tensors, h), kink_width);
   at::Tensor y = convolve_by_patches(stage, tensors[0], planes(h, stage.in))
                      .reshape({replicas, samples, stage.out.channels, -1}) +

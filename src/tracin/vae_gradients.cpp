@@ -5,10 +5,11 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
-#include <ATen/ops/im2col.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/threshold_backward.h>
+
+#include "whence/net/patches.h"
 
 namespace whence {
 namespace {
@@ -33,10 +34,11 @@ Pass run_forward(const Network& network, const std::vector<at::Tensor>& tensors,
 }
 
 // Patches of images [N, values] under a layer's kernel: [N, channels k^2, positions].
-at::Tensor patches(const Layer& layer, const at::Tensor& flat, const ImageSize& size) {
-  return at::im2col(flat.reshape({flat.size(0), size.channels, size.height, size.width}),
-                    {layer.kernel, layer.kernel}, {1, 1}, {layer.padding, layer.padding},
-                    {layer.stride, layer.stride});
+at::Tensor patches(const Stage& stage, const at::Tensor& flat) {
+  const PatchGrid grid = patch_grid(stage);
+  const ImageSize& size = grid.image;
+  return patch_columns(grid, flat.reshape({flat.size(0), size.channels, size.height, size.width}),
+                       flat.size(0));
 }
 
 // [n m, width, positions] to [n, m * positions, width].
@@ -50,10 +52,10 @@ LayerGradients gradients_of(const Stage& stage, const at::Tensor& input, const a
   const at::Tensor out = by_output.view({by_output.size(0), stage.out.channels, -1});
   const at::Tensor bias = out.sum(2).view({n, -1, stage.out.channels}).sum(1);
   if (layer.kind == LayerKind::convolution)
-    return {by_instance(out, n), by_instance(patches(layer, input, stage.in), n), bias};
+    return {by_instance(out, n), by_instance(patches(stage, input), n), bias};
   if (layer.kind == LayerKind::transposed)
     return {by_instance(input.view({input.size(0), stage.in.channels, -1}), n),
-            by_instance(patches(layer, by_output, stage.out), n), bias};
+            by_instance(patches(stage, by_output), n), bias};
   return {by_output.view({n, -1, stage.out.values()}), input.reshape({n, -1, stage.in.values()}), bias};
 }
 

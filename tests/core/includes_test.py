@@ -15,7 +15,7 @@ MAY_INCLUDE = {
     "data": ["core", "io"],
     "net": ["core"],
     "native": ["core", "net"],
-    "game": ["core", "net", "native"],
+    "game": ["core", "device", "net", "native"],
     "optimise": ["core"],
     "metric": ["core", "comm", "device", "net", "native", "game"],
     "train": ["core", "comm", "device", "io", "data", "net", "native", "game", "optimise"],

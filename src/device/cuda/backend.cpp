@@ -56,6 +56,8 @@ void use_deterministic_algorithms() {
   // cuBLAS reads it when its first handle is made, and LibTorch refuses to go on without it.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  // Nothing here reads memory before it is written.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 
 at::Tensor page_locked(at::IntArrayRef sizes, at::ScalarType dtype) {

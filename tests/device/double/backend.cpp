@@ -12,6 +12,7 @@
 #include <ATen/ops/empty.h>
 
 #include "whence/device/nccl_collectives.h"
+#include "whence/device/recorded_work.h"
 
 #include "device_double.h"
 #include "queue.h"
@@ -26,6 +27,27 @@ class Mark : public DeviceMark {
 
  private:
   std::int64_t copies_ = 0;
+};
+
+// Calls the work again; like a GPU it records nothing that the host waits for.
+class Repeated : public RecordedWork {
+ public:
+  explicit Repeated(const std::function<void()>& work) : work_(work) {
+    const std::int64_t before = device_double::waits();
+    work_();
+    if (device_double::waits() != before) fail("the double of a GPU: the work waits for the device");
+  }
+  void again() override { work_(); }
+
+ private:
+  std::function<void()> work_;
+};
+
+class Recorder : public WorkRecorder {
+ public:
+  std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override {
+    return std::make_unique<Repeated>(work);
+  }
 };
 
 // Written when the process ends without an error of its own.
@@ -118,6 +140,8 @@ at::Tensor device_backend::page_locked(at::IntArrayRef sizes, at::ScalarType dty
 }
 
 std::unique_ptr<DeviceMark> device_backend::mark() { return std::make_unique<Mark>(); }
+
+std::unique_ptr<WorkRecorder> work_recorder() { return std::make_unique<Recorder>(); }
 
 std::shared_ptr<NcclRuntime> nccl_runtime(int) { return std::make_shared<NcclByMpi>(); }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <limits>
 
+#include <ATen/Context.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tanh.h>
@@ -15,6 +16,7 @@
 #include "whence/game/dcgan.h"
 #include "whence/game/fcgan.h"
 #include "whence/game/native_engine.h"
+#include "whence/game/recorded_engine.h"
 #include "whence/game/trained_classifier.h"
 #include "whence/metric/kernel_density.h"
 #include "whence/metric/metric.h"
@@ -42,6 +44,13 @@ class OnDevice : public ::testing::Test {
     device = device_backend::use(0);
   }
   at::Device device = at::kCPU;
+};
+
+// Only the same bits every time, until destruction.
+class AlwaysTheSame {
+ public:
+  AlwaysTheSame() { device_backend::use_deterministic_algorithms(); }
+  ~AlwaysTheSame() { at::globalContext().setDeterministicAlgorithms(false, false); }
 };
 
 struct Case {
@@ -104,6 +113,37 @@ TEST_F(OnDevice, GradientsAndTracesAreTheCpus) {
       EXPECT_LT(relative_difference(traced.u_jacobian.cpu(), here.u_jacobian), 1e-10);
       EXPECT_LT(relative_difference(traced.u_instance.cpu(), here.u_instance), 1e-10);
     }
+  }
+}
+
+// Also when results of earlier steps are looked at only later, and a step of other sizes comes between.
+TEST_F(OnDevice, RecordedStepsAreTheSameBits) {
+  const AlwaysTheSame same_algorithms;
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.game->name());
+    const auto plain = std::make_shared<AutogradEngine>(c.game);
+    const RecordedEngine recorded(plain);
+    const Batch batch = moved(c.batch, device);
+    const at::Tensor weights = at::ones({2, c.batch.instances.size(0)}, at::kDouble).to(device);
+    std::vector<at::Tensor> found, expected;
+    for (int step = 0; step < 7; ++step) {
+      Batch other = batch;
+      other.instances = batch.instances * (1 + 0.01 * step);
+      const at::Tensor params = (some_params(*c.game, 2) * (1 - 0.02 * step)).to(device),
+                       queries = normals({2, c.game->layout().size()}, 5 + step).to(device),
+                       present = step % 2 == 0 ? weights : weights * 0.5;
+      const std::int64_t rows = step == 5 ? 1 : 2;
+      for (const Engine* engine :
+           {static_cast<const Engine*>(&recorded), static_cast<const Engine*>(plain.get())}) {
+        std::vector<at::Tensor>& kept = engine == plain.get() ? expected : found;
+        kept.push_back(engine->gradient(params.narrow(0, 0, rows), other, present.narrow(0, 0, rows)));
+        const TracedStep traced = engine->trace(params[1], other, queries.narrow(0, 0, rows), 0.1);
+        kept.push_back(traced.u_jacobian);
+        kept.push_back(traced.u_instance);
+      }
+    }
+    for (std::size_t i = 0; i < found.size(); ++i)
+      EXPECT_TRUE(at::equal(found[i].cpu(), expected[i].cpu())) << i;
   }
 }
 
