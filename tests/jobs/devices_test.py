@@ -34,7 +34,7 @@ class DevicesTest(ProgramTest):
     @classmethod
     def on_device(cls, job, *options, ranks=1, code=0, **environment):
         """Runs a job on the device. Several ranks share one where there are not enough."""
-        share = ["--share-gpu"] if ranks > len(VISIBLE) else []
+        share = ["--share-gpu"] if ranks > len(VISIBLE) and "--share-gpu" not in options else []
         quiet = ["--quiet"] if job in ("train", "influence", "counterfactual", "cleanse", "tracin") else []
         before, here = dict(os.environ), support.WHENCE
         try:
