@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <utility>
 
 #include <ATen/ops/empty_like.h>
@@ -15,6 +16,9 @@ namespace {
 constexpr std::size_t kept = 4;
 // A step of sizes that come up no more often than this is not worth a recording.
 constexpr int uses_before = 3;
+// With more parameters than this in all replicas a device is busy with the step anyway, and copying them in
+// and out costs more than asking.
+constexpr std::int64_t most_parameters = std::int64_t{1} << 25;
 
 bool alike(const at::Tensor& a, const at::Tensor& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();
@@ -57,6 +61,7 @@ struct RecordedEngine::Step {
 struct RecordedEngine::Recording {
   Step step{};
   int uses = 0;
+  bool recordable = true;
   at::Tensor gradient;
   TracedStep traced;
   std::unique_ptr<RecordedWork> work;
@@ -68,13 +73,23 @@ struct RecordedEngine::Recording {
       gradient = engine.gradient(of.params, of.batch, of.weights);
   }
 
-  // The results of a step of these sizes; those of a recording are overwritten by the next.
-  void run(const Engine& engine, WorkRecorder& recorder, Step& now) {
-    if (work == nullptr && ++uses <= uses_before) return compute(engine, now);
-    if (work == nullptr) {
+  // Whether there is a recording now. Where one cannot be made (it needs memory of its own) none is tried
+  // again.
+  bool record(const Engine& engine, WorkRecorder& recorder, const Step& now) {
+    if (work != nullptr || !recordable || ++uses <= uses_before) return work != nullptr;
+    try {
       step.move_in();
       work = recorder.record([&] { compute(engine, step); });
+    } catch (const std::exception&) {
+      recordable = false;
+      step = now;
     }
+    return work != nullptr;
+  }
+
+  // The results of a step of these sizes; those of a recording are overwritten by the next.
+  void run(const Engine& engine, WorkRecorder& recorder, Step& now) {
+    if (!record(engine, recorder, now)) return compute(engine, now);
     step.take(now);
     work->again();
   }
@@ -101,12 +116,16 @@ RecordedEngine::Recording& RecordedEngine::run(Step step) const {
 
 at::Tensor RecordedEngine::gradient(const at::Tensor& params, const Batch& batch,
                                     const at::Tensor& weights) const {
-  return run({params, weights, {}, batch, 0}).gradient.clone();
+  if (params.numel() > most_parameters) return engine_->gradient(params, batch, weights);
+  Recording& recording = run({params, weights, {}, batch, 0});
+  return recording.work != nullptr ? recording.gradient.clone() : std::move(recording.gradient);
 }
 
 TracedStep RecordedEngine::trace(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
                                  double kink_width) const {
-  const Recording& recording = run({params, {}, queries, batch, kink_width});
+  if (queries.numel() > most_parameters) return engine_->trace(params, batch, queries, kink_width);
+  Recording& recording = run({params, {}, queries, batch, kink_width});
+  if (recording.work == nullptr) return std::move(recording.traced);
   return {recording.traced.u_jacobian.clone(), recording.traced.u_instance.clone()};
 }
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <string>
 
+#include <c10/util/Exception.h>
+
 #include "whence/core/error.h"
 
 namespace whence {
@@ -25,6 +27,15 @@ TEST(Printable, EscapesWhatATerminalObeys) {
             "a\\u202eb\\u2066")
       << "text that runs backwards";
   EXPECT_EQ(printable("a\xe2\x80\xa8"), "a\\u2028");
+}
+
+TEST(OneLine, NamesTheWayOutOfADevicesMemory) {
+  try {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 23.84 GiB.");
+    FAIL();
+  } catch (const std::exception& error) {
+    EXPECT_NE(one_line(error).find("fewer --replicas"), std::string::npos) << one_line(error);
+  }
 }
 
 TEST(Printable, EscapesBytesThatAreNotUtf8) {

@@ -147,6 +147,33 @@ TEST_F(OnDevice, RecordedStepsAreTheSameBits) {
   }
 }
 
+// An engine that looks at a number of every step, which cannot be recorded.
+class LookingEngine : public AutogradEngine {
+ public:
+  using AutogradEngine::AutogradEngine;
+  at::Tensor gradient(const at::Tensor& params, const Batch& batch,
+                      const at::Tensor& weights) const override {
+    const at::Tensor found = AutogradEngine::gradient(params, batch, weights);
+    looked += std::isfinite(found[0][0].item<double>()) ? 1 : 0;
+    return found;
+  }
+  mutable int looked = 0;
+};
+
+TEST_F(OnDevice, WhatCannotBeRecordedIsComputedAllTheSame) {
+  const AlwaysTheSame same_algorithms;
+  const Case c = cases().front();
+  const auto looking = std::make_shared<LookingEngine>(c.game);
+  const RecordedEngine recorded(looking);
+  const Batch batch = moved(c.batch, device);
+  const at::Tensor params = some_params(*c.game, 2).to(device),
+                   weights = at::ones({2, c.batch.instances.size(0)}, at::kDouble).to(device);
+  const at::Tensor expected = AutogradEngine(c.game).gradient(params, batch, weights).cpu();
+  for (int step = 0; step < 6; ++step)
+    EXPECT_TRUE(at::equal(recorded.gradient(params, batch, weights).cpu(), expected)) << step;
+  EXPECT_GE(looking->looked, 6);
+}
+
 TEST_F(OnDevice, OnlyTheTorchEngineComputesThere) {
   const auto gan = small_fcgan();
   EXPECT_EQ(make_engine("auto", gan, device)->name(), "torch");
