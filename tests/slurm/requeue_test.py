@@ -6,7 +6,7 @@ from slurm_support import SlurmTest
 from support import main, read_json, tiny
 
 # Few steps that cost much, so that ranks do not spend their time waiting for each other where there are few cores.
-STEPS, PER_EPOCH = 8000, 10
+STEPS, PER_EPOCH = 5000, 10
 TRAIN = tiny(instances=4000, epochs=STEPS // PER_EPOCH, batch=400, engine="torch", record="every:7", generator_hidden="64",
              discriminator_hidden="64")
 BACK = ("--metric", "all", "--epochs-back", "60")
