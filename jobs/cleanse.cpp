@@ -74,9 +74,13 @@ void run_cleanse(const Options& options, const Communicator& all) {
   const BegunBlocks begun(plan.path, plan.attributes);
   const BlockProgress done_now = retrain_blocks(
       {recorded, blocks, removals, store, begun, signals, "blocks of removal sets", cleansed}, log, world);
-  JobCost cost{
-      "cleanse",        watch.seconds(), done_now.replica_steps, "replica_steps", 8 * done_now.finished * row,
-      done_now.complete};
+  JobCost cost{"cleanse",
+               watch.seconds(),
+               done_now.replica_steps,
+               "replica_steps",
+               8 * done_now.finished * row,
+               done_now.complete,
+               done_now.step_seconds};
   if (!cost.finished)
     leave_off(store, done_now.finished, blocks.size(), plan.run->folder(), cost, log, world);
   log.say(plan.run->replay_report(world));

@@ -97,7 +97,8 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                done_now.replica_steps,
                "replica_steps",
                8 * done_now.finished * width,
-               done_now.complete};
+               done_now.complete,
+               done_now.step_seconds};
   if (!cost.finished) leave_off(store, done_now.finished, block_count, run->folder(), cost, log, world);
   log.say(run->replay_report(world));
   const at::Tensor rows = store.close_and_read();

@@ -115,17 +115,20 @@ void run_density(const Options& options, const Communicator& world) {
   if (claim.done()) return log.say(result_path + ": already there");
 
   std::unique_ptr<Progress> progress;
+  const Stopwatch computing;
   const DensityInfluence result = density::density_influence(
       data.train, queries, estimators, world, [&](std::int64_t parts, std::int64_t total) {
         if (!progress) progress = std::make_unique<Progress>(log, "blocks of distances", total);
         progress->advance_to(parts);
       });
+  const double computed = computing.seconds();
   std::int64_t bytes = 0;
   world.on_root([&] {
     density::write_density(result_path, data.train, queries, estimators, result, attributes);
     bytes = static_cast<std::int64_t>(fs::file_size(result_path));
   });
-  log.say(record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes}, world));
+  log.say(
+      record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes, true, computed}, world));
   print(world, (data.note.empty() ? "" : data.note + "\n") + report(estimators, result));
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <fmt/format.h>
 
+#include "whence/density/points.h"
+
 #include "dry_run.h"
 
 namespace whence {
@@ -17,6 +19,27 @@ density::Queries first_queries(const density::Queries& all, std::int64_t count) 
   first.ids.resize(count);
   first.positions.resize(count);
   return first;
+}
+
+// Of a sweep over the pairs of all instances. A row of pairs that none was before it enters neighbours into
+// its lists: k of the first k, and 1 / n of the n-th.
+double seconds_of_pairs(const Dataset& train, const density::EstimatorOptions& estimators,
+                        const Communicator& world) {
+  density::PairTrial trial(train, estimators);
+  const Stopwatch watch;
+  trial.visit();
+  const double first = world.max(watch.seconds());
+  const double each = seconds_each(
+      [&trial](std::int64_t times) {
+        for (; times > 0; --times) trial.visit();
+      },
+      world);
+  const auto n = static_cast<double>(train.size()), k = static_cast<double>(estimators.k),
+             side = static_cast<double>(density::pair_block);
+  const auto entered = [k](double seen) { return 1 + std::log(std::max(1.0, seen / k)); };
+  // The first visit filled the lists of two blocks of instances.
+  const double filling = std::max(0.0, first - each) / 2 * n / side * entered(n) / entered(side);
+  return (each * n * n / 2 / trial.pairs() + filling) / world.size();
 }
 
 }  // namespace
@@ -83,9 +106,8 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
       world);
   Needs needs{"density", fmt::format("instances {}, queries {}, {} estimators", n, q, count)};
   const double each = block / static_cast<double>(piece);
-  // Self-influence: the distances of every pair, each taken once.
-  const double pairs = estimators.self_influence ? static_cast<double>(n) / 2 : 0;
-  needs.seconds = each * (static_cast<double>(q) + pairs) / world.size();
+  needs.seconds = each * static_cast<double>(q) / world.size();
+  if (estimators.self_influence) needs.seconds += seconds_of_pairs(train, estimators, world);
   const double table = 8.0 * static_cast<double>(q) * static_cast<double>(n);
   const bool gmm = std::count(estimators.estimators.begin(), estimators.estimators.end(), "gmm") > 0;
   const double tables_kept = (2 * count + 1 + (gmm ? 1 : 0)) * table;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <set>
 
@@ -125,11 +126,17 @@ const std::vector<Job>& all_jobs() {
 }  // namespace whence
 
 int main(int argc, char** argv) {
-  whence::Session session(1);
-  const whence::Communicator world = session.world();
-  const std::vector<std::string> words(argv + 1, argv + argc);
   int code = 0;
-  const int failed = whence::run_guarded(world, whence::visible(words.empty() ? "" : words.front()),
-                                         [&] { code = whence::run_words(words, world); });
-  return failed != 0 ? failed : code;
+  {
+    whence::Session session(1);
+    const whence::Communicator world = session.world();
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    const int failed = whence::run_guarded(world, whence::visible(words.empty() ? "" : words.front()),
+                                           [&] { code = whence::run_words(words, world); });
+    if (failed != 0) code = failed;
+  }
+  // Everything is closed and told. Leaving main() would have LibTorch take down its operators one by one,
+  // which takes as long as many a job.
+  std::fflush(nullptr);
+  std::_Exit(code);
 }

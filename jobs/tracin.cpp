@@ -63,6 +63,7 @@ void run_tracin(const Options& options, const Communicator& all) {
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), blocks));
   std::int64_t finished = 0, gradients = 0;
+  double in_blocks = 0;
   {
     WorkQueue queue(world, blocks);
     Progress progress(log, "blocks of scores", blocks);
@@ -70,7 +71,10 @@ void run_tracin(const Options& options, const Communicator& all) {
     while (const auto b = queue.next()) {
       progress.advance_to(*b);
       if (store.finished(*b)) continue;
-      store.write(*b, worker.row(plan.blocks[*b]));
+      const Stopwatch block;
+      const at::Tensor row = worker.row(plan.blocks[*b]);
+      in_blocks += block.seconds();
+      store.write(*b, row);
       gradients += plan.blocks[*b].instances.size();
       ++finished;
       if (queue.stopped(signals)) break;
@@ -83,7 +87,8 @@ void run_tracin(const Options& options, const Communicator& all) {
                world.sum(gradients),
                "gradients",
                8 * finished * plan.row_width(),
-               store.finished_count() + finished == blocks};
+               store.finished_count() + finished == blocks,
+               in_blocks};
   if (!cost.finished) leave_off(store, finished, blocks, run->folder(), cost, log, world);
   store.close_and_check();
   write_tracin(result, *run, queries, tracin, plan, store, listed, attributes, world);

@@ -45,14 +45,11 @@ void prepare_folder(const std::string& folder, const RunSettings& settings) {
   if (!differs.empty()) refuse("--out: {} holds a run with other settings: {}", folder, differs);
 }
 
-JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t last, double seconds) {
+JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t last, double seconds,
+                double step_seconds) {
   const double part = static_cast<double>(last - first) / static_cast<double>(plan.steps);
-  return {"train",
-          seconds,
-          last - first,
-          "steps",
-          std::llround(part * static_cast<double>(plan.bytes())),
-          last == plan.steps};
+  const std::int64_t bytes = std::llround(part * static_cast<double>(plan.bytes()));
+  return {"train", seconds, last - first, "steps", bytes, last == plan.steps, step_seconds};
 }
 
 // Everything that a trajectory.h5 of these options has besides its numbers; tools/import_checkpoints.py reads
@@ -127,12 +124,13 @@ void run_train(const Options& options, const Communicator& all) {
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
   Progress progress(log, "training steps", plan.steps, first);
   const at::Tensor start = first > 0 ? writer.first_params().to(place.device) : parts->initial_state();
+  const Stopwatch steps;
   const at::Tensor end = train(
       parts->training(), start, first, plan.steps, world,
       [&](std::int64_t t, const at::Tensor& params, const at::Tensor& positions, const at::Tensor& rates) {
         if (vote.agreed()) {
           writer.suspend(t, params);
-          log.say(record_cost(folder, cost_of(plan, first, t, watch.seconds()), world));
+          log.say(record_cost(folder, cost_of(plan, first, t, watch.seconds(), steps.seconds()), world));
           throw Interrupted(stopped_at(folder, "step", t, plan.steps));
         }
         writer.record(t, params, positions, rates);
@@ -140,8 +138,9 @@ void run_train(const Options& options, const Communicator& all) {
       });
   writer.finish(end);
   progress.advance_to(plan.steps);
+  const double step_seconds = steps.seconds();
   print(world, accuracy_report(*parts, end.narrow(0, 0, parts->game->layout().size())));
-  log.say(record_cost(folder, cost_of(plan, first, plan.steps, watch.seconds()), world));
+  log.say(record_cost(folder, cost_of(plan, first, plan.steps, watch.seconds(), step_seconds), world));
 }
 
 }  // namespace whence

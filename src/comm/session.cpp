@@ -9,7 +9,9 @@
 
 #include <ATen/Parallel.h>
 
+#include "whence/comm/launcher.h"
 #include "whence/comm/one_sided.h"
+#include "whence/comm/speaker.h"
 #include "whence/core/error.h"
 #include "whence/core/printable.h"
 #include "whence/core/stop.h"
@@ -31,13 +33,14 @@ std::string by_this_rank(const std::string& message, const Communicator& world) 
   return world.size() == 1 ? message : fmt::format("{}: {}", rank_and_host(), message);
 }
 
-// When several ranks fail at once (a full disk), the lowest speaks and its abort silences the others, which
-// wait for their turn until then: no two have the same, and the last comes within four seconds.
+// When several ranks fail at once (a full disk), the first to claim it speaks, which by these turns is most
+// often the lowest; its abort ends the others. No two have the same turn, and the last comes within four
+// seconds.
 std::chrono::milliseconds turn_of(const Communicator& world) {
   return std::chrono::milliseconds(std::min(200, 4000 / world.size()) * world.rank());
 }
 
-// Rank 0 tells an error that all ranks have, and ends them.
+// The rank that tells the error ends all.
 void wait_for_the_end() { std::this_thread::sleep_for(std::chrono::seconds(10)); }
 
 }  // namespace
@@ -45,6 +48,7 @@ void wait_for_the_end() { std::this_thread::sleep_for(std::chrono::seconds(10));
 Session::Session(int threads) {
   keep_freed_memory();
   allow_windows_over_tcp();
+  expect_to_be_alone();
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
   use_threads(threads);
@@ -64,6 +68,7 @@ int run_guarded(const Communicator& world, const std::string& job, const std::fu
   };
   int code = 1;
   std::string message;
+  Speaker speaker(world);
   try {
     work();
     return 0;
@@ -84,7 +89,10 @@ int run_guarded(const Communicator& world, const std::string& job, const std::fu
     message = by_this_rank(one_line(error), world);
   }
   std::this_thread::sleep_for(turn_of(world));
-  tell(message);
+  if (speaker.claim())
+    tell(message);
+  else
+    wait_for_the_end();
   if (world.size() > 1) MPI_Abort(world.handle(), code);
   std::fflush(nullptr);
   std::_Exit(code);

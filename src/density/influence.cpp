@@ -130,21 +130,34 @@ void knn_self(const KnnDensity& knn, const Neighbours& near, at::Tensor density,
   }
 }
 
+// What the self-influences gather from blocks of pairs.
+struct PairSums {
+  PairSums(const Estimators& fitted, const PointSet& instances)
+      : near(instances, instances, fitted.neighbours()) {
+    if (fitted.kde) sums.emplace(*fitted.kde, instances.size());
+  }
+  void visit(Range rows, Range columns, const at::Tensor& squared) {
+    if (near.count() > 0) near.visit(rows, columns, squared);
+    if (sums) sums->visit(rows, columns, squared);
+  }
+
+  Neighbours near;
+  std::optional<KernelSums> sums;
+};
+
 void fill_self(const Estimators& fitted, const PointSet& instances, const Communicator& ranks,
                const std::function<void()>& done, DensityInfluence& result) {
   const std::int64_t n = instances.size();
-  Neighbours near(instances, instances, fitted.neighbours());
-  std::optional<KernelSums> sums;
-  if (fitted.kde) sums.emplace(*fitted.kde, n);
+  PairSums pairs(fitted, instances);
   ranks.on_every_rank([&] {
     sweep_pairs(
         instances, ranks,
-        [&](Range rows, Range columns, const at::Tensor& squared) {
-          if (near.count() > 0) near.visit(rows, columns, squared);
-          if (sums) sums->visit(rows, columns, squared);
+        [&pairs](Range rows, Range columns, const at::Tensor& squared) {
+          pairs.visit(rows, columns, squared);
         },
         done);
   });
+  Neighbours& near = pairs.near;
   near.merge(ranks);
   for (at::Tensor* values : {&result.log_likelihood, &result.self_closed, &result.self_exact})
     *values = at::zeros({fitted.rows, n}, at::kDouble);
@@ -155,7 +168,7 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
     });
   }
   if (fitted.kde) {
-    const KernelInfluence kde = fitted.kde->self_influence(sums->merge(ranks));
+    const KernelInfluence kde = fitted.kde->self_influence(pairs.sums->merge(ranks));
     result.log_likelihood[fitted.kde_row].copy_(kde.log_density);
     result.self_closed[fitted.kde_row].copy_(kde.closed);
     result.self_exact[fitted.kde_row].copy_(kde.exact);
@@ -229,6 +242,32 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
     check_finite(result.query_log_likelihood, "log-likelihood of queries", options);
   });
   return result;
+}
+
+struct PairTrial::Parts {
+  Parts(const Dataset& train, const EstimatorOptions& options)
+      : instances(train.instances), fitted(options, train, instances), pairs(fitted, instances) {}
+  PointSet instances;
+  Estimators fitted;
+  PairSums pairs;
+};
+
+PairTrial::PairTrial(const Dataset& train, const EstimatorOptions& options)
+    : parts_(std::make_unique<Parts>(train, options)) {}
+
+PairTrial::~PairTrial() = default;
+
+void PairTrial::visit() {
+  const std::int64_t next = parts_->instances.size() > pair_block ? pair_block : 0;
+  visit_pairs(parts_->instances, 0, next, [this](Range rows, Range columns, const at::Tensor& squared) {
+    parts_->pairs.visit(rows, columns, squared);
+  });
+}
+
+double PairTrial::pairs() const {
+  const std::int64_t n = parts_->instances.size();
+  if (n <= pair_block) return static_cast<double>(n * n) / 2;
+  return static_cast<double>(pair_block * std::min(pair_block, n - pair_block));
 }
 
 }  // namespace whence::density

@@ -94,17 +94,22 @@ std::int64_t pair_blocks(std::int64_t instances, const Communicator& ranks) {
   return part_of(blocks * (blocks + 1) / 2, ranks.size(), ranks.rank()).size();
 }
 
+void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit) {
+  const auto block = [&](std::int64_t begin) {
+    return Range{begin, std::min(instances.size(), begin + pair_block)};
+  };
+  const at::Tensor squared = squared_distances(instances, block(row), instances, block(column));
+  visit(block(row), block(column), squared);
+  if (row != column) visit(block(column), block(row), squared.t().contiguous());
+}
+
 void sweep_pairs(const PointSet& instances, const Communicator& ranks, const PairBlock& visit,
                  const std::function<void()>& done) {
-  const std::int64_t size = instances.size();
-  const auto block = [size](std::int64_t begin) { return Range{begin, std::min(size, begin + pair_block)}; };
   std::int64_t number = 0;
-  for (std::int64_t i = 0; i < size; i += pair_block)
-    for (std::int64_t j = i; j < size; j += pair_block) {
+  for (std::int64_t i = 0; i < instances.size(); i += pair_block)
+    for (std::int64_t j = i; j < instances.size(); j += pair_block) {
       if (number++ % ranks.size() != ranks.rank()) continue;
-      const at::Tensor squared = squared_distances(instances, block(i), instances, block(j));
-      visit(block(i), block(j), squared);
-      if (i != j) visit(block(j), block(i), squared.t().contiguous());
+      visit_pairs(instances, i, j, visit);
       done();
     }
 }

@@ -1,14 +1,32 @@
 #include "whence/retrain/retrain_blocks.h"
 
+#include <chrono>
+
 #include "whence/comm/work_queue.h"
+#include "whence/device/devices.h"
 
 namespace whence {
+namespace {
+
+// Takes the block's steps until its end or a signal; returns the seconds. A device is waited for: its steps
+// are asked for long before they are done.
+double take_steps(Retraining& block, WorkQueue& queue, const StopSignals& signals) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (; !block.done() && !queue.stopped(signals); queue.progress()) block.advance();
+  const auto mark = device_mark(block.state().device());
+  mark->set();
+  mark->wait();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
 
 BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Communicator& ranks) {
   const auto total = static_cast<std::int64_t>(work.blocks.size());
   const std::int64_t earlier = work.store.finished_count();
   if (earlier > 0) log.say(fmt::format("{} of {} blocks are already finished", earlier, total));
   std::int64_t finished = 0, replica_steps = 0;
+  double step_seconds = 0;
   Progress progress(log, work.label, total);
   {
     WorkQueue queue(ranks, total);
@@ -18,7 +36,7 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
       Retraining block(work.run, work.blocks[*b], work.removals);
       work.begun.load(*b, block);
       const std::int64_t first = block.step();
-      for (; !block.done() && !queue.stopped(work.signals); queue.progress()) block.advance();
+      step_seconds += take_steps(block, queue, work.signals);
       replica_steps += (block.step() - first) * block.replicas();
       if (!block.done()) {
         work.begun.save(*b, block);
@@ -32,7 +50,7 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
   finished = ranks.sum(finished);
   const bool complete = earlier + finished == total;
   if (complete) progress.advance_to(total);
-  return {finished, ranks.sum(replica_steps), complete};
+  return {finished, ranks.sum(replica_steps), ranks.max(step_seconds), complete};
 }
 
 }  // namespace whence

@@ -1,5 +1,7 @@
 // A job that fails as its argument says, while other ranks wait; abort_test.py looks at how it ends.
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include <ATen/ATen.h>
 
@@ -14,6 +16,11 @@ int main(int argc, char** argv) {
   return whence::run_guarded(world, "rehearsal", [&] {
     if (mode == "one" && world.rank() == 1) throw whence::Error("on purpose");
     if (mode == "all") throw whence::Error("on purpose");
+    if (mode == "same-turn") {
+      // Rank 0's turn comes at once and the next one's later by as much as this: they would speak together.
+      if (world.is_root()) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      if (world.rank() < 2) throw whence::Error("on purpose");
+    }
     if (mode == "root") world.on_root([] { throw whence::Error("on purpose"); });
     if (mode == "together") world.on_every_rank([] { throw whence::Error("on purpose"); });
     const bool last = world.rank() == world.size() - 1;

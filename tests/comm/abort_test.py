@@ -49,6 +49,19 @@ class Abort(unittest.TestCase):
                 self.assertEqual(code, 1)
                 self.assertEqual(lines, told)
 
+    def test_two_ranks_whose_turns_come_together_tell_one_sentence(self):
+        # Also on a machine that has other work: processes that compute take the ranks' time.
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count())]
+        try:
+            for _ in range(3):
+                code, lines = run("same-turn", ranks=3)
+                self.assertNotEqual(code, 0)
+                self.assertIn(lines, (said_by(0), said_by(1)))
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+
     def test_a_usage_error_is_told_once_with_exit_code_2(self):
         for ranks in (1, 3):
             with self.subTest(ranks=ranks):

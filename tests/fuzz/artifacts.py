@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 
 import mutations
+from at_hand import AtHand
 from support import WHENCE, tiny
 from vae_support import vae, write_idx
 
@@ -44,6 +45,10 @@ def whence(*arguments, timeout=LIMIT):
     """(exit code, stdout, stderr); code None when it did not end."""
     try:
         # Bytes that are not UTF-8 must not reach a terminal either: they are kept apart here.
+        loaded = AtHand.of(WHENCE)
+        done = loaded and loaded.run([WHENCE, *arguments], timeout)
+        if done:
+            return done
         done = subprocess.run([WHENCE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         return None, b"", b""
@@ -140,7 +145,7 @@ def make_folders(place):
                                                        influence], ["validation.json", "cleansing.h5"]),
         "counterfactual.h5": Artifact(run, "counterfactual.h5", [verify, info("counterfactual.h5"), job("validate"),
                                                                  counterfactual], ["validation.json"]),
-        "cleansing.h5": Artifact(run, "cleansing.h5", [verify, info("cleansing.h5"), job("cleansing"), cleanse], []),
+        "cleansing.h5": Artifact(run, "cleansing.h5", [verify, info("cleansing.h5"), job("cleanse-table"), cleanse], []),
         "run.cfg": Artifact(run, "run.cfg", [verify, influence + again, train], ["influence.h5"]),
         "summary.json": Artifact(run, "summary.json", [job("validate"), influence + again], ["influence.h5"]),
         "tracin.h5": Artifact(vae_run, "tracin.h5", [verify, info("tracin.h5"), job("tracin", *TRACIN)], []),

@@ -190,6 +190,28 @@ TEST_F(H5, AFlippedBitIsFoundByVerify) {
             path("a.h5") + ": a does not match its checksum; the file is damaged");
 }
 
+// Numbers are handed out only after their checksum was found right, whichever way they are asked for.
+TEST_F(H5, VerifiedReadingNoticesWhatWasChanged) {
+  const at::Tensor integers = at::tensor({1234567, 7654321}, at::kLong);
+  const at::Tensor reals = at::tensor({1.0 / 3, 1.0 / 7}, at::kDouble);
+  {
+    const H5File file = H5File::create(path("a.h5"));
+    file.put("integers", integers);
+    file.put("reals", reals);
+  }
+  for (const at::Tensor& values : {integers, reals})
+    testing::flip_bit_in(path("a.h5"),
+                         std::string(static_cast<const char*>(values.data_ptr()), values.nbytes()));
+  const H5File file = H5File::open_to_read(path("a.h5"));
+  EXPECT_NO_THROW(file.array("integers").read()) << "it reads without looking";
+  const auto wrong = [&](const std::string& name) {
+    return path("a.h5") + ": " + name + " does not match its checksum";
+  };
+  EXPECT_EQ(message_of([&] { file.verified("integers"); }).find(wrong("integers")), 0u);
+  EXPECT_EQ(message_of([&] { file.verified_integers("integers"); }).find(wrong("integers")), 0u);
+  EXPECT_EQ(message_of([&] { file.verified_reals("reals"); }).find(wrong("reals")), 0u);
+}
+
 TEST_F(H5, AnUnsealedArrayDoesNotVerify) {
   const H5File file = H5File::create(path("a.h5"));
   const H5Array array = file.create_array("a", at::kInt, {2}, Fill::zeros);

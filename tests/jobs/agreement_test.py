@@ -9,6 +9,7 @@ import time
 import h5py
 import numpy as np
 
+from at_hand import AtHand
 from support import MPIRUN, WHENCE, Job, ProgramTest, Result, attributes, main, tiny, whence
 from vae_support import write_idx
 
@@ -17,11 +18,14 @@ HOST = socket.gethostname()
 
 def each(*ranks, timeout=40):
     """Runs the program with arguments and working folder of its own on each rank: each((folder, [arguments]), ...)."""
+    loaded = AtHand.of(WHENCE)
+    rank, more = loaded.as_rank() if loaded else (WHENCE, {})
     command = MPIRUN + ["--allow-run-as-root", "--oversubscribe"]
     for number, (folder, arguments) in enumerate(ranks):
-        command += [":"] * (number > 0) + ["-n", "1", "--wdir", folder, WHENCE] + [str(a) for a in arguments]
+        command += [":"] * (number > 0) + ["-n", "1", "--wdir", folder, rank] + [str(a) for a in arguments]
     begin = time.monotonic()
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, **more})
     try:
         out, err = program.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

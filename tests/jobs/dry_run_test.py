@@ -40,7 +40,10 @@ class DryRunTest(ProgramTest):
         self.assertEqual(files_in(folder), before, "--dry-run changes nothing")
         self.assertRegex(said.out, r"%s: .*\n  memory: .*\n  disk: .*\n  time: +about [\d.]+ .* on %d rank" % (command[0], ranks))
         self.run_fine(*command, ranks=ranks)
-        peak = read_json(os.path.join(folder, "summary.json"))[command[0]]["peak_bytes_a_rank"]
+        cost = read_json(os.path.join(folder, "summary.json"))[command[0]]
+        peak = cost["peak_bytes_a_rank"]
+        (of_units,) = (value for name, value in cost.items() if name.endswith("_seconds"))
+        self.assertTrue(0 < of_units < cost["seconds"], "the rate counts the work alone: %s" % cost)
         ratio = bytes_in(said.out, "memory") / peak
         with self.subTest(size=size, job=command[0], ranks=ranks):
             self.assertLess(max(ratio, 1 / ratio), 1.5, "said %.2f times the peak of %d: %s" % (ratio, peak, said.out))
@@ -72,6 +75,17 @@ class DryRunTest(ProgramTest):
                                                        "--estimator", "knn,kde")}.items():
             folder = self.path("density-" + size)
             self.check(size, folder, "density", "--out", folder, *options, ranks=1 if size == "small" else 2)
+
+    def test_rates_leave_out_what_metrics_take(self):
+        """A metric on so many points takes much longer than these few steps."""
+        folder = self.train("metrics", *tiny(instances=60, held_out=3000, test=3000, epochs=2))
+        self.run_fine("influence", "--run", folder)
+        self.run_fine("counterfactual", "--run", folder, "--targets", "8")
+        self.run_fine("cleanse", "--run", folder, "--select", "random", "--remove", "2,3,4,5")
+        for job in ("counterfactual", "cleanse"):
+            cost = read_json(os.path.join(folder, "summary.json"))[job]
+            self.assertLess(cost["replica_steps_seconds"], cost["seconds"] / 2, str(cost))
+            self.assertAlmostEqual(cost["replica_steps_per_second"] * cost["replica_steps_seconds"], cost["replica_steps"])
 
     def test_what_does_not_fit_is_said_with_the_way_out(self):
         said = whence("train", "--out", self.path("huge"), *tiny(epochs=500000, generator_hidden="300,300"), "--record", "all", "--dry-run", timeout=120)

@@ -1,11 +1,10 @@
 """What the tests of imported checkpoints share."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 
+from at_hand import run_script
 from support import SOURCE, WHENCE, ProgramTest, arrays
 from vae_support import conv_vae, mlp_vae, torch_or_skip, write_idx
 
@@ -14,8 +13,7 @@ D, SAMPLES, STEPS = 4, 3, (50, 100)
 
 
 def import_checkpoints(folder, out, *options, own=(), program=WHENCE):
-    return subprocess.run([sys.executable, IMPORT, folder, "--out", out, "--whence", program, *own, "--", *options],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return run_script(IMPORT, folder, "--out", out, "--whence", program, *own, "--", *options)
 
 
 class CheckpointsTest(ProgramTest):
@@ -25,6 +23,7 @@ class CheckpointsTest(ProgramTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.torch = torch_or_skip()
+        cls.torch.set_num_threads(1)  # a fork of a process with a pool of threads may wait for them for ever
         cls.torch.manual_seed(5)
         draw = np.random.default_rng(3)
         cls.images = {"mlp-vae": draw.integers(0, 256, (12, 6, 6)), "conv-vae": draw.integers(0, 256, (8, 3, 64, 64))}

@@ -28,18 +28,18 @@ class Validation(SlurmTest):
         self.assertEqual(set(ids), {"train", "influence", "counterfactual", "validate"}, said)
         # While they are in the queue, the same command has nothing to add.
         self.assertEqual(self.submit(*command)[0], {})
-        self.cluster.wait_until_empty(300)
-        table = self.log(out, "../../validation.txt")
-
-        runs = []
+        runs = []  # the same here, while SLURM is at it
         for seed in ("0", "1"):
             run = os.path.join(here, "seed" + seed)
             runs += ["--run", run]
             self.run_fine("train", "--out", run, "--seed", seed, *TRAIN, ranks=2)
             self.run_fine("influence", "--run", run, *SAME, ranks=2)
             self.run_fine("counterfactual", "--run", run, *SAME, *TARGETS, ranks=2)
-            self.assert_same_runs(os.path.join(out, "seed" + seed), run, "trajectory.h5", "influence.h5",
-                                  "counterfactual.h5")
+        self.cluster.wait_until_empty(300)
+        for seed in ("0", "1"):
+            self.assert_same_runs(os.path.join(out, "seed" + seed), os.path.join(here, "seed" + seed), "trajectory.h5",
+                                  "influence.h5", "counterfactual.h5")
+        table = self.log(out, "../../validation.txt")
         compared = self.run_fine("validate", *runs, "--critical", "5")
         self.assertEqual(table, compared.out)
         self.assertEqual(read_json(os.path.join(out, "validation.json"))["rows"],
@@ -93,12 +93,13 @@ class Validation(SlurmTest):
                    "--", "cleanse", *cleanse)
         ids, said = self.submit(*command)
         self.assertEqual(set(ids), {"train", "influence", "cleanse", "cleanse-table"}, said)
-        self.cluster.wait_until_empty(300)
         here = [self.path("cleansed/seed%d" % seed) for seed in range(2)]
         for seed, run in enumerate(here):
             self.run_fine("train", "--out", run, "--seed", str(seed), *train, ranks=2)
             self.run_fine("influence", "--run", run, *estimate, ranks=2)
             self.run_fine("cleanse", "--run", run, *cleanse, ranks=2)
+        self.cluster.wait_until_empty(300)
+        for seed, run in enumerate(here):
             self.assert_same_runs(os.path.join(out, "seed%d" % seed), run, "trajectory.h5", "influence.h5", "cleansing.h5")
         self.assertEqual(self.log(out, "../../cleansing.txt"),
                          self.run_fine("cleanse-table", "--run", here[0], "--run", here[1]).out)
@@ -113,14 +114,15 @@ class Validation(SlurmTest):
             ids, said = self.submit(*command, *options)
             self.assertEqual(set(ids), {"train", "tracin"} if name == "tracin.h5" else {"tracin"}, said)
             self.assertIn("seed*/" + name, said)
-            self.cluster.wait_until_empty(120)
-            self.assertEqual(self.submit(*command, *options)[0], {}, "everything was there")
             for seed in ("0", "1"):
                 run = self.path("here/vae" + seed)
                 if name == "tracin.h5":
                     self.run_fine("train", "--out", run, "--seed", seed, *train, ranks=2)
                 self.run_fine("tracin", "--run", run, *options, ranks=2)
-                self.assert_same_runs(os.path.join(out, "seed" + seed), run, "trajectory.h5", name)
+            self.cluster.wait_until_empty(120)
+            self.assertEqual(self.submit(*command, *options)[0], {}, "everything was there")
+            for seed in ("0", "1"):
+                self.assert_same_runs(os.path.join(out, "seed" + seed), self.path("here/vae" + seed), "trajectory.h5", name)
 
     def test_mistakes_are_refused_before_anything_is_submitted(self):
         grid = self.path("bad.csv")

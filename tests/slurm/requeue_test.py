@@ -6,7 +6,7 @@ from slurm_support import SlurmTest
 from support import main, read_json, tiny
 
 # Few steps that cost much, so that ranks do not spend their time waiting for each other where there are few cores.
-STEPS, PER_EPOCH = 8000, 10
+STEPS, PER_EPOCH = 5000, 10
 TRAIN = tiny(instances=4000, epochs=STEPS // PER_EPOCH, batch=400, engine="torch", record="every:7", generator_hidden="64",
              discriminator_hidden="64")
 BACK = ("--metric", "all", "--epochs-back", "60")
@@ -41,8 +41,8 @@ class Requeue(SlurmTest):
         self.wait_for_log(out, "seed0.counterfactual.log", "blocks of counterfactuals")
         self.interrupt(job, "--signal=USR1", "--batch")
         self.cluster.wait_until_empty(300)
-        self.run_fine("influence", "--run", self.reference, *BACK, ranks=2)
-        self.run_fine("counterfactual", "--run", self.reference, *BACK, *TARGETS, ranks=2)
+        self.run_fine("influence", "--run", self.reference, *BACK, ranks=2, timeout=400)
+        self.run_fine("counterfactual", "--run", self.reference, *BACK, *TARGETS, ranks=2, timeout=400)
         steps = read_json(os.path.join(self.reference, "summary.json"))["counterfactual"]["replica_steps"]
         self.check(run, "counterfactual", "replica_steps", steps, 2, self.reference, "counterfactual.h5")
         self.check(run, "influence", "steps", 600, 1, self.reference, "influence.h5")

@@ -24,10 +24,10 @@ class Session {
 };
 
 /// Runs a whole job and turns its errors into an exit code: 0, 2 for a UsageError, 75 when Interrupted, 1 for
-/// any other error, with one sentence on standard error. SharedUsageError and Interrupted end in order on all
-/// ranks. Any other error ends the process at once, and every rank within seconds through MPI_Abort: the
-/// others may be waiting for this one in a collective, and files that cannot be written cannot be closed in
-/// order either.
+/// any other error, with one sentence on standard error, also where several ranks fail at once (Speaker).
+/// SharedUsageError and Interrupted end in order on all ranks. Any other error ends the process at once, and
+/// every rank within seconds through MPI_Abort: the others may be waiting for this one in a collective, and
+/// files that cannot be written cannot be closed in order either.
 int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work);
 
 }  // namespace whence

@@ -6,6 +6,7 @@
 // Chaudhuri, NeurIPS 2021, Definition 1, with l = -log p): positive = proponent, z is likelier with i.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,5 +57,24 @@ void check_options(const EstimatorOptions& options, const Dataset& train);
 DensityInfluence density_influence(const Dataset& train, const Queries& queries,
                                    const EstimatorOptions& options, const Communicator& ranks,
                                    const std::function<void(std::int64_t, std::int64_t)>& progress);
+
+/// What a block of the self-influences' pairs costs, for an estimate of the time of all N^2 / 2.
+class PairTrial {
+ public:
+  /// Error as density_influence. Keeps `train`'s points, 8 N d bytes.
+  PairTrial(const Dataset& train, const EstimatorOptions& options);
+  ~PairTrial();
+
+  /// Works on the pairs of the first block of instances and the next one (of the first alone where there is
+  /// no other). From the second time on no instance is new among the neighbours of another, as in most blocks
+  /// of a long sweep.
+  void visit();
+  /// How many pairs those are.
+  double pairs() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 }  // namespace whence::density

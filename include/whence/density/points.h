@@ -51,6 +51,10 @@ using PairBlock = std::function<void(Range rows, Range columns, const at::Tensor
 /// Rows and columns of the blocks of sweep_pairs.
 inline constexpr std::int64_t pair_block = 1024;
 
+/// Gives `visit` the squared distances of the block of instances that begins at `row` to the one that begins
+/// at `column` and, where they are two, those of the second to the first.
+void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit);
+
 /// Gives `visit` the squared distances of all instances to all instances, each block of pairs on one rank
 /// only, in the same blocks on any number of ranks. The matrix product is made for half of the blocks: the
 /// other half are transposes. `done` is called after each product; this rank makes pair_blocks of them.

@@ -31,7 +31,8 @@ struct BlockWork {
 /// What was done this time, by all ranks together.
 struct BlockProgress {
   std::int64_t finished, replica_steps;
-  bool complete;  ///< no block is left
+  double step_seconds;  ///< those of the steps alone, on the rank that took most
+  bool complete;        ///< no block is left
 };
 
 /// Draws blocks from a shared counter until none is left or a rank is asked to stop; a block in hand is then
