@@ -7,7 +7,11 @@
 WHENCE_SLURM=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=site.conf
 source "${WHENCE_SITE:-$WHENCE_SLURM/site.conf}"
-WHENCE=${WHENCE:-$WHENCE_SLURM/../build/bin/whence}
+if [ -z "$WHENCE" ]; then
+  WHENCE=$WHENCE_SLURM/../build/bin/whence # of a clone, or of PREFIX/share/whence/slurm
+  installed=$WHENCE_SLURM/../../../bin/whence
+  [ -x "$WHENCE" ] || [ ! -x "$installed" ] || WHENCE=$installed
+fi
 PYTHON=python3
 [ -x /usr/bin/python3 ] && PYTHON=/usr/bin/python3
 
