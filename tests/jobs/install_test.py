@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from support import WHENCE, ProgramTest, main
+from support import SOURCE, WHENCE, ProgramTest, main
 
 BUILD = os.path.dirname(os.path.dirname(os.path.abspath(WHENCE)))
 
@@ -32,6 +32,14 @@ class InstallTest(ProgramTest):
         tools = os.path.join(self.prefix, "share/whence/tools")
         for name in ("report.py", "import_checkpoints.py"):
             self.assertIn("usage", self.done(os.path.join(tools, name), "--help"))
+
+    def test_the_program_builds_without_googletest(self):
+        found = self.done("cmake", "-S", SOURCE, "-B", self.path("build"), "-G", "Ninja",
+                          "-DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON")
+        self.assertIn("Without tests: GoogleTest is not installed", found)
+        targets = self.done("ninja", "-C", self.path("build"), "-t", "targets", "all")
+        self.assertIn("bin/whence:", targets)
+        self.assertNotIn("test_core", targets)
 
     def test_nothing_of_the_build_is_left_in_it(self):
         names = {os.path.relpath(os.path.join(folder, name), self.prefix)
