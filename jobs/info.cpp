@@ -1,5 +1,6 @@
 // whence info PLACE: the contents of a file or a run folder in words. whence info --devices: what could be
 // computed on.
+// whence info --site FOLDER: whether this is a place for Whence.
 
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include "folder_in_words.h"
 #include "job.h"
 #include "run_files.h"
+#include "site.h"
 
 namespace whence {
 namespace {
@@ -84,6 +86,10 @@ OptionTable info_options() {
   table
       .add<std::string>("file", "none",
                         "what to describe: a run folder, or a result of any job, also an unfinished one")
+      .add<std::string>(
+          "site", "none",
+          "a folder for runs: tries out what Whence needs of it, of MPI and of the ranks (start it like a "
+          "job), and ends in 'ready' or a sentence")
       .flag("devices", "print the GPUs that this process sees and what computes matrix products on the CPU");
   add_reading_options(table);
   return table;
@@ -94,9 +100,14 @@ void run_info(const Options& options, const Communicator& world) {
     if (!told_dry_run(options, world, {}, {})) tell(options, world, devices_in_words());
     return;
   }
+  if (const std::string folder = options.text("site"); folder != "none") {
+    if (told_dry_run(options, world, {}, {})) return;
+    const std::string words = site_in_words(folder, world);
+    return world.on_root([&] { tell(options, world, words); });
+  }
   world.on_root([&] {
     const std::string path = options.text("file");
-    if (path == "none") refuse("--file: a run folder, a file, or --devices, is required");
+    if (path == "none") refuse("--file: a run folder, a file, --devices or --site, is required");
     const bool folder = std::filesystem::is_directory(path);
     if (!folder && !std::filesystem::is_regular_file(path)) fail("{}: no such file or run folder", path);
     if (told_dry_run(options, world, files_at(path), {})) return;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <thread>
 #include <unistd.h>
 
@@ -61,6 +62,18 @@ void check_shared_folder(const std::string& name_of_folder, const Communicator& 
     throw;
   }
   remove();
+}
+
+std::string file_system_of(const std::string& folder) {
+  std::ifstream mounts("/proc/mounts");
+  std::string device, point, type, rest, found = "unknown";
+  for (std::size_t longest = 0; mounts >> device >> point >> type && std::getline(mounts, rest);) {
+    const std::string below = point == "/" ? "/" : point + "/";
+    if ((folder + "/").compare(0, below.size(), below) != 0 || below.size() < longest) continue;
+    longest = below.size();
+    found = type;
+  }
+  return found;
 }
 
 }  // namespace whence

@@ -125,5 +125,23 @@ class LabelsTest(ProgramTest):
         self.assertEqual(len(sizes), 1)
 
 
+class SiteTest(ProgramTest):
+    def test_a_folder_is_tried_and_left_as_it_was(self):
+        place = self.path("site")
+        os.makedirs(place)
+        for ranks in (1, 2):
+            result = whence("info", "--site", place, ranks=ranks)
+            self.assertEqual(result.code, 0, str(result))
+            self.assertEqual(result.out.splitlines()[-1], "ready")
+            self.assertIn("%d rank" % ranks, result.out)
+            self.assertIn("has locks", result.out)
+            self.assertEqual(os.listdir(place), [])
+
+    def test_what_is_no_folder_for_runs(self):
+        self.assert_refused(["info", "--site", self.path("nowhere")], "--site", ("is no folder",), ranks=(1, 2))
+        result = whence("info", "--site", "/proc", ranks=2)
+        self.assert_one_sentence(result, "info", "/proc", "cannot write it")
+
+
 if __name__ == "__main__":
     main()
