@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <utility>
 
 #include "whence/density/points.h"
 
@@ -42,24 +43,41 @@ double seconds_of_pairs(const Dataset& train, const density::EstimatorOptions& e
   return (each * n * n / 2 / trial.pairs() + filling) / world.size();
 }
 
+// Seconds of a block of scores alone, and of taking the queries' gradients before it. Collective.
+std::pair<double, double> seconds_of_blocks(TracinWorker& worker, const TracinPlan& plan,
+                                            const Communicator& world) {
+  const TracinBlock& block = plan.blocks.front();
+  const auto alike = [&block](const TracinBlock& other) {
+    return other.checkpoint == block.checkpoint && other.queries == block.queries;
+  };
+  const auto timed = [&] {
+    const Stopwatch watch;
+    worker.row(block);
+    return world.max(watch.seconds());
+  };
+  double with_queries = timed();
+  const double alone = seconds_each(
+      [&](std::int64_t times) {
+        for (; times > 0; --times) worker.row(block);
+      },
+      world);
+  // Coming back from another checkpoint or other queries takes their gradients again, and nothing that is new
+  // to the process.
+  if (const auto other = std::find_if_not(plan.blocks.begin(), plan.blocks.end(), alike);
+      other != plan.blocks.end()) {
+    worker.row(*other);
+    with_queries = timed();
+  }
+  return {alone, std::max(0.0, with_queries - alone)};
+}
+
 }  // namespace
 
 Needs needs_of_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                       const TracinPlan& plan, const Communicator& world) {
   const auto blocks = static_cast<double>(plan.blocks.size());
   TracinWorker worker(run, queries, options, plan);
-  Stopwatch first;
-  worker.row(plan.blocks.front());
-  double with_queries = world.max(first.seconds());
-  // The next block of the same checkpoint and queries, where there is one, finds the queries' gradients.
-  const bool alike = plan.blocks.size() > 1 && plan.blocks[1].checkpoint == plan.blocks[0].checkpoint &&
-                     plan.blocks[1].queries == plan.blocks[0].queries;
-  double alone = with_queries;
-  if (alike) {
-    Stopwatch next;
-    worker.row(plan.blocks[1]);
-    alone = world.max(next.seconds());
-  }
+  const auto [alone, entering] = seconds_of_blocks(worker, plan, world);
   double entries = 1;
   for (std::size_t b = 1; b < plan.blocks.size(); ++b)
     entries += plan.blocks[b].checkpoint != plan.blocks[b - 1].checkpoint ||
@@ -69,7 +87,6 @@ Needs needs_of_tracin(const Run& run, const TracinQueries& queries, const Tracin
                                     plan.steps.size(), queries.size(), plan.blocks.size(), plan.block,
                                     plan.query_chunk)};
   const auto ranks = static_cast<double>(world.size());
-  const double entering = std::max(0.0, with_queries - alone);
   // Neighbouring blocks go to different ranks, so that each takes the gradients of most queries.
   needs.seconds = std::min(entries, std::ceil(blocks / ranks)) * entering + std::ceil(blocks / ranks) * alone;
   const double row = 8.0 * static_cast<double>(plan.row_width());

@@ -10,8 +10,9 @@ namespace whence {
 /// one, too.)
 bool is_a_launchers(const std::string& variable);
 
-/// Before MPI starts: where no launcher started this process, Open MPI does not look for networks, which takes
-/// it a fifth of a second. A choice of the user's (OMPI_MCA_pml) stands; another MPI does not read this.
+/// Before MPI starts: where no launcher started this process, Open MPI does not look for networks, which
+/// takes it a fifth of a second. A choice of the user's (OMPI_MCA_pml) stands; another MPI does not read
+/// this.
 void expect_to_be_alone();
 
 }  // namespace whence
