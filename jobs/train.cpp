@@ -100,6 +100,7 @@ void run_train(const Options& options, const Communicator& all) {
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
   if (!parts->data.note.empty()) log.say(parts->data.note);
+  log.say(in_words(parts->data));
   if (options.flag("dry-run")) return say(needs_of_training(*parts, folder, world), world);
 
   std::unique_ptr<RunLock> lock;

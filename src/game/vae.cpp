@@ -165,7 +165,7 @@ GameKind conv_vae_kind() {
            latent_option,
            beta_option,
            loss_option,
-           {"image-size", "pixels a side that cifar10's images are resized to; 0: as they are"}},
+           {"image-size", "pixels a side that images are resized to; 0: as they are"}},
           {"rate"},
           {{"published", published}},
           [](const ChosenOptions& options, const InstanceKind& instances) {

@@ -58,11 +58,20 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   return schedule;
 }
 
+Orientation read_orientation(const ChosenOptions& options) {
+  const std::string text = options.text("orient");
+  if (text == "transpose") return Orientation::transpose;
+  if (text == "channels-first") return Orientation::channels_first;
+  if (text != "none") refuse_value("orient", text, {"none", "transpose", "channels-first"});
+  return Orientation::as_is;
+}
+
 DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::uint64_t seed) {
   DataOptions data{options.text("data"), options.integer("instances", 1), options.integer("held-out", 1),
                    seed, options.dtype()};
   data.test = options.integer("test", 0);
   data.swapped = trains_on_held_out(options);
+  data.orientation = read_orientation(options);
   data.pixels = kind.pixels;
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
@@ -118,7 +127,10 @@ OptionTable train_options() {
       .add<std::string>("game", "fcgan", "game to train: " + summaries_of_games())
       .add<std::string>("preset", "published", "decides the values left at 'preset': published or paper")
       .add<std::string>("data", "normal2d",
-                        "normal2d, mnist:DIR, idx:IMAGES[,LABELS] or cifar10:FILE[,FILE] (gzip or plain)")
+                        source_forms() + " (idx, cifar10 and csv also gzip; mnist: a folder)")
+      .add<std::string>("orient", "none",
+                        "none; transpose: rows and columns of images exchanged; or channels-first: images "
+                        "[h, w, c] become [c, h, w]")
       .add<std::string>("class-filter", "all", "only instances with this label, or all")
       .add<std::string>("plant", "none", "idx:IMAGES:NUMBER, foreign instances to train on besides, or none")
       .add<std::string>("without", "none", "file of instance ids, one a line, not to train on, or none")
