@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
@@ -44,35 +42,31 @@ at::Tensor read_labels(const std::string& path, const std::string& name, const R
   return checked_labels(array.read(0, array.rows()).view({-1}).to(at::kLong), path + ": " + name);
 }
 
-// The arrays that could be instances.
-std::vector<std::string> arrays_of_rows(const std::string& path, const std::vector<std::string>& names) {
-  std::vector<std::string> rows;
+// The one array that could be instances.
+std::string only_array_of_rows(const std::string& path) {
+  const std::vector<std::string> names = arrays_in(path);
+  std::vector<std::string> found;
   for (const std::string& name : names) try {
       const ForeignArray array(path, name);
       if (array.shape().size() >= 2 && array.numbers() != ForeignArray::Numbers::integers)
-        rows.push_back(name);
+        found.push_back(name);
     } catch (const Error&) {
       // What cannot be read cannot be meant either.
     }
-  return rows;
+  if (found.size() == 1) return found.front();
+  fail("{}: has no data set X, so name the one to use, hdf5:FILE:NAME; there {}", path,
+       names.empty() ? "is none" : fmt::format("are: {}", fmt::join(names, ", ")));
 }
 
 // What hdf5:FILE alone means: X, or else the only array of two or more axes; and labels, where they are
 // there.
 Hdf5Place with_usual_names(Hdf5Place place) {
   if (!place.instances.empty()) return place;
-  const std::vector<std::string> names = arrays_in(place.file);
-  const auto has = [&](const char* name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
-  if (has("X"))
+  if (has_array(place.file, "X"))
     place.instances = "X";
-  else if (const auto wide = arrays_of_rows(place.file, names); wide.size() == 1)
-    place.instances = wide.front();
   else
-    fail("{}: has no data set X, so name the one to use, hdf5:FILE:NAME; there {}", place.file,
-         names.empty() ? "is none" : fmt::format("are: {}", fmt::join(names, ", ")));
-  if (has("labels") && place.instances != "labels") place.labels = "labels";
+    place.instances = only_array_of_rows(place.file);
+  if (place.instances != "labels" && has_array(place.file, "labels")) place.labels = "labels";
   return place;
 }
 

@@ -134,6 +134,7 @@ struct Element {
 
 Element element_of(const std::string& descr, const std::string& path) {
   const std::string_view orders = "<>|=", kinds = "uif";
+  if (descr.size() == 2 && orders.find(descr[0]) == std::string::npos) return element_of("=" + descr, path);
   if (descr.size() == 3 && orders.find(descr[0]) != std::string::npos) {
     const Element element{descr[0], descr[1], descr[2] - '0'};
     const bool size = element.size == 1 || element.size == 2 || element.size == 4 || element.size == 8;

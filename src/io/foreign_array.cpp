@@ -1,6 +1,7 @@
 #include "whence/io/foreign_array.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include <ATen/ops/empty.h>
@@ -98,6 +99,24 @@ std::int64_t expect_in_this_file(const H5Handle& list, const std::string& path, 
   return static_cast<std::int64_t>(chunk.front());
 }
 
+// HDF5 would look for a plugin, and say that there is no folder of them.
+void expect_known_filters(const H5Handle& list, const std::string& path, const std::string& name) {
+  if (H5Pget_layout(list.get()) != H5D_CHUNKED) return;
+  const int filters = checked(H5Pget_nfilters(list.get()), path, "read the filters of " + name);
+  for (int i = 0; i < filters; ++i) {
+    unsigned flags = 0, settings = 0;
+    std::size_t values = 0;
+    std::array<char, 64> text{};
+    const H5Z_filter_t filter = H5Pget_filter2(list.get(), static_cast<unsigned>(i), &flags, &values, nullptr,
+                                               text.size(), text.data(), &settings);
+    if (filter < 0 || H5Zfilter_avail(filter) <= 0) {
+      H5Eclear2(H5E_DEFAULT);
+      fail("{}: {} is packed by the filter {} '{}', which this HDF5 has not; pack it with gzip", path, name,
+           static_cast<int>(filter), text.data());
+    }
+  }
+}
+
 // A chunk that was never written reads as zeros, and a shape promises what it likes.
 void expect_written(hid_t id, const H5Handle& list, std::int64_t bytes, const std::string& path,
                     const std::string& name) {
@@ -120,6 +139,7 @@ ForeignArray::ForeignArray(const std::string& path, const std::string& name)
   shape_ = shape_of(id_.get(), path, name);
   const H5Handle list(checked(H5Dget_create_plist(id_.get()), path, "read the layout of " + name), H5Pclose);
   chunk_rows_ = expect_in_this_file(list, path, name);
+  expect_known_filters(list, path, name);
   expect_written(id_.get(), list, rows() * width() * static_cast<std::int64_t>(H5Tget_size(type.get())), path,
                  name);
 }
@@ -153,6 +173,11 @@ at::Tensor ForeignArray::read(std::int64_t first, std::int64_t count) const {
       H5Dread(id_.get(), memory_type_of(numbers_), memory.get(), space.get(), H5P_DEFAULT, values.data_ptr()),
       path_, action);
   return values;
+}
+
+bool has_array(const std::string& path, const std::string& name) {
+  const H5Handle file = open_file(path);
+  return H5Lexists(file.get(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
 std::vector<std::string> arrays_in(const std::string& path) {

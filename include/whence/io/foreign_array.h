@@ -19,9 +19,9 @@ class ForeignArray {
   enum class Numbers { bytes, integers, reals };
 
   /// `name`: with the groups it is in, "train/images". Error naming file and array where there is none, or
-  /// where it is a group, a link, virtual or external (its numbers lie in other files), has no rows or no
-  /// axis, has other elements than integers and floats of at most 64 bits, or promises far more numbers than
-  /// the file holds.
+  /// where it is a group, a link, virtual or external (its numbers lie in other files), packed by a filter
+  /// that this HDF5 has not, has no rows or no axis, has other elements than integers and floats of at most
+  /// 64 bits, or promises far more numbers than the file holds.
   ForeignArray(const std::string& path, const std::string& name);
 
   const std::string& path() const { return path_; }
@@ -45,6 +45,9 @@ class ForeignArray {
   Numbers numbers_ = Numbers::reals;
   std::int64_t chunk_rows_ = 1;
 };
+
+/// Whether the file has something of this name. Error naming the file when it cannot be read.
+bool has_array(const std::string& path, const std::string& name);
 
 /// The names of all arrays of a file, those in groups as "group/name", in the order of the alphabet; links to
 /// elsewhere are left out. Error naming the file when it cannot be read.
