@@ -4,7 +4,7 @@
 #include <array>
 #include <limits>
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
 #include "whence/core/progress.h"
@@ -60,18 +60,33 @@ Shape shape_of(hid_t id, const std::string& path, const std::string& name) {
   return {dims.begin(), dims.end()};
 }
 
+// IEEE 754's, of 16, 32 and 64 bits: what HDF5 makes of others no other reader might.
+bool usual_float(hid_t type, std::size_t size) {
+  std::size_t sign = 0, exponent_at = 0, exponent = 0, mantissa_at = 0, mantissa = 0;
+  if (H5Tget_fields(type, &sign, &exponent_at, &exponent, &mantissa_at, &mantissa) < 0) return false;
+  const std::size_t bias = H5Tget_ebias(type);
+  if (mantissa_at != 0 || exponent_at != mantissa || sign != mantissa + exponent) return false;
+  return (size == 2 && exponent == 5 && mantissa == 10 && bias == 15) ||
+         (size == 4 && exponent == 8 && mantissa == 23 && bias == 127) ||
+         (size == 8 && exponent == 11 && mantissa == 52 && bias == 1023);
+}
+
+bool usual_integer(hid_t type, std::size_t size) {
+  return size <= sizeof(std::int64_t) && H5Tget_precision(type) == 8 * size && H5Tget_offset(type) == 0;
+}
+
 ForeignArray::Numbers numbers_of(hid_t type, const std::string& path, const std::string& name) {
   const H5T_class_t kind = H5Tget_class(type);
   const std::size_t size = H5Tget_size(type);
-  if (kind == H5T_FLOAT && size <= sizeof(double)) return ForeignArray::Numbers::reals;
-  if (kind == H5T_INTEGER && size <= sizeof(std::int64_t))
+  if (kind == H5T_FLOAT && usual_float(type, size)) return ForeignArray::Numbers::reals;
+  if (kind == H5T_INTEGER && usual_integer(type, size))
     return size == 1 && H5Tget_sign(type) == H5T_SGN_NONE ? ForeignArray::Numbers::bytes
                                                           : ForeignArray::Numbers::integers;
   const char* what = kind == H5T_COMPOUND  ? "a compound type (complex numbers are one)"
                      : kind == H5T_STRING  ? "texts"
                      : kind == H5T_ENUM    ? "an enumeration (booleans are one)"
-                     : kind == H5T_FLOAT   ? "floats of more than 64 bits"
-                     : kind == H5T_INTEGER ? "integers of more than 64 bits"
+                     : kind == H5T_FLOAT   ? "floats of another format"
+                     : kind == H5T_INTEGER ? "integers of another format"
                                            : "another type";
   fail("{}: {} holds {}, not integers or floats of at most 64 bits", path, name, what);
 }
@@ -117,9 +132,35 @@ void expect_known_filters(const H5Handle& list, const std::string& path, const s
   }
 }
 
+void expect_all_chunks(hid_t id, const H5Handle& list, const std::string& path, const std::string& name) {
+  const H5Handle space(checked(H5Dget_space(id), path, "read the shape of " + name), H5Sclose);
+  std::array<hsize_t, H5S_MAX_RANK> size{}, chunk{};
+  const int axes = checked(H5Sget_simple_extent_dims(space.get(), size.data(), nullptr), path,
+                           "read the shape of " + name);
+  checked(H5Pget_chunk(list.get(), H5S_MAX_RANK, chunk.data()), path, "read the chunks of " + name);
+  hsize_t all = 1, there = 0;
+  for (int axis = 0; axis < axes; ++axis) all *= (size[axis] + chunk[axis] - 1) / chunk[axis];
+  checked(H5Dget_num_chunks(id, space.get(), &there), path, "count the chunks of " + name);
+  if (there != all)
+    fail("{}: {} has {} of its {} chunks; it was not written to its end", path, name, there, all);
+  // An index that lists all chunks may still not lead to them; HDF5 would read such a one as anything.
+  std::array<hsize_t, H5S_MAX_RANK> at{};
+  for (hsize_t i = 0; i < all; ++i) {
+    unsigned filters = 0;
+    haddr_t address = HADDR_UNDEF;
+    hsize_t bytes = 0;
+    checked(H5Dget_chunk_info_by_coord(id, at.data(), &filters, &address, &bytes), path,
+            "find the chunks of " + name);
+    if (address == HADDR_UNDEF) fail("{}: {} lacks a chunk; the file is damaged", path, name);
+    for (int axis = axes; axis-- > 0; at[axis] = 0)
+      if ((at[axis] += chunk[axis]) < size[axis]) break;
+  }
+}
+
 // A chunk that was never written reads as zeros, and a shape promises what it likes.
 void expect_written(hid_t id, const H5Handle& list, std::int64_t bytes, const std::string& path,
                     const std::string& name) {
+  if (H5Pget_layout(list.get()) == H5D_CHUNKED) expect_all_chunks(id, list, path, name);
   const auto there = static_cast<std::int64_t>(H5Dget_storage_size(id));
   const bool packed = H5Pget_layout(list.get()) == H5D_CHUNKED && H5Pget_nfilters(list.get()) > 0;
   if (there < (packed ? std::max<std::int64_t>(1, bytes / most_packed) : bytes))
@@ -159,7 +200,7 @@ std::int64_t ForeignArray::rows_at_once() const {
 
 at::Tensor ForeignArray::read(std::int64_t first, std::int64_t count) const {
   const std::string action = fmt::format("read rows {} to {} of {}", first, first + count - 1, name_);
-  at::Tensor values = at::empty({count, width()}, tensor_type_of(numbers_));
+  at::Tensor values = at::zeros({count, width()}, tensor_type_of(numbers_));
   const H5Handle space(checked(H5Dget_space(id_.get()), path_, action), H5Sclose);
   std::vector<hsize_t> begin(shape_.size(), 0), size(shape_.begin(), shape_.end());
   begin[0] = static_cast<hsize_t>(first);

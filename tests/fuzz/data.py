@@ -10,6 +10,7 @@ import collections
 import csv
 import gzip
 import io
+import itertools
 import json
 import os
 import random
@@ -149,16 +150,21 @@ def array_in_file(file, name):
         return None
     if array.compression == "lzf":  # a filter of h5py's own
         return None
-    if array.chunks is not None and array.compression is None and array.id.get_storage_size() < array.nbytes:
+    if array.chunks is not None:
+        places = itertools.product(*(range(0, size, step) for size, step in zip(array.shape, array.chunks)))
+        if any(array.id.get_chunk_info_by_coord(place).byte_offset is None for place in places):
+            return None
+    if array.id.get_storage_size() == 0 or array.id.get_type() != h5py.h5t.py_create(array.dtype):
         return None
     return array[()]
 
 
 def read_hdf5(path):
     with h5py.File(path, "r") as file:
-        if "X" not in file:
+        names = ["X"] if "X" in file else [name for name in file if isinstance(file[name], h5py.Dataset) and file[name].ndim > 1]
+        if len(names) != 1:
             return None
-        instances = array_in_file(file, "X")
+        instances = array_in_file(file, names[0])
         labels = array_in_file(file, "labels") if "labels" in file else None
         if instances is None or ("labels" in file and labels is None):
             return None
