@@ -50,6 +50,8 @@ std::string without_place(const std::string& name, const std::string& value) {
   if (name == "targets" && !only(value, "0123456789")) return "a file of ids";
   if (name == "queries" && value.rfind("ids:", 0) == 0 && !only(value.substr(4), "0123456789,"))
     return "a file of ids";
+  if (name == "queries" && (value.rfind("file:", 0) == 0 || value.rfind("sum:file:", 0) == 0))
+    return "a file of instances";
   return value;
 }
 
