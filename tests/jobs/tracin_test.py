@@ -205,7 +205,7 @@ class TracinTest(ProgramTest):
                 queries = () if "--queries" in options else ("--queries", "test:5")
                 self.assert_refused(["tracin", "--run", folder, *queries, *options], *names, folder=folder)
         self.assert_refused(["tracin", "--run", folder, "--samples", "0"], "--samples", folder=folder, ranks=(2,))
-        self.assert_refused(["tracin", "--run", gan], "--run", "fcgan", folder=gan)
+        self.assert_refused(["tracin", "--run", gan, "--queries", "test:5", "--loss", "scoring"], "--loss", "fcgan", folder=gan)
         self.assert_refused(["tracin", "--run", unlabelled, "--queries", "mixtures"], "--queries", "labels")
         self.assert_refused(["train", "--out", self.path("plant"), *vae(self.labelled, game="classifier")[:4], "--plant",
                              "idx:%s/foreign:5" % self.place], "--plant", "labels")
