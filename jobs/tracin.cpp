@@ -66,6 +66,11 @@ void run_tracin(const Options& options, const Communicator& all) {
   const std::int64_t blocks = plan.blocks.size();
   if (options.flag("dry-run")) return say(needs_of_tracin(*run, queries, tracin, plan, world), world);
   if (claim.done()) return log.say(result + ": already there");
+  if (plan.query_chunk > 0 && plan.query_chunk < queries.size())
+    log.say(fmt::format(
+        "--memory holds {} of the {} queries, so every instance's gradient is taken {} times; more "
+        "memory takes fewer",
+        plan.query_chunk, queries.size(), (queries.size() + plan.query_chunk - 1) / plan.query_chunk));
 
   BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world,
                    unfinished_of(options));

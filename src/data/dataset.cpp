@@ -65,6 +65,9 @@ DataSplit load_source(const DataOptions& options) {
   if (options.source == "normal2d" || options.source == "six-clusters") {
     if (options.class_filter != every_class)
       refuse("--class-filter: only instances from files are filtered by label");
+    if (!options.train_ids.empty() || !options.train_rows.empty())
+      refuse("--{}: only instances from files have rows",
+             options.train_ids.empty() ? "train-rows" : "train-ids");
     return kind == "normal2d" ? draw_normal2d(options) : draw_six_clusters(options);
   }
   if (place.empty()) refuse_source(options.source);
@@ -119,7 +122,8 @@ std::string in_words(const DataSplit& data) {
     labels.insert(row.data_ptr<std::int64_t>(), row.data_ptr<std::int64_t>() + row.size(0));
   }
   labels.erase(-1);  // of planted instances, which have none
-  std::string text = fmt::format("data: {} instances to train on", data.train.size());
+  std::string text = data.note + (data.note.empty() ? "" : "; ");
+  text += fmt::format("data: {} instances to train on", data.train.size());
   if (data.held_out.size() > 0) text += fmt::format(", {} held out", data.held_out.size());
   if (data.test.instances.defined()) text += fmt::format(", {} to test by", data.test.size());
   text += fmt::format("; each [{}], numbers from {:.6g} to {:.6g}, ", fmt::join(data.train.shape, ", "),

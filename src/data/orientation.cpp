@@ -35,6 +35,14 @@ void orient(Dataset& set, Orientation orientation) {
   set.instances = images.contiguous().view({set.size(), set.width()});
 }
 
+// What pipelines that keep pictures as bytes train on.
+void round_to_bytes(at::Tensor& pixels, PixelRange range) {
+  const double divisor = range == PixelRange::zero_to_one ? 255.0 : 127.5;
+  const double offset = range == PixelRange::zero_to_one ? 0.0 : 1.0;
+  pixels =
+      ((pixels.to(at::kDouble) + offset) * divisor).round().div(divisor).sub(offset).to(pixels.scalar_type());
+}
+
 void resize(Dataset& set, std::int64_t side) {
   Shape& shape = set.shape;
   if (shape.size() < 2)
@@ -54,6 +62,7 @@ void shape_images(DataSplit& data, const DataOptions& options) {
     if (!set->instances.defined()) continue;
     if (options.orientation != Orientation::as_is) orient(*set, options.orientation);
     if (options.image_size != 0) resize(*set, options.image_size);
+    if (options.image_size != 0 && options.round_resized) round_to_bytes(set->instances, options.pixels);
   }
 }
 

@@ -63,6 +63,7 @@ void change_all(DataOptions& options, const PathChange& change) {
   options.source = changed(options.source, change);
   if (!options.plant.empty()) options.plant = changed_plant(options.plant, change);
   if (!options.without.empty()) options.without = change(options.without);
+  if (!options.train_ids.empty()) options.train_ids = change(options.train_ids);
 }
 
 std::string found(const std::string& path, const fs::path& beside) {

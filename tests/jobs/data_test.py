@@ -86,6 +86,19 @@ class SameRunTest(ProgramTest):
         run = self.run_of("turned-idx", "idx:%s,%s" % (self.at("turned.idx"), self.at("y.idx")), "--orient", "transpose")
         self.assert_same_run(run)
 
+    def test_the_report_shows_the_first_instances(self):
+        write_h5(self.at("shown.h5"), X=self.images, labels=self.labels)
+        np.save(self.at("shown.npy"), self.images.transpose(0, 2, 1))
+        pictures = []
+        for name, data, more in (("a", "hdf5:" + self.at("shown.h5"), ()), ("b", "hdf5:%s:X" % self.at("shown.h5"), ()),
+                                 ("c", "npy:" + self.at("shown.npy"), ("--orient", "transpose")), ("d", "npy:" + self.at("shown.npy"), ()),
+                                 ("e", "idx:%s,%s" % (self.at("x.idx"), self.at("y.idx")), ())):
+            page, _ = self.report(self.run_of("shown-" + name, data, *more))
+            self.assertIn("The first 14 training instances", page)
+            pictures.append(page.split("base64,")[1].split('"')[0])
+        self.assertEqual(len({pictures[0], pictures[1], pictures[2], pictures[4]}), 1)
+        self.assertNotEqual(pictures[3], pictures[0])
+
     def test_colour_images_as_from_cifar(self):
         draw = np.random.default_rng(1)
         pixels, labels = draw.integers(0, 256, (50, 3, 32, 32), dtype=np.uint8), draw.integers(0, 10, 50)

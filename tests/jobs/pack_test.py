@@ -8,8 +8,8 @@ import unittest
 import h5py
 import numpy as np
 
-from support import SOURCE, ProgramTest, arrays, main, read_bytes, write_bytes
-from vae_support import vae, write_idx
+from support import SOURCE, WHENCE, ProgramTest, arrays, main, read_bytes, write_bytes
+from vae_support import conv_vae, torch_or_skip, vae, write_idx
 
 try:
     from PIL import Image
@@ -109,6 +109,36 @@ class PackTest(ProgramTest):
         self.assertEqual([name for name in os.listdir(self.place) if "never" in name or name.endswith(".part")], [])
         self.pack(self.path("d"), "--size", 4, "--no-labels", "-o", self.path("all.h5"))
         self.assertEqual(arrays(self.path("all.h5"))["X"].shape, (2, 3, 4, 4))
+
+
+@unittest.skipIf(Image is None, "no Pillow (python3-pil)")
+class ReadmeTest(ProgramTest):
+    """The lines of tools/README.md, from pictures and checkpoints to a table."""
+
+    def test_the_lines_of_the_readme_run(self):
+        torch = torch_or_skip()
+        with open(os.path.join(SOURCE, "tools", "README.md"), encoding="utf-8") as file:
+            lines = file.read().split("somebody's checkpoints to a table", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
+        self.assertLessEqual(len(lines.splitlines()), 8)
+        draw = np.random.default_rng(0)
+        for number in range(12):
+            place = self.path("photos", ("cats", "dogs")[number % 2])
+            os.makedirs(place, exist_ok=True)
+            Image.fromarray(draw.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(os.path.join(place, "%02d.jpg" % number))
+        os.makedirs(self.path("checkpoints"))
+        torch.manual_seed(0)
+        for epoch in (1, 2):
+            state = {"model." + name: tensor for name, tensor in conv_vae(4).state_dict().items()}
+            torch.save({"global_step": 100 * epoch, "state_dict": state}, self.path("checkpoints", "epoch=%d-loss=0.35.ckpt" % epoch))
+        path = os.pathsep.join([os.path.dirname(os.path.abspath(WHENCE)), os.path.dirname(sys.executable), os.environ["PATH"]])
+        done = subprocess.run(["bash", "-e", "-c", lines], cwd=self.place, capture_output=True, text=True,
+                              env={**os.environ, "PATH": path, "PYTHONPATH": os.path.join(SOURCE, "tools"), "WHENCE": os.path.abspath(WHENCE)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("2 checkpoints, steps 100, 200", done.stdout)
+        self.assertIn("mean loss of 8 training instances", done.stdout)
+        page = read_bytes(self.path("tracin.html")).decode()
+        self.assertIn("self_against_loss", page)
+        self.assertIn("foremost", page)
 
 
 if __name__ == "__main__":

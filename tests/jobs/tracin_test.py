@@ -214,7 +214,7 @@ class TracinTest(ProgramTest):
         for option in (("--loss", "worse"), ("--hidden", "8,x"), ("--beta", "-1"), ("--generator-hidden", "8"),
                        ("--plant", "idx:%s/foreign:31" % self.place), ("--without", "/nowhere"),
                        ("--class-filter", "9"), ("--checkpoints", "61"),
-                       ("--image-size", "64", "--game", "conv-vae", "--hidden", "preset")):
+                       ("--game", "conv-vae", "--image-size", "64", "--hidden", "preset")):
             with self.subTest(option=option):
                 self.assert_refused(["train", "--out", self.path("refused"), *self.changed(option)], option[0])
 

@@ -67,6 +67,10 @@ struct DataOptions {
   std::string without = {};  ///< file of instance ids, one a line, that do not train; may be empty
   std::int64_t test = 0;     ///< N_test, how many to test by; may be 0
   bool swapped = false;      ///< train on the held-out set, and hold out the training set
+  /// Which rows of the source train, where the seed does not choose: a file of ids, one a line, or FIRST:END;
+  /// may be empty, and one of them is. Held-out and test instances come from the others.
+  std::string train_ids = {}, train_rows = {};
+  bool round_resized = false;                    ///< resized pixels become those of whole bytes again
   Orientation orientation = Orientation::as_is;  ///< of the source's instances; planted ones stay as they are
 };
 
