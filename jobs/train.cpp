@@ -102,7 +102,6 @@ void run_train(const Options& options, const Communicator& all) {
   check_alike({alike.begin(), alike.end()}, world);
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
-  log.say(in_words(parts->data));
   if (options.flag("dry-run")) return say(needs_of_training(*parts, folder, world), world);
 
   std::unique_ptr<RunLock> lock;
@@ -126,6 +125,7 @@ void run_train(const Options& options, const Communicator& all) {
   StopVote vote(signals, world);
   TrajectoryWriter writer(trajectory, plan, world, place.device);
 
+  log.say(in_words(parts->data));
   const std::int64_t first = writer.first_step();
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
   Progress progress(log, "training steps", plan.steps, first);

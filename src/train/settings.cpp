@@ -151,8 +151,8 @@ OptionTable train_options() {
       .add<std::string>("train-rows", "none", "the same as FIRST:END, e.g. 0:5000; or none")
       .add<std::string>(
           "from", "none",
-          "parameters to start from: a run folder (RUN, its end, or RUN:STEP) or a PyTorch file "
-          "(FILE.pt, or FILE.pt:KEY for a dictionary inside it); none: random ones by the seed")
+          "run folder whose parameters to start from, those of its end or (RUN:STEP) of a recorded "
+          "step; tools/import_checkpoints.py makes one of PyTorch checkpoints; none: random ones")
       .add<std::string>("instances", "10000", "N, training instances")
       .add<std::string>("held-out", "preset",
                         "N', held-out instances and validation latents that metrics use")

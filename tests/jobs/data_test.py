@@ -125,7 +125,7 @@ class SameRunTest(ProgramTest):
     def test_the_job_says_what_it_read(self):
         write_h5(self.at("said.h5"), X=self.images, labels=self.labels)
         result = whence("train", "--out", self.path("said"), *vae("hdf5:" + self.at("said.h5"), steps=12, hidden="6",
-                                                                  latent=1), "--dry-run")
+                                                                  latent=1))
         self.assertIn("said.h5: X: 160 rows, labels in labels", result.err)
         self.assertIn("data: 120 instances to train on, 20 held out; each [4, 4], numbers from 0 to 1, "
                       "3 different labels from 0 to 2", result.err)

@@ -1,12 +1,14 @@
-"""whence train --from: parameters of another run or of a PyTorch file, and what later jobs make of such a run."""
+"""whence train --from: parameters of another run, and what later jobs make of a run that started from them."""
 
 import collections
 import json
 import os
 
+import h5py
 import numpy as np
 
-from support import ProgramTest, arrays, attributes, main, tiny
+from import_support import import_checkpoints
+from support import ProgramTest, arrays, attributes, crc, main, tiny
 from vae_support import torch_or_skip
 
 
@@ -44,52 +46,39 @@ class FromTest(ProgramTest):
         with open(run + "/validation.json") as file:
             rows = json.load(file)["rows"]
         self.assertGreater(min(row["kendall_tau"] for row in rows), 0.5)
-        self.assert_refused(again, "--from", "neither a run folder nor a file")
+        self.assert_refused(again, "--from", "no such run folder")
 
     def test_one_run_has_one_start(self):
         place = self.copy_of(self.first, "changing")
         run = self.train("bound", *tiny(epochs=1), "--from", place)
         self.assert_refused(["train", "--out", run, *tiny(epochs=1)], "from", folder=run)
+        # Other parameters in the place of those that an interrupted run began with.
+        os.rename(run + "/trajectory.h5", run + "/trajectory.h5.part")
+        with h5py.File(place + "/trajectory.h5", "r+") as file:
+            row = file["params"][-1] + 1
+            file["params"][-1] = row
+            file["params_crc"][-1] = crc(row)
+        self.assert_refused(["train", "--out", run, *tiny(epochs=1), "--from", place], "from", "crc32")
 
-    def test_a_pytorch_file_is_taken_by_names(self):
+    def test_pytorch_checkpoints_are_a_start_by_way_of_an_import(self):
         torch = torch_or_skip()
         theta = np.random.default_rng(0).normal(size=self.start(self.first).shape)
-        state = collections.OrderedDict()
+        state = {}
         for entry in reversed(json.loads(attributes(self.first + "/trajectory.h5")["layout"])):
             size = int(np.prod(entry["shape"]))
             values = theta[entry["offset"]:entry["offset"] + size].reshape(entry["shape"])
-            state[entry["name"]] = torch.tensor(values, dtype=torch.float32)
-        expected = theta.astype(np.float32).astype(np.float64)
-        path = self.path("state.pt")
-
-        def taken(name, value, key=""):
-            torch.save(value, path)
-            return self.start(self.train(name, *tiny(epochs=1), "--from", path + key))
-
-        np.testing.assert_array_equal(taken("plain", state), expected)
-        prefixed = {"module." + name: tensor for name, tensor in state.items()}
-        np.testing.assert_array_equal(taken("prefixed", {"step": 3, "nets": {"ema": prefixed, "beta": torch.zeros(1)}}), expected)
-        both = {"model": state, "nets": {"ema": {name: 2 * tensor for name, tensor in state.items()}}}
-        np.testing.assert_array_equal(taken("chosen", both, ":nets.ema"), 2 * expected)
-
-        def refused(value, *words, key=""):
-            torch.save(value, path)
-            self.assert_refused(["train", "--out", self.path("never"), *tiny(epochs=1), "--from", path + key], "--from", *words)
-
-        name = next(iter(state))
-        refused(both, "more than once")
-        refused(both, "holds no dictionary", key=":other")
-        refused({other: tensor for other, tensor in state.items() if other != name}, "has not all")
-        refused({**state, name: state[name].T[:1]}, name, "has the shape")
-        refused({**state, name: state[name].to(torch.int32)}, name, "Int")
-        refused({**state, name: state[name] * float("nan")}, name, "not finite")
-        refused({**state, name: state[name].to(torch.complex64)}, name, "Complex")
-        with open(path, "wb") as file:
-            file.write(b"not a file of PyTorch")
-        self.assert_refused(["train", "--out", self.path("never"), *tiny(epochs=1), "--from", path], "--from", path)
+            state["module." + entry["name"]] = torch.tensor(values)
+        os.makedirs(self.path("checkpoints"))
+        torch.save({"model": collections.OrderedDict(state)}, self.path("checkpoints", "gan_step30.pt"))
+        done = import_checkpoints(self.path("checkpoints"), self.path("imported"), "--instances", "300", "--held-out", "50",
+                                  "--batch", "20", "--generator-hidden", "8", "--discriminator-hidden", "8")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("mean loss of 100 training instances", done.stdout)
+        np.testing.assert_array_equal(self.start(self.train("on-imported", *tiny(epochs=1), "--from", self.path("imported"))), theta)
 
     def test_other_runs_and_steps_are_refused(self):
-        for start, words in ((self.first + ":9999", "not recorded"), (self.first + ":x", "not a step"), ("/nowhere", "neither")):
+        for start, words in ((self.first + ":9999", "not recorded"), (self.first + ":x", "not a step"), ("/nowhere", "no such run folder"),
+                             (self.first + "/trajectory.h5", "import_checkpoints")):
             self.assert_refused(["train", "--out", self.path("never"), *tiny(epochs=1), "--from", start], "--from", words)
         self.assert_refused(["train", "--out", self.path("never"), *tiny(epochs=1, generator_hidden=9), "--from", self.first],
                             "--from", "other networks")

@@ -1,5 +1,5 @@
 #pragma once
-// Parameters that a run starts from instead of random ones: another run's, or a PyTorch file's.
+// Parameters that a run starts from instead of random ones: another run's.
 
 #include <string>
 
@@ -11,14 +11,9 @@
 
 namespace whence {
 
-/// theta [P] of the game's dtype from `from`:
-///   RUN, RUN:STEP    a finished run of the same networks, its end or a recorded step
-///   FILE, FILE:KEY   a file of torch.save: a dictionary of tensors by name, or one inside it (nets.ema for
-///   one
-///                    inside another). Every name of the game's layout has to be there with its shape, behind
-///                    one prefix that all may have; without KEY exactly one dictionary has to have them.
-/// Names decide, never the order. UsageError naming --from otherwise, and where a number is not finite or a
-/// tensor is not of floats.
+/// theta [P] of the game's dtype from a finished run of the same networks, RUN for its end or RUN:STEP for a
+/// recorded step. PyTorch checkpoints become such a run by tools/import_checkpoints.py. UsageError naming
+/// --from where there is none, or its layout is another.
 at::Tensor start_parameters(const std::string& from, const Game& game);
 
 /// theta [P] that a run starts from: start_parameters of settings.from, whose checksum goes into the
