@@ -11,7 +11,6 @@
 #include "whence/core/error.h"
 
 namespace whence {
-
 namespace {
 
 // Opening a pipe without a writer would wait for one, without end: this way it is an empty file. Reading one
@@ -57,8 +56,9 @@ void PackedFile::check() const {
   int code = Z_OK;
   std::string cause = gzerror(file_.get(), &code);
   if (code == Z_OK) return;
-  // zlib puts the path before its messages; ours has it already.
-  if (cause.rfind(path_ + ": ", 0) == 0) cause.erase(0, path_.size() + 2);
+  // zlib puts its own name of the file before its messages; ours has the path already.
+  const std::size_t end = cause.find(">: ");
+  if (cause.rfind("<fd:", 0) == 0 && end != std::string::npos) cause.erase(0, end + 3);
   fail("{}: cannot be read ({})", path_, cause);
 }
 

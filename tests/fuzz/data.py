@@ -352,7 +352,8 @@ def complaint_about(said, path, truth):
     sentence = said["refused"]
     if os.path.basename(path) not in sentence:
         return "does not name the file: " + sentence
-    if FOREIGN.search(sentence) or "\n" in sentence:
+    # What HDF5 gives as the cause stands in brackets at the end.
+    if FOREIGN.search(re.sub(r" \([^()]*\)$", "", sentence)) or "\n" in sentence:
         return "not one sentence of Whence: " + sentence
     return "refuses what is right: " + sentence if truth is not None else None
 
