@@ -69,9 +69,8 @@ OptionTable density_options() {
       .add<std::string>("estimator", "knn,kde,gmm", "density estimators, comma between: knn, kde, gmm")
       .add<std::string>(
           "data", "six-clusters",
-          "normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS] (gzip or plain; pixels scaled to "
-          "[-1, 1]) or csv:FILE[,COLUMN] (COLUMN: name or number, from 1, of the clusters' column); "
-          "gmm takes labels as clusters")
+          source_forms() + " (pixels scaled to [-1, 1]; COLUMN: name or number, from 1, of the clusters' "
+                           "column); gmm takes labels as clusters")
       .add<std::string>("instances", "all", "N, training instances: all or a number")
       .add<std::int64_t>("k", 10, "k of k-NN: p = k / (N V_d R_k^d)")
       .add<double>("sigma", 1.0, "sigma of KDE, standard deviation of a kernel in the units of the data")

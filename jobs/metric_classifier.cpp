@@ -54,6 +54,8 @@ MetricClassifier read_metric_classifier(const Options& options, const RunParts& 
 }
 
 Validation validation_of(const RunParts& parts, const MetricClassifier& metric_classifier) {
+  if (parts.data.held_out.size() == 0)
+    refuse("--metric: this run holds out no instances to judge by (whence train --held-out)");
   return {parts.held_out_instances(), parts.validation_latents(), metric_classifier.classifier,
           labels_of(parts.data.held_out, parts.device)};
 }

@@ -1,4 +1,4 @@
-// whence tracin: VAE-TracIn scores of all training instances, from a run's checkpoints; ranks draw blocks of
+// whence tracin: TracIn scores of all training instances, from a run's checkpoints; ranks draw blocks of
 // (checkpoint, instances) from a shared counter.
 
 #include <fmt/format.h>
@@ -12,6 +12,7 @@
 
 #include "dry_run.h"
 #include "job.h"
+#include "metric_classifier.h"
 #include "tracin_options.h"
 
 namespace whence {
@@ -21,6 +22,14 @@ std::string result_path(const Run& run, const std::string& name) {
   if (name.find_first_of("/ .") != std::string::npos)
     refuse("--name: '{}' has a slash, a dot or a blank", name);
   return run.folder() + "/tracin" + (name.empty() ? "" : "-" + name) + ".h5";
+}
+
+TracinQueries read_queries(const Options& options, const Run& run) {
+  const std::string text = options.text("queries");
+  const RunParts& parts = run.parts();
+  if (text.rfind("metric:", 0) != 0) return choose_tracin_queries(text, parts.data, parts.settings.data);
+  return metric_queries(make_metrics(split_list("queries", text.substr(7)), parts.game,
+                                     validation_of(parts, read_metric_classifier(options, parts))));
 }
 
 }  // namespace
@@ -43,8 +52,8 @@ void run_tracin(const Options& options, const Communicator& all) {
     listed = options.integer("list", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     result = result_path(*run, options.text("name"));
-    autoencoder_of(*run);
-    queries = choose_tracin_queries(options.text("queries"), run->parts().data, run->parts().settings.seed);
+    tracin.gradient.tensors = choose_tensors(options.text("layers"), run->parts().game->layout());
+    queries = read_queries(options, *run);
     plan = plan_tracin(*run, queries, tracin,
                        choose_checkpoints(options.text("checkpoints"), run->trajectory(),
                                           tracin.weights == CheckpointWeights::visits));
@@ -57,6 +66,11 @@ void run_tracin(const Options& options, const Communicator& all) {
   const std::int64_t blocks = plan.blocks.size();
   if (options.flag("dry-run")) return say(needs_of_tracin(*run, queries, tracin, plan, world), world);
   if (claim.done()) return log.say(result + ": already there");
+  if (plan.query_chunk > 0 && plan.query_chunk < queries.size())
+    log.say(fmt::format(
+        "--memory holds {} of the {} queries, so every instance's gradient is taken {} times; more "
+        "memory takes fewer",
+        plan.query_chunk, queries.size(), (queries.size() + plan.query_chunk - 1) / plan.query_chunk));
 
   BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world,
                    unfinished_of(options));

@@ -8,6 +8,7 @@
 #include "whence/core/error.h"
 
 #include "job.h"
+#include "metric_classifier.h"
 
 namespace whence {
 namespace {
@@ -35,11 +36,12 @@ TracinOptions read_tracin_options(const Options& options) {
   read.gradient.latent =
       static_cast<LatentGradient>(choice(options, "estimator", {"reparameterised", "score-function"}));
   read.gradient.samples = bounded(options, "samples", 1 << 24);
-  if (const std::string layers = options.text("layers"); layers != "all") {
-    const auto list = integer_list("layers", layers.rfind("last:", 0) == 0 ? layers.substr(5) : "");
-    if (list.size() != 1) refuse("--layers: '{}' is not all or last:NUMBER", layers);
+  if (const std::string layers = options.text("layers"); layers.rfind("last:", 0) == 0) {
+    const auto list = integer_list("layers", layers.substr(5));
+    if (list.size() != 1) refuse("--layers: '{}' is not last:NUMBER", layers);
     read.gradient.last_layers = list.front();
   }
+  read.normalise = options.flag("normalise");
   read.weights =
       static_cast<CheckpointWeights>(choice(options, "weights", {"none", "rate", "published", "visits"}));
   read.instances = choice(options, "instances", {"all", "none"}) == 0;
@@ -51,19 +53,27 @@ TracinOptions read_tracin_options(const Options& options) {
 
 OptionTable tracin_options() {
   OptionTable table("tracin");
-  table.required("run", "run folder of a VAE")
+  table.required("run", "run folder")
       .add<std::string>(
           "queries", "test:128",
           "self, test:NUMBER (the first held-out instances), train:NUMBER (the first training "
-          "instances), ids:FILE (training instances, one id a line) or mixtures (of two labels)")
+          "instances), ids:FILE (training instances, one id a line), file:SOURCE (instances of another file, "
+          "as "
+          "for --data of whence train; hdf5: may be left out), mixtures (of two labels) or metric:NAME,NAME "
+          "(as "
+          "for whence influence); sum:test:NUMBER and the like: the sum over these instances as one query")
       .add<std::string>("checkpoints", "all", "all, last, last:NUMBER or STEP,STEP,... of the recorded steps")
       .add<std::int64_t>("samples", 16, "m, samples of the latent a gradient")
-      .add<std::string>("loss", "training",
-                        "training, or scoring: (squared error of sigmoid output + beta KL) / 12288")
+      .add<std::string>(
+          "loss", "training",
+          "training, or scoring: (squared error of sigmoid output / channels + beta KL) / 12288 "
+          "(VAEs)")
       .add<std::string>("estimator", "reparameterised",
-                        "encoder's gradient: reparameterised, or score-function (eq. 9)")
-      .add<std::string>("layers", "all",
-                        "all, or last:NUMBER, so many last layers of encoder and decoder each")
+                        "encoder's gradient: reparameterised, or score-function (eq. 9; VAEs)")
+      .add<std::string>(
+          "layers", "all",
+          "all; patterns of parameters' names, comma between, as 'decoder.*'; or last:NUMBER, so "
+          "many last layers of encoder and decoder each (VAEs)")
       .add<std::string>("weights", "none",
                         "of checkpoints: none, rate, published (rate * batch * steps since the last / N), or "
                         "visits (rate / batch for every visit of an instance up to the next checkpoint)")
@@ -77,8 +87,10 @@ OptionTable tracin_options() {
       .add<std::int64_t>("list", 100, "K, how many largest and smallest scores are listed")
       .add<std::int64_t>("memory", 1024, "MiB a rank; bounds the blocks of instances and queries")
       .add<std::string>("name", "", "writes tracin-NAME.h5 in place of tracin.h5", Kind::execution)
+      .flag("normalise", "scores are cosines: products over the norms of both gradients")
       .flag("overwrite", "replace a file that was made with other options");
   add_place_options(table);
+  add_classifier_option(table);
   add_device_options(table);
   add_execution_options(table);
   return table;

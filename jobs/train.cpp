@@ -13,6 +13,7 @@
 #include "whence/core/settings_text.h"
 #include "whence/io/summary.h"
 #include "whence/train/automatic_record.h"
+#include "whence/train/start.h"
 #include "whence/train/trajectory/writer.h"
 
 #include "dry_run.h"
@@ -89,14 +90,15 @@ void run_train(const Options& options, const Communicator& all) {
   std::unique_ptr<RunParts> parts;
   world.on_every_rank([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
   log.say(decide_record(*parts, folder, world));
-  const TrajectoryPlan plan = parts->plan();
+  TrajectoryPlan plan = parts->plan();
+  at::Tensor theta;
+  world.on_every_rank([&] { theta = start_of(parts->settings, *parts->game, plan.attributes); });
   check_data_alike(parts->data, parts->data_fingerprint, world);
   Attributes alike = plan.attributes;
   alike["settings"] = settings_without_places(alike["settings"]);  // nodes may have their data anywhere
   check_alike({alike.begin(), alike.end()}, world);
   if (const std::string path = options.text("describe"); !path.empty())
     return world.on_root([&] { write_text(path, description(plan, parts->settings.schedule.rates)); });
-  if (!parts->data.note.empty()) log.say(parts->data.note);
   if (options.flag("dry-run")) return say(needs_of_training(*parts, folder, world), world);
 
   std::unique_ptr<RunLock> lock;
@@ -120,10 +122,11 @@ void run_train(const Options& options, const Communicator& all) {
   StopVote vote(signals, world);
   TrajectoryWriter writer(trajectory, plan, world, place.device);
 
+  log.say(in_words(parts->data));
   const std::int64_t first = writer.first_step();
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
   Progress progress(log, "training steps", plan.steps, first);
-  const at::Tensor start = first > 0 ? writer.first_params().to(place.device) : parts->initial_state();
+  const at::Tensor start = first > 0 ? writer.first_params().to(place.device) : parts->state_from(theta);
   const Stopwatch steps;
   const at::Tensor end = train(
       parts->training(), start, first, plan.steps, world,

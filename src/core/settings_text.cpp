@@ -46,10 +46,13 @@ std::string shown(const Values& values, const std::string& name) {
 std::string without_place(const std::string& name, const std::string& value) {
   if (name == "data") return value.substr(0, value.find(':'));
   if (name == "plant" && value.find(':') != std::string::npos) return value.substr(value.rfind(':'));
-  if (name == "without" && value != "none") return "a file of ids";
+  if (name == "from" && value != "none") return "given parameters";
+  if ((name == "without" || name == "train-ids") && value != "none") return "a file of ids";
   if (name == "targets" && !only(value, "0123456789")) return "a file of ids";
   if (name == "queries" && value.rfind("ids:", 0) == 0 && !only(value.substr(4), "0123456789,"))
     return "a file of ids";
+  if (name == "queries" && (value.rfind("file:", 0) == 0 || value.rfind("sum:file:", 0) == 0))
+    return "a file of instances";
   return value;
 }
 

@@ -49,14 +49,9 @@ at::Tensor scaled(const Records& records, const std::vector<std::int64_t>& rows,
 
 Dataset take(const Records& records, std::vector<std::int64_t> rows, const DataOptions& options) {
   Dataset data;
-  at::Tensor images = options.dtype == at::kFloat ? scaled<float>(records, rows, options.pixels)
-                                                  : scaled<double>(records, rows, options.pixels);
-  const std::int64_t size = options.image_size == 0 ? side : options.image_size;
-  if (size != side)
-    images = resize_bilinear(images.view({-1, side, side}), size, size)
-                 .view({images.size(0), planes * size * size});
-  data.instances = images;
-  data.shape = {planes, size, size};
+  data.instances = options.dtype == at::kFloat ? scaled<float>(records, rows, options.pixels)
+                                               : scaled<double>(records, rows, options.pixels);
+  data.shape = {planes, side, side};
   data.labels = at::empty({static_cast<std::int64_t>(rows.size())}, at::kLong);
   std::int64_t* label = data.labels.data_ptr<std::int64_t>();
   for (const std::int64_t row : rows) *label++ = records.labels[row];

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include "whence/data/csv.h"
 #include "whence/data/rows.h"
@@ -32,13 +33,12 @@ Dataset take(const CsvFile& file, std::vector<std::int64_t> rows, at::ScalarType
 DataSplit load_csv(const std::string& path, const std::optional<std::string>& cluster_column,
                    const DataOptions& options) {
   const CsvFile file = read_csv(path, cluster_column);
-  const std::int64_t most =
-      file.clusters.empty() ? -1 : *std::max_element(file.clusters.begin(), file.clusters.end());
-  RowChoice rows = choose_rows(file.rows(), path, options);
+  const at::Tensor clusters = file.clusters.empty() ? at::Tensor() : at::tensor(file.clusters, at::kLong);
+  RowChoice rows = choose_labelled_rows(file.rows(), clusters, path, options);
   DataSplit split{take(file, std::move(rows.train), options.dtype),
                   take(file, std::move(rows.held_out), options.dtype)};
   if (options.test > 0) split.test = take(file, std::move(rows.test), options.dtype);
-  split.classes = most + 1;
+  split.classes = classes_of(clusters, options);
   split.note = in_words(path, file);
   return split;
 }

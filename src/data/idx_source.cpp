@@ -73,6 +73,7 @@ DataSplit load_test_files(const std::string& folder, std::int64_t training_rows,
   DataOptions chosen = options;
   chosen.instances = options.test;
   chosen.held_out = chosen.test = 0;
+  chosen.train_ids = chosen.train_rows = "";
   const IdxFile pixels = read_images(images);
   if (options.test > pixels.rows())
     refuse("--test {} asks for more than the {} rows of {}", options.test, pixels.rows(), images);

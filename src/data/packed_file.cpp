@@ -3,13 +3,35 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "whence/core/error.h"
 
 namespace whence {
+namespace {
 
-PackedFile::PackedFile(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), &gzclose) {
+// Opening a pipe without a writer would wait for one, without end: this way it is an empty file. Reading one
+// that has a writer waits for it, as always.
+gzFile open_without_waiting(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return nullptr;
+  struct stat status {};
+  if (::fstat(file, &status) == 0 && (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))) {
+    ::close(file);
+    fail("{}: is a device, not a file", path);  // /dev/zero has no end
+  }
+  ::fcntl(file, F_SETFL, ::fcntl(file, F_GETFL) & ~O_NONBLOCK);
+  const gzFile opened = gzdopen(file, "rb");
+  if (opened == nullptr) ::close(file);
+  return opened;
+}
+
+}  // namespace
+
+PackedFile::PackedFile(const std::string& path) : path_(path), file_(open_without_waiting(path), &gzclose) {
   if (!file_)
     fail("{}: cannot be opened ({})", std::filesystem::absolute(path).string(), std::strerror(errno));
   gzbuffer(file_.get(), 1 << 18);
@@ -34,8 +56,9 @@ void PackedFile::check() const {
   int code = Z_OK;
   std::string cause = gzerror(file_.get(), &code);
   if (code == Z_OK) return;
-  // zlib puts the path before its messages; ours has it already.
-  if (cause.rfind(path_ + ": ", 0) == 0) cause.erase(0, path_.size() + 2);
+  // zlib puts its own name of the file before its messages; ours has the path already.
+  const std::size_t end = cause.find(">: ");
+  if (cause.rfind("<fd:", 0) == 0 && end != std::string::npos) cause.erase(0, end + 3);
   fail("{}: cannot be read ({})", path_, cause);
 }
 

@@ -5,6 +5,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
+#include "whence/data/row_file.h"
 
 namespace fs = std::filesystem;
 
@@ -18,6 +19,14 @@ bool there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
+// hdf5:FILE[:X[,LABELS]]; as it is where the new path would be read as another file and array.
+std::string changed_hdf5(const std::string& source, const std::string& place, const PathChange& change) {
+  const std::string file = hdf5_place(place).file;
+  if (file.empty()) return source;
+  const std::string moved = change(file), text = moved + place.substr(file.size());
+  return hdf5_place(text).file == moved ? "hdf5:" + text : source;
+}
+
 // A source with its paths changed: all parts between commas, of csv:FILE,COLUMN and idx:FILE:NUMBER the
 // first.
 std::string changed(const std::string& source, const PathChange& change) {
@@ -25,6 +34,7 @@ std::string changed(const std::string& source, const PathChange& change) {
   if (colon == std::string::npos || colon + 1 == source.size()) return source;
   const std::string kind = source.substr(0, colon), place = source.substr(colon + 1);
   if (kind == "mnist") return kind + ":" + change(place);
+  if (kind == "hdf5") return changed_hdf5(source, place, change);
   std::string text;
   for (std::size_t begin = 0;;) {
     const std::size_t comma = place.find(',', begin);
@@ -45,7 +55,7 @@ std::string changed_plant(const std::string& plant, const PathChange& change) {
 
 bool plant_like(const std::string& source) {
   const std::size_t last = source.rfind(':');
-  return last != source.find(':') && last + 1 < source.size() &&
+  return source.rfind("hdf5:", 0) != 0 && last != source.find(':') && last + 1 < source.size() &&
          source.find_first_not_of("0123456789", last + 1) == std::string::npos;
 }
 
@@ -53,6 +63,7 @@ void change_all(DataOptions& options, const PathChange& change) {
   options.source = changed(options.source, change);
   if (!options.plant.empty()) options.plant = changed_plant(options.plant, change);
   if (!options.without.empty()) options.without = change(options.without);
+  if (!options.train_ids.empty()) options.train_ids = change(options.train_ids);
 }
 
 std::string found(const std::string& path, const fs::path& beside) {

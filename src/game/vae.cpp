@@ -156,16 +156,18 @@ GameKind mlp_vae_kind() {
 }
 
 GameKind conv_vae_kind() {
-  const PresetValues published{{"dtype", "float32"}, {"latent", "64"},     {"beta", "2"},
-                               {"loss", "squared"},  {"image-size", "64"}, {"rate", "0.0003"},
-                               {"batch", "64"},      {"held-out", "500"}};
+  const PresetValues published{{"dtype", "float32"},         {"latent", "64"},     {"beta", "2"},
+                               {"loss", "squared"},          {"image-size", "64"}, {"rate", "0.0003"},
+                               {"resize-rounding", "false"}, {"batch", "64"},      {"held-out", "500"}};
   return {"conv-vae",
           "a convolutional VAE on 3 x 64 x 64 pixels",
           {rate_option,
            latent_option,
            beta_option,
            loss_option,
-           {"image-size", "pixels a side that cifar10's images are resized to; 0: as they are"}},
+           {"image-size", "pixels a side that images are resized to; 0: as they are"},
+           {"resize-rounding",
+            "round resized pixels to whole bytes, as pipelines of pictures do: true or false"}},
           {"rate"},
           {{"published", published}},
           [](const ChosenOptions& options, const InstanceKind& instances) {

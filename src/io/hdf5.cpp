@@ -1,7 +1,6 @@
 #include "whence/io/hdf5.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "whence/core/error.h"
@@ -10,9 +9,6 @@
 
 namespace whence {
 namespace {
-
-// Whence reports HDF5's errors itself; the library's own printout would come once a rank.
-void silence_hdf5() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 template <typename T>
 std::vector<T> list_of(const at::Tensor& values, const std::string& path, const std::string& name) {
@@ -33,14 +29,6 @@ H5Handle access_list(const std::string& path, const std::optional<Communicator>&
   else
     checked(H5Pset_file_locking(list.get(), false, true), path, "leave locking to Whence");
   return list;
-}
-
-// Opening a pipe would wait for its other end, without end.
-void expect_file(const std::string& path) {
-  std::error_code code;
-  const auto status = std::filesystem::status(path, code);
-  if (!std::filesystem::exists(status)) fail("{}: no such file", path);
-  if (!std::filesystem::is_regular_file(status)) fail("{}: is not a file", path);
 }
 
 // The attribute's text is one of fixed length; no file of Whence has one of more than 60 kB.

@@ -1,5 +1,7 @@
 #include "hdf5_checked.h"
 
+#include <filesystem>
+
 namespace whence {
 namespace {
 
@@ -9,6 +11,15 @@ herr_t keep_deepest(unsigned, const H5E_error2_t* error, void* text) {
 }
 
 }  // namespace
+
+void silence_hdf5() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+void expect_file(const std::string& path) {
+  std::error_code code;
+  const auto status = std::filesystem::status(path, code);
+  if (!std::filesystem::exists(status)) fail("{}: no such file", path);
+  if (!std::filesystem::is_regular_file(status)) fail("{}: is not a file", path);
+}
 
 // The innermost description on HDF5's error stack, which is the one that says what happened.
 std::string hdf5_cause() {

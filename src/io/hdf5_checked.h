@@ -10,6 +10,12 @@
 
 namespace whence {
 
+/// Whence reports HDF5's errors itself; the library's own printout would come once a rank.
+void silence_hdf5();
+
+/// Error unless `path` is a file: opening a pipe would wait for its other end, without end.
+void expect_file(const std::string& path);
+
 /// What HDF5 says about its last error, on this thread's error stack, which is emptied.
 std::string hdf5_cause();
 

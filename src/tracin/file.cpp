@@ -31,20 +31,21 @@ ArrayRules tracin_arrays(bool self) {
                    {"weight", {at::kDouble}, {"C"}, finite},
                    {"loss", {at::kDouble}, {"C of losses", "N of losses"}, finite},
                    {"query_loss", {at::kDouble}, {"C", self ? "0" : "Q"}, finite},
-                   {"latent_mean", {at::kFloat, at::kDouble}, {"N", "dz"}, finite},
+                   {"latent_mean", {at::kFloat, at::kDouble}, {"N", "dz"}, finite, "", 0, optional},
                    {"instance_id", {at::kLong}, {"N"}},
                    {"label", {at::kLong}, {"N"}, any, "", 0, optional},
                    {"picture_position", {at::kLong}, {"U"}, any, "N"},
                    {"picture", {at::kFloat}, {"U", "d"}, any}};
   if (self) return rules;
-  const ArrayRules of_queries{{"predicted_change", {at::kDouble}, {"C", "Q"}, finite, "", 0, optional},
-                              {"query_latent_mean", {at::kFloat, at::kDouble}, {"Q", "dz"}, finite},
-                              {"query_id", {at::kLong}, {"Q"}},
-                              {"query_position", {at::kLong}, {"Q"}},
-                              {"query_label", {at::kLong}, {"Q"}, any, "", 0, optional},
-                              {"major", {at::kLong}, {"Q"}, any, "N", 0, optional},
-                              {"minor", {at::kLong}, {"Q"}, any, "N", 0, optional},
-                              {"query_picture", {at::kFloat}, {"V", "d"}, any}};
+  const ArrayRules of_queries{
+      {"predicted_change", {at::kDouble}, {"C", "Q"}, finite, "", 0, optional},
+      {"query_latent_mean", {at::kFloat, at::kDouble}, {"Q", "dz"}, finite, "", 0, optional},
+      {"query_id", {at::kLong}, {"Q"}},
+      {"query_position", {at::kLong}, {"Q"}},
+      {"query_label", {at::kLong}, {"Q"}, any, "", 0, optional},
+      {"major", {at::kLong}, {"Q"}, any, "N", 0, optional},
+      {"minor", {at::kLong}, {"Q"}, any, "N", 0, optional},
+      {"query_picture", {at::kFloat}, {"V", "d"}, any, "", 0, optional}};
   rules.insert(rules.end(), of_queries.begin(), of_queries.end());
   return rules;
 }
@@ -196,7 +197,7 @@ void write_losses(const Assembly& all, bool of_instances) {
 void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tensors, const std::string& name,
                         const at::Tensor& points) {
   constexpr std::int64_t tile = 256;
-  const Autoencoder& vae = autoencoder_of(all.run);
+  const Autoencoder& vae = *all.run.parts().game->autoencoder();
   const Game& game = *all.run.parts().game;
   const H5Array array =
       all.file.create_array(name, game.dtype(), {points.size(0), game.latent_size()}, Fill::sparse);
@@ -216,6 +217,7 @@ void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tens
 }
 
 void write_latents(const Assembly& all) {
+  if (all.run.parts().game->autoencoder() == nullptr) return;
   std::vector<at::Tensor> tensors;
   all.ranks.on_every_rank([&] {
     const at::Tensor theta = all.run.params(all.plan.steps.back());
@@ -223,7 +225,7 @@ void write_latents(const Assembly& all) {
       tensors.push_back(view[0]);
   });
   write_latent_means(all, tensors, "latent_mean", all.run.parts().data.train.instances);
-  if (!all.queries.self) write_latent_means(all, tensors, "query_latent_mean", all.queries.points);
+  if (all.queries.points.defined()) write_latent_means(all, tensors, "query_latent_mean", all.queries.points);
 }
 
 void write_names(const Assembly& all) {
@@ -254,7 +256,7 @@ void write_pictures(const Assembly& all) {
       at::tensor(std::vector<std::int64_t>(positions.begin(), positions.end()), at::kLong);
   put(all, "picture_position", chosen);
   put(all, "picture", at::index_select(all.run.parts().data.train.instances, 0, chosen).to(at::kFloat));
-  if (!all.queries.self)
+  if (all.queries.points.defined())
     put(all, "query_picture",
         all.queries.points.narrow(0, 0, std::min(shown_queries, all.queries.size())).to(at::kFloat));
 }

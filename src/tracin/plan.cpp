@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <fnmatch.h>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -83,33 +85,50 @@ void set_all_positions(TracinPlan& plan, std::int64_t instances) {
                                             std::vector<std::int64_t>(instances, 1)));
 }
 
-std::int64_t largest_gradient(const std::vector<LayerExtent>& layers) {
-  std::int64_t largest = 0;
-  for (const LayerExtent& layer : layers) largest = std::max(largest, layer.left * layer.right);
-  return largest;
+// What queries and instances of one way need, in numbers.
+struct Needs {
+  std::int64_t instance;                                // an instance's or query's gradient in the making
+  std::function<std::int64_t(std::int64_t q)> queries;  // q queries that are kept
+  std::function<std::int64_t(std::int64_t n, std::int64_t q)> products;  // n instances and q kept queries
+};
+
+Needs fast_needs(const Autoencoder& vae, const TracinOptions& options) {
+  const auto layers = gradient_extents(vae, options.gradient);
+  const std::int64_t instance =
+      working_numbers(vae, options.gradient) + 2 * options.gradient.samples * vae.decoder().input().values();
+  return {instance, [layers](std::int64_t q) { return q * query_numbers(layers, q); },
+          [layers, instance](std::int64_t n, std::int64_t q) {
+            return n * instance + product_numbers(layers, q, n) + 2 * n * std::max<std::int64_t>(1, q);
+          }};
+}
+
+// By an engine: u and its trace for each query, and the graph of every sample's losses for each as well.
+Needs engine_needs(const Run& run, const TracinOptions& options) {
+  const Game& game = *run.parts().game;
+  const std::int64_t p = game.layout().size(), m = options.gradient.samples,
+                     graph = m * game.graph_numbers(run.parts().data.train.width()) / 8;
+  return {2 * p + graph, [p](std::int64_t q) { return 4 * q * p; },
+          [p, graph](std::int64_t n, std::int64_t q) {
+            return 4 * p + n * graph * std::max<std::int64_t>(1, q);
+          }};
 }
 
 // Half of the memory is for queries, half for instances and what their products need. Every chunk of queries
 // takes all instances' gradients again, so of the queries' half most is for gradients that are kept, and as
 // little as an eighth of it for taking them.
-void set_sizes(TracinPlan& plan, const Autoencoder& vae, at::ScalarType dtype, std::int64_t queries,
-               const TracinOptions& options, std::int64_t most_instances) {
+void set_sizes(TracinPlan& plan, const Needs& needs, std::int64_t largest, at::ScalarType dtype,
+               std::int64_t queries, const TracinOptions& options, std::int64_t most_instances) {
   const std::int64_t number = dtype == at::kFloat ? 4 : 8;
-  const auto layers = gradient_extents(vae, options.gradient);
   const std::int64_t half = options.memory / 2 / number;
-  const std::int64_t instance =
-      working_numbers(vae, options.gradient) + 2 * options.gradient.samples * vae.decoder().input().values();
-  plan.query_piece = std::clamp<std::int64_t>(half / 8 / instance, 1, std::max<std::int64_t>(1, queries));
+  plan.query_piece =
+      std::clamp<std::int64_t>(half / 8 / needs.instance, 1, std::max<std::int64_t>(1, largest));
   const auto queries_need = [&](std::int64_t q) {
-    return q * query_numbers(layers, q) +
-           std::min(q, plan.query_piece) * (instance + largest_gradient(layers));
+    return needs.queries(q) + std::min(q, plan.query_piece) * needs.instance;
   };
-  const auto instances_need = [&](std::int64_t n) {
-    return n * instance + product_numbers(layers, plan.query_chunk, n) +
-           2 * n * std::max<std::int64_t>(1, plan.query_chunk);
-  };
+  const auto instances_need = [&](std::int64_t n) { return needs.products(n, plan.query_chunk); };
   plan.query_chunk = queries;
-  while (plan.query_chunk > 1 && queries_need(plan.query_chunk) > half)
+  while (plan.query_chunk > 1 &&
+         (queries_need(plan.query_chunk) > half || needs.products(1, plan.query_chunk) > half))
     plan.query_chunk = (plan.query_chunk + 1) / 2;
   plan.block = std::max<std::int64_t>(1, std::min(largest_block, most_instances));
   while (plan.block > 1 && instances_need(plan.block) > half) plan.block = (plan.block + 1) / 2;
@@ -155,16 +174,46 @@ std::vector<std::int64_t> choose_checkpoints(const std::string& text, const Traj
   return steps;
 }
 
-const Autoencoder& autoencoder_of(const Run& run) {
-  const Autoencoder* found = run.parts().game->autoencoder();
-  if (found == nullptr)
-    refuse("--run: tracin is for VAEs, and {} is a {}", run.folder(), run.parts().game->name());
-  return *found;
+std::vector<bool> choose_tensors(const std::string& layers, const ParameterLayout& layout) {
+  if (layers == "all" || layers.rfind("last:", 0) == 0) return {};
+  std::vector<bool> chosen(layout.specs().size(), false);
+  for (const std::string& pattern : split_list("layers", layers)) {
+    bool fits = false;
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      if (fnmatch(pattern.c_str(), layout.specs()[i].name.c_str(), 0) == 0) chosen[i] = fits = true;
+    if (fits) continue;
+    std::vector<std::string> names;
+    for (const ParameterSpec& spec : layout.specs()) names.push_back(spec.name);
+    refuse("--layers: '{}' is not all, last:NUMBER or the pattern of a name; there are {}", pattern,
+           fmt::join(names, ", "));
+  }
+  return chosen;
+}
+
+const Autoencoder* fast_way(const Run& run, const TracinQueries& queries, const TracinOptions& options) {
+  const Autoencoder* vae = run.parts().game->autoencoder();
+  const GradientOptions& gradient = options.gradient;
+  bool whole_layers = true;
+  if (vae != nullptr && !gradient.tensors.empty())
+    for (const Network* network : {&vae->encoder(), &vae->decoder()})
+      for (const Stage& stage : network->stages())
+        whole_layers = whole_layers && gradient.tensors[stage.first] == gradient.tensors[stage.first + 1];
+  if (vae != nullptr && queries.metrics.empty() && !queries.sum_of && whole_layers) return vae;
+  const std::string why = vae == nullptr             ? run.folder() + " is a " + run.parts().game->name()
+                          : !queries.metrics.empty() ? "the queries are metrics"
+                          : queries.sum_of           ? "the query is a sum"
+                                                     : "--layers takes parts of layers";
+  if (gradient.loss == TracinLoss::scoring) refuse("--loss: scoring is for VAEs' own queries, and {}", why);
+  if (gradient.latent == LatentGradient::score_function)
+    refuse("--estimator: score-function is for VAEs' own queries, and {}", why);
+  if (gradient.last_layers != 0)
+    refuse("--layers: last:NUMBER is for VAEs' own queries, and {}; patterns of names are for all", why);
+  return nullptr;
 }
 
 TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                        std::vector<std::int64_t> steps) {
-  const Autoencoder& vae = autoencoder_of(run);
+  const Autoencoder* vae = fast_way(run, queries, options);
   const bool visits = options.weights == CheckpointWeights::visits;
   if (options.training_noise && !visits)
     refuse("--instance-noise: training had noise at each visit of an instance, so it needs --weights visits");
@@ -173,6 +222,7 @@ TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const Traci
            options.gradient.samples);
   if (!options.instances && queries.self)
     refuse("--instances: none leaves nothing to compute for --queries self");
+  if (options.normalise && queries.self) refuse("--normalise: of self-influence every cosine is 1");
   TracinPlan plan;
   plan.steps = std::move(steps);
   set_weights(plan, run, options.weights);
@@ -187,7 +237,9 @@ TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const Traci
     refuse(
         "--checkpoints: --weights visits counts what was trained on after each, and no step follows step {}",
         plan.steps.front());
-  set_sizes(plan, vae, run.parts().game->dtype(), queries.size(), options, most);
+  const std::int64_t points = queries.sum_of ? queries.sum_of->points.size(0) : queries.size();
+  set_sizes(plan, vae == nullptr ? engine_needs(run, options) : fast_needs(*vae, options), points,
+            run.parts().game->dtype(), queries.size(), options, most);
   set_blocks(plan, queries.size());
   return plan;
 }

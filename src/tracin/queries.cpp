@@ -46,6 +46,37 @@ TracinQueries held_out(const Dataset& data, std::int64_t count) {
   return queries;
 }
 
+// Another source, read by the run's options but for those that choose among its own instances.
+TracinQueries from_source(const std::string& place, const DataSplit& data, const DataOptions& of_run) {
+  DataOptions options = of_run;
+  const std::string kind = place.substr(0, place.find(':'));
+  const bool named = kind == "hdf5" || kind == "npy" || kind == "idx" || kind == "cifar10" || kind == "csv";
+  options.source = named ? place : "hdf5:" + place;
+  options.instances = every_instance;
+  options.held_out = options.test = 0;
+  options.class_filter = every_class;
+  options.plant = options.without = "";
+  options.swapped = false;
+  const Dataset read = load_data(options).train;
+  if (read.shape != data.train.shape && read.width() != data.train.width())
+    refuse("--queries: {} has instances of the shape [{}], but the run's have [{}]", place,
+           fmt::join(read.shape, ", "), fmt::join(data.train.shape, ", "));
+  TracinQueries queries;
+  queries.points = read.instances;
+  queries.labels = read.labels;
+  queries.ids = read.ids;
+  queries.positions.assign(read.ids.size(), -1);
+  return queries;
+}
+
+TracinQueries sum_of(TracinQueries members) {
+  TracinQueries queries;
+  queries.ids = {0};
+  queries.positions = {-1};
+  queries.sum_of = std::make_shared<const TracinQueries>(std::move(members));
+  return queries;
+}
+
 TracinQueries mixtures(const Dataset& data, std::uint64_t seed) {
   if (!data.labels.defined()) refuse("--queries: mixtures need labels, which the data have not got");
   std::map<std::int64_t, std::vector<std::int64_t>> classes;
@@ -78,18 +109,25 @@ TracinQueries mixtures(const Dataset& data, std::uint64_t seed) {
 
 }  // namespace
 
-TracinQueries choose_tracin_queries(const std::string& text, const DataSplit& data, std::uint64_t seed) {
+TracinQueries choose_tracin_queries(const std::string& text, const DataSplit& data,
+                                    const DataOptions& options) {
+  if (text.rfind("sum:", 0) == 0 && text != "sum:self" && text.rfind("sum:sum:", 0) != 0)
+    return sum_of(choose_tracin_queries(text.substr(4), data, options));
   if (text == "self") {
     TracinQueries queries;
     queries.self = true;
     return queries;
   }
-  if (text == "mixtures") return mixtures(data.train, seed);
+  if (text == "mixtures") return mixtures(data.train, options.seed);
   const std::size_t colon = text.find(':');
   const std::string kind = text.substr(0, colon),
                     rest = colon == std::string::npos ? "" : text.substr(colon + 1);
-  if (rest.empty() || (kind != "test" && kind != "train" && kind != "ids"))
-    refuse("--queries: '{}' is not self, test:NUMBER, train:NUMBER, ids:FILE or mixtures", text);
+  if (rest.empty() || (kind != "test" && kind != "train" && kind != "ids" && kind != "file"))
+    refuse(
+        "--queries: '{}' is not self, test:NUMBER, train:NUMBER, ids:FILE, file:SOURCE, metric:NAME,NAME or "
+        "mixtures, or one of them after sum:",
+        text);
+  if (kind == "file") return from_source(rest, data, options);
   if (kind == "test") return held_out(data.held_out, count_of(rest, data.held_out.size(), "held-out"));
   if (kind == "ids") return training(data.train, positions_in_file("queries", rest, data.train));
   std::vector<std::int64_t> first(count_of(rest, data.train.size(), "training"));
@@ -97,8 +135,23 @@ TracinQueries choose_tracin_queries(const std::string& text, const DataSplit& da
   return training(data.train, std::move(first));
 }
 
+TracinQueries metric_queries(std::vector<std::shared_ptr<const Metric>> metrics) {
+  TracinQueries queries;
+  queries.metrics = std::move(metrics);
+  queries.ids.resize(queries.metrics.size());
+  std::iota(queries.ids.begin(), queries.ids.end(), 0);
+  queries.positions.assign(queries.ids.size(), -1);
+  return queries;
+}
+
 std::string fingerprint(const TracinQueries& queries) {
   if (queries.self) return "self";
+  if (queries.sum_of) return "the sum of " + fingerprint(*queries.sum_of);
+  if (!queries.metrics.empty()) {
+    std::string names;
+    for (const auto& metric : queries.metrics) names += (names.empty() ? "" : ", ") + metric->name();
+    return "metrics " + names;
+  }
   return fmt::format("{} queries, crc32 {:08x}", queries.size(), crc32_of(queries.points.contiguous()));
 }
 

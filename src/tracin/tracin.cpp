@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
@@ -38,6 +41,23 @@ at::Tensor visit_noise(const Run& run, const Visit* visits, std::int64_t count) 
     noise[i].copy_(training_latents(parts.settings.seed, visits[i].step, {visits[i].row, visits[i].row + 1},
                                     parts.game->latent_size(), parts.game->dtype()));
   return noise;
+}
+
+// 1 for the parameters that count; undefined where all do.
+at::Tensor mask_of(const Run& run, const TracinOptions& options) {
+  const ParameterLayout& layout = run.parts().game->layout();
+  if (options.gradient.tensors.empty()) return {};
+  at::Tensor mask = at::zeros({layout.size()}, run.parts().game->dtype());
+  for (std::size_t i = 0; i < layout.specs().size(); ++i)
+    if (options.gradient.tensors[i])
+      mask.narrow(0, layout.specs()[i].offset, layout.specs()[i].size()).fill_(1);
+  return mask.to(run.parts().device);
+}
+
+// Products over the norms of both; what has no direction scores 0.
+at::Tensor cosines(const at::Tensor& products, const at::Tensor& query_norms, const at::Tensor& norms) {
+  const at::Tensor both = query_norms.unsqueeze(1) * norms.unsqueeze(0);
+  return at::where(both > 0, products / both, at::zeros_like(products));
 }
 
 void check_finite(const at::Tensor& values, std::int64_t step, const std::string& what,
@@ -86,44 +106,130 @@ at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& q
 TracinWorker::TracinWorker(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                            const TracinPlan& plan, std::function<void()> between_layers)
     : run_(run),
-      vae_(autoencoder_of(run)),
+      vae_(fast_way(run, queries, options)),
       queries_(queries),
       options_(options),
       plan_(plan),
       between_layers_(std::move(between_layers)),
-      layers_(gradient_extents(vae_, options.gradient)) {}
+      layers_(vae_ == nullptr ? std::vector<LayerExtent>() : gradient_extents(*vae_, options.gradient)),
+      by_engine_(*run.parts().game, *run.parts().engine, mask_of(run, options)) {}
 
 void TracinWorker::enter_checkpoint(std::int64_t checkpoint) {
   if (checkpoint == checkpoint_) return;
-  const at::Tensor theta = run_.params(plan_.steps[checkpoint]);
+  theta_ = run_.params(plan_.steps[checkpoint]);
   tensors_.clear();
-  for (const at::Tensor& view : run_.parts().game->layout().views(theta.unsqueeze(0)))
+  for (const at::Tensor& view : run_.parts().game->layout().views(theta_.unsqueeze(0)))
     tensors_.push_back(view[0]);
   checkpoint_ = checkpoint;
 }
 
-void TracinWorker::enter_queries(std::int64_t checkpoint, Range queries) {
-  if (checkpoint == query_checkpoint_ && queries == query_range_) return;
-  const std::int64_t step = plan_.steps[checkpoint];
+at::Tensor TracinWorker::enter_fast(Range queries) {
+  const at::Device device = run_.parts().device;
   query_gradients_ = std::make_unique<QueryGradients>(layers_, queries.size());
-  query_losses_ = at::zeros({queries.size()}, at::kDouble);
+  const at::Tensor all = at::zeros({queries.size()}, at::kDouble);
+  at::Tensor squares = at::zeros({queries.size()}, all.options().device(device));
   for (std::int64_t begin = queries.begin; begin < queries.end; begin += plan_.query_piece) {
     const Range piece{begin, std::min(queries.end, begin + plan_.query_piece)};
     const std::int64_t first = begin - queries.begin;
-    const at::Device device = run_.parts().device;
-    const at::Tensor losses = take_gradients(
-        vae_, tensors_, queries_.points.narrow(0, begin, piece.size()).to(device),
-        query_noise(run_, step, queries_, piece, options_.gradient.samples, options_.fixed_noise).to(device),
-        options_.gradient, [&](std::size_t l, const LayerGradients& gradients) {
-          query_gradients_->put(l, first, gradients);
-          between_layers_();
-        });
-    query_losses_.narrow(0, first, piece.size()).copy_(losses);
+    const at::Tensor noise = query_noise(run_, plan_.steps[checkpoint_], queries_, piece,
+                                         options_.gradient.samples, options_.fixed_noise);
+    at::Tensor squares_of_piece = squares.narrow(0, first, piece.size());
+    const at::Tensor losses =
+        take_gradients(*vae_, tensors_, queries_.points.narrow(0, begin, piece.size()).to(device),
+                       noise.to(device), options_.gradient, [&](std::size_t l, const LayerGradients& part) {
+                         query_gradients_->put(l, first, part);
+                         if (options_.normalise) add_squared_norms(part, squares_of_piece);
+                         between_layers_();
+                       });
+    all.narrow(0, first, piece.size()).copy_(losses);
   }
-  check_finite(query_losses_.unsqueeze(1), step, "the loss of query",
+  query_norms_ = squares.sqrt();
+  return all;
+}
+
+// The gradients of points `range` of `queries`, or (`summed`) their sum, are put into directions_ from row
+// `first` on; returns the losses.
+at::Tensor TracinWorker::enter_points(const TracinQueries& queries, Range range, std::int64_t first,
+                                      bool summed) {
+  std::vector<at::Tensor> losses;
+  for (std::int64_t begin = range.begin; begin < range.end; begin += plan_.query_piece) {
+    const Range piece{begin, std::min(range.end, begin + plan_.query_piece)};
+    const at::Device device = run_.parts().device;
+    InstanceRows rows{queries.points.narrow(0, begin, piece.size()).to(device),
+                      query_noise(run_, plan_.steps[checkpoint_], queries, piece, options_.gradient.samples,
+                                  options_.fixed_noise)
+                          .to(device)};
+    if (queries.labels.defined()) rows.labels = queries.labels.narrow(0, begin, piece.size()).to(device);
+    const at::Tensor gradients = by_engine_.gradients(theta_, rows);
+    if (summed)
+      directions_[first] += gradients.sum(0);
+    else
+      directions_.narrow(0, first + begin - range.begin, piece.size()).copy_(gradients);
+    losses.push_back(by_engine_.losses(theta_, rows).cpu());
+    between_layers_();
+  }
+  const at::Tensor all = at::cat(losses);
+  return summed ? all.sum().unsqueeze(0) : all;
+}
+
+at::Tensor TracinWorker::enter_by_engine(Range queries) {
+  directions_ = at::zeros({queries.size(), theta_.size(0)}, theta_.options());
+  at::Tensor losses;
+  if (queries_.sum_of) {
+    losses = enter_points(*queries_.sum_of, {0, queries_.sum_of->points.size(0)}, 0, true);
+  } else if (queries_.metrics.empty()) {
+    losses = enter_points(queries_, queries, 0, false);
+  } else {
+    losses = at::zeros({queries.size()}, at::kDouble);
+    for (std::int64_t q = queries.begin; q < queries.end; ++q) {
+      const Evaluation v = queries_.metrics[q]->evaluate(theta_, Communicator(MPI_COMM_SELF));
+      losses[q - queries.begin].fill_(v.value);
+      directions_[q - queries.begin].copy_(by_engine_.masked(v.gradient));
+      between_layers_();
+    }
+  }
+  query_norms_ = directions_.to(at::kDouble).norm(2, 1);
+  return losses;
+}
+
+void TracinWorker::enter_queries(std::int64_t checkpoint, Range queries) {
+  if (checkpoint == query_checkpoint_ && queries == query_range_) return;
+  query_losses_ = vae_ == nullptr ? enter_by_engine(queries) : enter_fast(queries);
+  check_finite(query_losses_.unsqueeze(1), plan_.steps[checkpoint], "the loss of query",
                [&](std::int64_t i) { return queries.begin + i; });
   query_checkpoint_ = checkpoint;
   query_range_ = queries;
+}
+
+at::Tensor TracinWorker::fast_scores(const InstanceRows& rows, at::Tensor& losses) {
+  const std::int64_t n = rows.points.size(0);
+  const at::TensorOptions numbers = rows.points.options().dtype(at::kDouble);
+  at::Tensor scores = at::zeros({query_range_.size(), n}, numbers), squares = at::zeros({n}, numbers);
+  losses = take_gradients(*vae_, tensors_, rows.points, rows.noise, options_.gradient,
+                          [&](std::size_t l, const LayerGradients& part) {
+                            if (queries_.self || options_.normalise) add_squared_norms(part, squares);
+                            if (!queries_.self)
+                              query_gradients_->add_products(l, part, scores, between_layers_);
+                            between_layers_();
+                          });
+  if (queries_.self) return squares;
+  return options_.normalise ? cosines(scores, query_norms_, squares.sqrt()) : scores;
+}
+
+at::Tensor TracinWorker::engine_scores(const InstanceRows& rows, at::Tensor& losses) {
+  losses = by_engine_.losses(theta_, rows);
+  if (!queries_.self && !options_.normalise) return by_engine_.products(theta_, directions_, rows);
+  std::vector<at::Tensor> squares;
+  for (std::int64_t i = 0; i < rows.points.size(0); i += by_engine_.at_once()) {
+    const std::int64_t count = std::min(by_engine_.at_once(), rows.points.size(0) - i);
+    InstanceRows part{rows.points.narrow(0, i, count), rows.noise.narrow(0, i, count)};
+    if (rows.labels.defined()) part.labels = rows.labels.narrow(0, i, count);
+    squares.push_back(by_engine_.gradients(theta_, part).to(at::kDouble).square().sum(1));
+    between_layers_();
+  }
+  if (queries_.self) return at::cat(squares);
+  return cosines(by_engine_.products(theta_, directions_, rows).to(at::kDouble), query_norms_,
+                 at::cat(squares).sqrt());
 }
 
 at::Tensor TracinWorker::row(const TracinBlock& block) {
@@ -133,7 +239,7 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
     enter_queries(block.checkpoint, block.queries);
     row.narrow(0, plan_.scores_width() + plan_.block, block.queries.size()).copy_(query_losses_);
   }
-  const std::int64_t n = block.instances.size(), q = block.queries.size();
+  const std::int64_t n = block.instances.size();
   if (n == 0) return row;
 
   const std::int64_t step = plan_.steps[block.checkpoint];
@@ -146,21 +252,12 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
           : instance_noise(run_, step, positions, options_.gradient.samples);
   const Dataset& data = run_.parts().training_data;
   const at::Device device = run_.parts().device;
-  at::Tensor scores = at::zeros({queries_.self ? 1 : q, n}, data.instances.options().dtype(at::kDouble));
-  if (queries_.self) scores = scores[0];
-  const at::Tensor losses =
-      take_gradients(vae_, tensors_,
-                     at::index_select(data.instances, 0, at::tensor(positions, at::kLong).to(device)),
-                     noise.to(device), options_.gradient,
-                     [&](std::size_t l, const LayerGradients& gradients) {
-                       if (queries_.self)
-                         add_squared_norms(gradients, scores);
-                       else
-                         query_gradients_->add_products(l, gradients, scores, between_layers_);
-                       between_layers_();
-                     })
-          .cpu();
-  scores = scores.cpu();
+  const at::Tensor chosen = at::tensor(positions, at::kLong).to(device);
+  InstanceRows rows{at::index_select(data.instances, 0, chosen), noise.to(device)};
+  if (data.labels.defined()) rows.labels = at::index_select(data.labels, 0, chosen);
+  at::Tensor losses;
+  const at::Tensor scores = (vae_ == nullptr ? engine_scores(rows, losses) : fast_scores(rows, losses)).cpu();
+  losses = losses.cpu();
   const auto id_of = [&](std::int64_t i) { return data.ids[positions[i]]; };
   check_finite(losses.unsqueeze(1), step, "the loss of instance", id_of);
   check_finite(queries_.self ? scores.unsqueeze(1) : scores.t(), step, "a score of instance", id_of);

@@ -59,15 +59,27 @@ LayerGradients gradients_of(const Stage& stage, const at::Tensor& input, const a
   return {by_output.view({n, -1, stage.out.values()}), input.reshape({n, -1, stage.in.values()}), bias};
 }
 
-// Layers first .. end of a network are wanted; their numbers in `take` start at `number`.
+// Which layers of a network are wanted.
 struct Wanted {
-  std::size_t first, number;
+  std::vector<bool> layer;
+  std::size_t first;   // the first of them; the number of layers where there is none
+  std::size_t number;  // theirs in `take` start here
+
+  // Layer l's number in `take`.
+  std::size_t number_of(std::size_t l) const {
+    return number + static_cast<std::size_t>(std::count(layer.begin(), layer.begin() + l, true));
+  }
+  std::size_t end() const { return number_of(layer.size()); }
 };
 
-Wanted wanted(const Network& network, std::int64_t last_layers, std::size_t number) {
-  const std::size_t layers = network.stages().size();
-  const auto last = static_cast<std::size_t>(last_layers);
-  return {last == 0 || last >= layers ? 0 : layers - last, number};
+Wanted wanted(const Network& network, const GradientOptions& options, std::size_t number) {
+  const std::size_t layers = network.stages().size(), last = static_cast<std::size_t>(options.last_layers);
+  Wanted want{std::vector<bool>(layers, true), 0, number};
+  for (std::size_t l = 0; l < layers; ++l)
+    want.layer[l] = (last == 0 || l + last >= layers) &&
+                    (options.tensors.empty() || options.tensors[network.stages()[l].first]);
+  want.first = std::find(want.layer.begin(), want.layer.end(), true) - want.layer.begin();
+  return want;
 }
 
 // Carries the derivative by the network's output back to its input, handing over each wanted layer's
@@ -76,8 +88,8 @@ at::Tensor run_backward(const Network& network, const std::vector<at::Tensor>& t
                         at::Tensor by_output, std::int64_t n, const Wanted& want, bool by_input,
                         const std::function<void(std::size_t, const LayerGradients&)>& take) {
   for (std::size_t l = network.stages().size(); l-- > 0;) {
-    if (l >= want.first)
-      take(want.number + l - want.first, gradients_of(network.stages()[l], pass.inputs[l], by_output, n));
+    if (want.layer[l])
+      take(want.number_of(l), gradients_of(network.stages()[l], pass.inputs[l], by_output, n));
     if (!by_input && l <= want.first) break;
     by_output = affine_pull_back(network.stages()[l], tensors[network.stages()[l].first], by_output);
     if (l > 0 && has_relu(network.stages()[l - 1]))
@@ -101,7 +113,8 @@ Reconstruction reconstruct(const Autoencoder& vae, const at::Tensor& logits, con
     result.loss = (at::softplus(l, 1, 40) - l * target).sum(2);
     result.by_logit = ((mean - target) * share).view_as(logits);
   } else {
-    const double scale = options.loss == TracinLoss::scoring ? 1.0 / scoring_divisor : 1.0;
+    const double scale =
+        options.loss == TracinLoss::scoring ? 1.0 / (scoring_divisor * scoring_channels(vae)) : 1.0;
     const at::Tensor error = mean - target;
     result.loss = error.square().sum(2) * scale;
     result.by_logit = (error * mean * (1 - mean) * (2 * share * scale)).view_as(logits);
@@ -117,7 +130,9 @@ std::int64_t width(const Network& network) {
 
 void add_extents(const Network& network, std::int64_t samples, const GradientOptions& options,
                  std::vector<LayerExtent>& all) {
-  for (std::size_t l = wanted(network, options.last_layers, 0).first; l < network.stages().size(); ++l) {
+  const Wanted want = wanted(network, options, 0);
+  for (std::size_t l = 0; l < network.stages().size(); ++l) {
+    if (!want.layer[l]) continue;
     const Stage& stage = network.stages()[l];
     const ImageSize &in = stage.in, &out = stage.out;
     const std::int64_t taps = stage.layer.kernel * stage.layer.kernel;
@@ -131,6 +146,11 @@ void add_extents(const Network& network, std::int64_t samples, const GradientOpt
 }
 
 }  // namespace
+
+double scoring_channels(const Autoencoder& vae) {
+  const ImageSize& image = vae.encoder().input();
+  return image.height * image.width > 1 ? static_cast<double>(image.channels) : 1.0;
+}
 
 std::vector<LayerExtent> gradient_extents(const Autoencoder& vae, const GradientOptions& options) {
   std::vector<LayerExtent> all;
@@ -152,9 +172,8 @@ at::Tensor take_gradients(const Autoencoder& vae, const std::vector<at::Tensor>&
                           const std::function<void(std::size_t, const LayerGradients&)>& take) {
   const std::int64_t n = x.size(0), m = options.samples, d = vae.decoder().input().values();
   const double beta = vae.beta() / (options.loss == TracinLoss::scoring ? scoring_divisor : 1.0);
-  const Wanted of_encoder = wanted(vae.encoder(), options.last_layers, 0);
-  const Wanted of_decoder =
-      wanted(vae.decoder(), options.last_layers, vae.encoder().stages().size() - of_encoder.first);
+  const Wanted of_encoder = wanted(vae.encoder(), options, 0);
+  const Wanted of_decoder = wanted(vae.decoder(), options, of_encoder.end());
 
   const Pass encoded = run_forward(vae.encoder(), tensors, x);
   const at::Tensor mu = encoded.output.narrow(1, 0, d), log_variance = encoded.output.narrow(1, d, d);

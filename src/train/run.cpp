@@ -82,8 +82,10 @@ at::Tensor RunParts::test_latents() const {
       .to(device);
 }
 
-at::Tensor RunParts::initial_state() const {
-  return optimiser->initial_state(game->initial_parameters(settings.seed).to(device).unsqueeze(0))[0];
+at::Tensor RunParts::initial_state() const { return state_from(game->initial_parameters(settings.seed)); }
+
+at::Tensor RunParts::state_from(const at::Tensor& theta) const {
+  return optimiser->initial_state(theta.to(device).unsqueeze(0))[0];
 }
 
 RunSettings settings_in(const std::string& folder, const DataPlaces& places) {

@@ -7,6 +7,7 @@
 #include "whence/core/error.h"
 #include "whence/data/places.h"
 #include "whence/optimise/optimiser.h"
+#include "whence/train/start.h"
 #include "whence/train/trajectory/recording.h"
 
 namespace whence {
@@ -58,11 +59,26 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   return schedule;
 }
 
+Orientation read_orientation(const ChosenOptions& options) {
+  const std::string text = options.text("orient");
+  if (text == "transpose") return Orientation::transpose;
+  if (text == "channels-first") return Orientation::channels_first;
+  if (text != "none") refuse_value("orient", text, {"none", "transpose", "channels-first"});
+  return Orientation::as_is;
+}
+
 DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::uint64_t seed) {
-  DataOptions data{options.text("data"), options.integer("instances", 1), options.integer("held-out", 1),
-                   seed, options.dtype()};
+  const std::string ids = optional_text(options, "train-ids"), rows = optional_text(options, "train-rows");
+  if (!ids.empty() && !rows.empty()) refuse("--train-rows: --train-ids says already which instances train");
+  // Of a run that was trained elsewhere nothing may be left over.
+  const std::int64_t held_out = options.integer("held-out", ids.empty() && rows.empty() ? 1 : 0);
+  DataOptions data{options.text("data"), options.integer("instances", 1), held_out, seed, options.dtype()};
+  data.train_ids = absolute_file(ids);
+  data.train_rows = rows;
+  if (kind.has("image-size")) data.round_resized = options.yes_or_no("resize-rounding");
   data.test = options.integer("test", 0);
   data.swapped = trains_on_held_out(options);
+  data.orientation = read_orientation(options);
   data.pixels = kind.pixels;
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
@@ -76,9 +92,12 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
 }
 
 // The settings with the absolute places of files, so that later jobs find them from any working folder.
-std::string with_places(const std::string& settings, const DataOptions& data) {
-  const std::map<std::string, std::string> places{
-      {"data", data.source}, {"plant", data.plant}, {"without", data.without}};
+std::string with_places(const std::string& settings, const DataOptions& data, const std::string& from) {
+  const std::map<std::string, std::string> places{{"data", data.source},
+                                                  {"plant", data.plant},
+                                                  {"without", data.without},
+                                                  {"train-ids", data.train_ids},
+                                                  {"from", from}};
   std::istringstream lines(settings);
   std::string text;
   for (std::string line; std::getline(lines, line);) {
@@ -118,10 +137,22 @@ OptionTable train_options() {
       .add<std::string>("game", "fcgan", "game to train: " + summaries_of_games())
       .add<std::string>("preset", "published", "decides the values left at 'preset': published or paper")
       .add<std::string>("data", "normal2d",
-                        "normal2d, mnist:DIR, idx:IMAGES[,LABELS] or cifar10:FILE[,FILE] (gzip or plain)")
+                        source_forms() + " (idx, cifar10 and csv also gzip; mnist: a folder)")
+      .add<std::string>("orient", "none",
+                        "none; transpose: rows and columns of images exchanged; or channels-first: images "
+                        "[h, w, c] become [c, h, w]")
       .add<std::string>("class-filter", "all", "only instances with this label, or all")
       .add<std::string>("plant", "none", "idx:IMAGES:NUMBER, foreign instances to train on besides, or none")
       .add<std::string>("without", "none", "file of instance ids, one a line, not to train on, or none")
+      .add<std::string>(
+          "train-ids", "none",
+          "file of instance ids (rows of --data), one a line, that train, in place of those that the "
+          "seed chooses; as many as --instances says; or none")
+      .add<std::string>("train-rows", "none", "the same as FIRST:END, e.g. 0:5000; or none")
+      .add<std::string>(
+          "from", "none",
+          "run folder whose parameters to start from, those of its end or (RUN:STEP) of a recorded "
+          "step; tools/import_checkpoints.py makes one of PyTorch checkpoints; none: random ones")
       .add<std::string>("instances", "10000", "N, training instances")
       .add<std::string>("held-out", "preset",
                         "N', held-out instances and validation latents that metrics use")
@@ -161,15 +192,17 @@ RunSettings read_settings(const Options& given) {
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;
   const DataOptions data = read_data(options, kind, seed);
+  const std::string from = absolute_start(optional_text(options, "from"));
   RunSettings settings{options,
-                       with_places(options.settings(), data),
+                       with_places(options.settings(), data, from),
                        kind.name,
                        seed,
                        data,
                        schedule,
                        record_of(options),
                        options.text("optimiser"),
-                       options.text("engine")};
+                       options.text("engine"),
+                       from};
   // --checkpoints takes the place of --record, and leaves nothing to decide.
   if (settings.record != undecided && record_in(settings.text) == undecided)
     decide_record(settings, settings.record);

@@ -6,6 +6,7 @@
 #include "whence/core/error.h"
 #include "whence/core/settings_text.h"
 #include "whence/data/ids.h"
+#include "whence/data/row_file.h"
 
 #include "data/idx_files.h"
 
@@ -36,9 +37,28 @@ TEST(AbsoluteSource, NamesEveryFileFromTheRoot) {
   EXPECT_EQ(absolute_source("idx:a,b"), "idx:" + here + "a," + here + "b");
   EXPECT_EQ(absolute_source("cifar10:a,/b,c"), "cifar10:" + here + "a,/b," + here + "c");
   EXPECT_EQ(absolute_source("csv:a.csv,kind"), "csv:" + here + "a.csv,kind");
+  EXPECT_EQ(absolute_source("npy:a.npy,y.npy"), "npy:" + here + "a.npy," + here + "y.npy");
+  EXPECT_EQ(absolute_source("hdf5:a.h5"), "hdf5:" + here + "a.h5");
+  EXPECT_EQ(absolute_source("hdf5:a,b.h5:X,y"), "hdf5:" + here + "a,b.h5:X,y");
+  EXPECT_EQ(absolute_source("hdf5:a:train/X"), "hdf5:" + here + "a:train/X");
+  EXPECT_EQ(absolute_source("hdf5:a.h5:7"), "hdf5:" + here + "a.h5:7");  // an array named 7, not --plant's
   EXPECT_EQ(absolute_source("idx:a:7"), "idx:" + here + "a:7");
   EXPECT_EQ(absolute_source(""), "");
   EXPECT_EQ(absolute_source("idx:"), "idx:");
+}
+
+TEST(Hdf5Place, IsAFileAndItsArrays) {
+  const auto parts = [](const std::string& place) {
+    const Hdf5Place found = hdf5_place(place);
+    return std::vector<std::string>{found.file, found.instances, found.labels};
+  };
+  using Parts = std::vector<std::string>;
+  EXPECT_EQ(parts("a.h5"), (Parts{"a.h5", "", ""}));
+  EXPECT_EQ(parts("a.h5:X"), (Parts{"a.h5", "X", ""}));
+  EXPECT_EQ(parts("a.h5:g/X,g/y"), (Parts{"a.h5", "g/X", "g/y"}));
+  EXPECT_EQ(parts("/run:3/a.h5"), (Parts{"/run:3/a.h5", "", ""}));
+  EXPECT_EQ(parts("/run:3/a.h5:X,y"), (Parts{"/run:3/a.h5", "X", "y"}));
+  EXPECT_EQ(parts("data"), (Parts{"data", "", ""}));
 }
 
 TEST_F(Places, AreFoundBesideARunThatWasMovedWithThem) {

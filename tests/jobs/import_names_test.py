@@ -8,8 +8,9 @@ import sys
 
 import numpy as np
 
-from import_support import D, CheckpointsTest
-from support import SOURCE, main, read_json
+from import_support import D, STEPS, CheckpointsTest, import_checkpoints
+from support import SOURCE, arrays, main, read_json, write_bytes
+from vae_support import TRACIN_QUERIES, keyed_noise, torch_loss
 
 
 class StepsTest(CheckpointsTest):
@@ -110,21 +111,18 @@ class NamesTest(CheckpointsTest):
         cls.vae = Vae(cls.torch, (36, 8, 8, 8, 2 * D), (D, 8, 8, 8, 36))
 
     def theta(self, value, **options):
-        """theta of a saved checkpoint, and whether the order of its file decided."""
-        path, seen = self.path("one.pt"), {"patterns": set(), "in order": []}
+        """theta of a saved checkpoint."""
+        path, seen = self.path("one.pt"), {"patterns": set()}
         self.torch.save(value, path)
-        options = argparse.Namespace(**{"key": None, "leave_out": [], "heads": None, "dtype": "float64", **options})
-        theta = self.importing.theta_of(path, self.loading.load(path, False), self.layout, options, seen)
-        return theta, bool(seen["in order"])
+        options = argparse.Namespace(**{"key": None, "leave_out": [], "rename": [], "heads": None, "dtype": "float64", **options})
+        return self.importing.theta_of(path, self.loading.load(path, False), self.layout, options, seen)
 
     def expected(self):
         """What PyTorch has in the modules, in the order in which data go through them."""
         return self.flat(dict(self.vae.net.named_parameters()))[0]
 
-    def assert_taken(self, state, in_order=False, **options):
-        theta, by_order = self.theta(state, **options)
-        np.testing.assert_array_equal(theta, self.expected())
-        self.assertEqual(by_order, in_order)
+    def assert_taken(self, state, **options):
+        np.testing.assert_array_equal(self.theta(state, **options), self.expected())
 
     def assert_not_taken(self, state, *words, **options):
         with self.assertRaises(self.ImportFailure) as failure:
@@ -151,8 +149,7 @@ class NamesTest(CheckpointsTest):
         state = self.vae.net.state_dict()
         swapped = {name.translate(str.maketrans("24", "42")) if name.startswith("encoder") else name: tensor
                    for name, tensor in state.items()}
-        theta, by_order = self.theta({"_orig_mod." + name: tensor for name, tensor in swapped.items()})
-        self.assertFalse(by_order)
+        theta = self.theta({"_orig_mod." + name: tensor for name, tensor in swapped.items()})
         net = copy.deepcopy(self.vae.net)
         net.load_state_dict(swapped)
         np.testing.assert_array_equal(theta, self.flat(dict(net.named_parameters()))[0])
@@ -161,12 +158,23 @@ class NamesTest(CheckpointsTest):
         state = {name.replace("4", "10").replace("6", "12"): tensor for name, tensor in self.vae.net.state_dict().items()}
         self.assert_taken(dict(sorted(state.items())))
 
-    def test_names_that_do_not_decide_leave_it_to_the_order_of_the_file(self):
+    def test_names_that_do_not_decide_are_refused_until_they_are_given(self):
         words = iter("one two three four five six seven eight".split())
-        state, new = self.vae.net.state_dict(), {}
-        for name, tensor in state.items():
+        state, new, rename = self.vae.net.state_dict(), {}, []
+        for (name, tensor), entry in zip(state.items(), self.layout):
             new[name] = next(words) if name.endswith("weight") else new[name[:-4] + "weight"]
-        self.assert_taken({new[name] + "." + name.split(".")[-1]: tensor for name, tensor in state.items()}, in_order=True)
+            rename.append((new[name], entry["name"].rpartition(".")[0]))
+        named = {new[name] + "." + name.split(".")[-1]: tensor for name, tensor in state.items()}
+        self.assert_not_taken(named, "do not tell which is which", "--rename fc1=encoder.0")
+        for prefix in ("", "module.", "net."):
+            self.assert_taken(self.shuffled({prefix + name: tensor for name, tensor in named.items()}), rename=rename[::2])
+        self.assert_not_taken(named, "one.weight [8, 36] has no place", rename=rename[2::2])
+
+    def test_what_batch_norm_counts_is_left_out(self):
+        state = {"net." + name: tensor for name, tensor in self.vae.net.state_dict().items()}
+        count = {"net.encoder.1.num_batches_tracked": self.torch.tensor(3), "net.encoder.1.running_mean": self.torch.zeros(8)}
+        self.assert_taken({**state, **count})
+        self.assert_not_taken({**state, **count, "net.encoder.1.weight": self.torch.ones(8)}, "net.encoder.1.weight")
 
     def test_two_heads(self):
         state = self.vae.net.state_dict()
@@ -179,17 +187,17 @@ class NamesTest(CheckpointsTest):
         named = self.vae.heads(state, "fc21", "fc22")
         self.assert_not_taken(named, "fc21.weight", "--heads")
         self.assert_not_taken(named, "--heads", "fc23", heads=["fc21", "fc23"])
-        theta, _ = self.theta(named, heads=["fc22", "fc21"])
+        theta = self.theta(named, heads=["fc22", "fc21"])
         self.assertFalse(np.array_equal(theta, self.expected()), "the mean is the first of --heads")
         self.assert_not_taken(self.vae.heads(state, "fc_mu", "fc_var"), "fc_var.weight")
 
     def test_tensors_that_are_not_the_networks(self):
         state = self.vae.net.state_dict()
         more = {**{"net." + name: tensor for name, tensor in state.items()}, "beta": self.torch.tensor(4.0),
-                "net.norm.num_batches_tracked": self.torch.tensor(3)}
-        self.assert_not_taken(more, "beta [] has no place", "num_batches_tracked", "--leave-out")
-        self.assert_not_taken(more, "num_batches_tracked", leave_out=["beta"])
-        self.assert_taken(more, leave_out=["beta", "*.num_batches_tracked"])
+                "net.norm.steps_seen": self.torch.tensor(3)}
+        self.assert_not_taken(more, "beta [] has no place", "steps_seen", "--leave-out")
+        self.assert_not_taken(more, "steps_seen", leave_out=["beta"])
+        self.assert_taken(more, leave_out=["beta", "*.steps_seen"])
         average = {**state, **{"ema." + name: tensor / 2 for name, tensor in state.items()}}
         self.assert_not_taken(average, "ema.")
         self.assert_taken(average, leave_out=["ema.*"])
@@ -246,10 +254,87 @@ class WholeImportTest(CheckpointsTest):
         np.testing.assert_array_equal(found["params"], self.flat(*[model.state_dict() for model in reversed(models)]))
         self.assertIn("--leave-out", self.refused(folder, own=own + ["--leave-out", "gamma"]))
 
-    def test_the_order_of_the_file_is_said(self):
-        folder = self.save("order", self.models("mlp-vae"), lambda state: {
+    def test_the_order_of_a_file_never_decides(self):
+        models = self.models("mlp-vae")
+        folder = self.save("order", models, lambda state: {
             "abcdefgh"[number // 2] + "." + name.split(".")[-1]: tensor for number, (name, tensor) in enumerate(state.items())})
-        self.imported(folder, "run-order", said="in the order of the file")
+        self.assertIn("--rename", self.refused(folder, lines=0))
+        names = ["encoder.%d" % n for n in range(4)] + ["decoder.%d" % n for n in range(4)]
+        own = [text for old, new in zip("abcdefgh", names) for text in ("--rename", "%s=%s" % (old, new))]
+        found = self.imported(folder, "run-renamed", own=own)
+        np.testing.assert_array_equal(found["params"], self.flat(*[model.state_dict() for model in models]))
+        self.assertIn("there is no layer other", self.refused(folder, own=own + ["--rename", "other=encoder.0"]))
+        self.assertIn("OLD=NEW", self.refused(folder, own=["--rename", "a"]))
+
+    def test_files_of_every_kind(self):
+        models = self.models("mlp-vae")
+        expected = self.flat(*[model.state_dict() for model in models])
+        for kind in ("safetensors", "", "ckpt"):
+            folder = self.path("kind-" + kind)
+            os.makedirs(folder)
+            write_bytes(os.path.join(folder, "README"), b"no checkpoint")
+            for step, model in zip((50, 100), models):
+                path = os.path.join(folder, "vae_step%d_d128" % step + ("." + kind if kind else ""))
+                if kind == "safetensors":
+                    write_bytes(path, safetensors(model.state_dict(), {"format": "pt", "global_step": str(step)}))
+                else:
+                    self.torch.save({"model": model.state_dict()}, path)
+            found = self.imported(folder, "run-kind-" + kind)
+            np.testing.assert_array_equal(found["params"], expected)
+            self.assertEqual(found["steps"].tolist(), [50, 100])
+
+    def test_damaged_safetensors_are_one_sentence(self):
+        folder = self.path("damaged")
+        os.makedirs(folder)
+        whole = safetensors(self.models("mlp-vae")[0].state_dict(), {})
+        header = int.from_bytes(whole[:8], "little")
+        for content in (b"", whole[:5], whole[:40], whole[:-8], whole[:8] + b"x" + whole[9:], (2 ** 62).to_bytes(8, "little") + whole[8:],
+                        whole[:8] + whole[8:8 + header].replace(b'"F64"', b'"F99"') + whole[8 + header:],
+                        (2).to_bytes(8, "little") + b"[]"):
+            write_bytes(os.path.join(folder, "m_10.safetensors"), content)
+            self.assertIn("m_10.safetensors", self.refused(folder))
+
+    def test_what_was_trained_on_is_what_the_import_says(self):
+        models = self.models("mlp-vae")
+        folder, count = self.save("rows", models), 5
+        write_bytes(self.path("ids.txt"), b"7\n2\n11\n0\n3\n")
+        options = [o for o in self.options("mlp-vae")]
+        for name, choice, ids in (("rows", ["--train-rows", "2:7"], [2, 3, 4, 5, 6]),
+                                  ("ids", ["--train-ids", self.path("ids.txt")], [7, 2, 11, 0, 3])):
+            options[options.index("--held-out") + 1] = "7" if name == "rows" else "0"
+            run = self.path("run-" + name)
+            done = import_checkpoints(folder, run, *options, *choice)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = arrays(os.path.join(run, "trajectory.h5"))
+            self.assertEqual(found["instance_id"].tolist(), ids)
+            points = self.images["mlp-vae"].reshape(12, -1)[ids] / 255.0
+            means = []
+            for step, model in zip(STEPS, models):
+                noise = keyed_noise(0, TRACIN_QUERIES, step, ids, 4, D)
+                means.append(np.mean([torch_loss(model, self.torch.tensor(x), self.torch.tensor(eps), 2.0, True).item()
+                                      for x, eps in zip(points, noise)]))
+            self.assertIn("mean loss of %d training instances: %.6g at step 50, %.6g at step 100" % (count, *means), done.stdout)
+            self.assertEqual(sorted(os.listdir(run)), ["run.cfg", "trajectory.h5"])
+            self.run_fine("tracin", "--run", run, "--queries", "self", "--samples", 1, "--quiet")
+        self.assert_refused(["tracin", "--run", run, "--queries", "test:1"], "--queries", "0 held-out")
+        self.assert_refused(["tracin", "--run", run, "--queries", "metric:loss"], "--metric", "no instances")
+        train = ["train", "--out", self.path("never"), *options]
+        for choice, words in ((["--train-rows", "0:4"], "give --instances 4"), (["--train-rows", "9:14"], "12 rows"),
+                              (["--train-rows", "5"], "FIRST:END"), (["--train-ids", "/nowhere"], "/nowhere"),
+                              (["--train-rows", "0:5", "--train-ids", self.path("ids.txt")], "--train-ids"),
+                              (["--train-rows", "0:5", "--test", "9"], "that do not train")):
+            self.assert_refused([*train, *choice], words)
+
+
+def safetensors(state, metadata):
+    """The bytes of a .safetensors file."""
+    header, numbers = {"__metadata__": metadata}, b""
+    for name, tensor in state.items():
+        values = tensor.numpy().tobytes()
+        header[name] = {"dtype": "F64", "shape": list(tensor.shape), "data_offsets": [len(numbers), len(numbers) + len(values)]}
+        numbers += values
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + numbers
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ class TracinTest(ProgramTest):
                 queries = () if "--queries" in options else ("--queries", "test:5")
                 self.assert_refused(["tracin", "--run", folder, *queries, *options], *names, folder=folder)
         self.assert_refused(["tracin", "--run", folder, "--samples", "0"], "--samples", folder=folder, ranks=(2,))
-        self.assert_refused(["tracin", "--run", gan], "--run", "fcgan", folder=gan)
+        self.assert_refused(["tracin", "--run", gan, "--queries", "test:5", "--loss", "scoring"], "--loss", "fcgan", folder=gan)
         self.assert_refused(["tracin", "--run", unlabelled, "--queries", "mixtures"], "--queries", "labels")
         self.assert_refused(["train", "--out", self.path("plant"), *vae(self.labelled, game="classifier")[:4], "--plant",
                              "idx:%s/foreign:5" % self.place], "--plant", "labels")
@@ -214,7 +214,7 @@ class TracinTest(ProgramTest):
         for option in (("--loss", "worse"), ("--hidden", "8,x"), ("--beta", "-1"), ("--generator-hidden", "8"),
                        ("--plant", "idx:%s/foreign:31" % self.place), ("--without", "/nowhere"),
                        ("--class-filter", "9"), ("--checkpoints", "61"),
-                       ("--image-size", "64", "--game", "conv-vae", "--hidden", "preset")):
+                       ("--game", "conv-vae", "--image-size", "64", "--hidden", "preset")):
             with self.subTest(option=option):
                 self.assert_refused(["train", "--out", self.path("refused"), *self.changed(option)], option[0])
 

@@ -63,7 +63,12 @@ at::Tensor score_function_gradient(const Vae& vae, const at::Tensor& theta, cons
 at::Tensor explicit_gradients(const std::shared_ptr<const Vae>& vae, const at::Tensor& theta,
                               const Inputs& in, const GradientOptions& options) {
   VaeOptions other = vae->options();
-  if (options.loss == TracinLoss::scoring) other.likelihood = Likelihood::squared;
+  // (SE + c beta KL) / (12,288 c): the squared error alone is divided by the channels c.
+  const double channels = other.instance.height > 1 ? static_cast<double>(other.instance.channels) : 1;
+  if (options.loss == TracinLoss::scoring) {
+    other.likelihood = Likelihood::squared;
+    other.beta *= channels;
+  }
   const auto game = std::make_shared<Vae>(other);
   const AutogradEngine engine(game);
   const std::int64_t m = options.samples;
@@ -74,7 +79,7 @@ at::Tensor explicit_gradients(const std::shared_ptr<const Vae>& vae, const at::T
                                     ? score_function_gradient(*game, theta, copies, in.noise[i])
                                     : engine.gradient(theta.unsqueeze(0), {copies, in.noise[i], m},
                                                       at::ones({1, m}, theta.options()))[0];
-    all.push_back(options.loss == TracinLoss::scoring ? gradient / scoring_divisor : gradient);
+    all.push_back(options.loss == TracinLoss::scoring ? gradient / (scoring_divisor * channels) : gradient);
   }
   return at::stack(all);
 }
@@ -168,6 +173,30 @@ TEST(VaeGradients, ThePublishedNetworksAgreeWithExplicitGradients) {
   conv.dtype = mlp.dtype = at::kDouble;
   EXPECT_LT(check(mlp, 3, {TracinLoss::training, LatentGradient::reparameterised, 16, 0}, seen), 1e-10);
   EXPECT_LT(check(conv, 2, {TracinLoss::training, LatentGradient::reparameterised, 2, 0}, seen), 1e-10);
+}
+
+// By hand, with theta = 0 but for the encoder's last biases b = 1 for the mean: logits 0, so each of the
+// 12,288 numbers of a black image has the error 1/2; KL = d / 2. The published loss is (12,288 / 4 / 3 + beta
+// d / 2) / 12,288, its gradient by the decoder's last bias 4,096 pixels of 2 (1/2) (1/4) / 3 / 12,288 = 1/36,
+// and by the encoder's biases beta / 12,288.
+TEST(VaeGradients, TheScoringLossDividesTheErrorOfColoursByThree) {
+  VaeOptions options = conv_vae(4);
+  options.dtype = at::kDouble;
+  options.beta = 2;
+  const auto vae = std::make_shared<Vae>(options);
+  at::Tensor theta = at::zeros({vae->layout().size()}, at::kDouble);
+  const ParameterSpec& bias = vae->layout().specs()[vae->encoder().stages().back().first + 1];
+  theta.narrow(0, bias.offset, 4).fill_(1);
+  std::vector<at::Tensor> biases;
+  const GradientOptions scoring{TracinLoss::scoring, LatentGradient::reparameterised, 3, 1};
+  const at::Tensor losses =
+      take_gradients(*vae, tensors_of(*vae, theta), at::zeros({1, 12288}, at::kDouble), normals({1, 3, 4}, 1),
+                     scoring, [&](std::size_t, const LayerGradients& part) { biases.push_back(part.bias); });
+  EXPECT_NEAR(losses[0].item<double>(), 1.0 / 12 + 2 * 4 / 2 / 12288.0, 1e-14);
+  ASSERT_EQ(biases.size(), 2u);  // of the decoder, then of the encoder
+  for (std::int64_t c = 0; c < 3; ++c) EXPECT_NEAR(biases[0][0][c].item<double>(), 1.0 / 36, 1e-14);
+  for (std::int64_t i = 0; i < 8; ++i)
+    EXPECT_NEAR(biases[1][0][i].item<double>(), i < 4 ? 2 / 12288.0 : 0, 1e-16);
 }
 
 TEST(VaeGradients, LossesAreTheGames) {

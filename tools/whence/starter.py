@@ -11,6 +11,7 @@ PROGRAMS = {
     "sweep_table": "whence.report.sweep",
     "bench_table": "whence.benchmarks",
     "import_checkpoints": "whence.checkpoints.importing",
+    "pack": "whence.pack.packing",
 }
 DEBIANS = "/usr/bin/python3"  # has all packages (tools/setup); another Python first on PATH may not
 OLDEST = (3, 9)
@@ -27,7 +28,7 @@ def missing(module):
         if package == __package__:
             raise
         return "needs the Python package %s (Debian: python3-%s), which %s cannot load: %s" % (
-            package, package, sys.executable, str(error).splitlines()[0])
+            package, package.lower(), sys.executable, str(error).splitlines()[0])
     return ""
 
 

@@ -48,9 +48,13 @@ inline constexpr std::int64_t every_instance = -1;
 /// In DataOptions::class_filter: instances of any label.
 inline constexpr std::int64_t every_class = -1;
 
+/// How instances lie in their file: as they are wanted; as images with rows and columns exchanged (EMNIST);
+/// as images with their channels last, [h, w, c], which become [c, h, w].
+enum class Orientation { as_is, transpose, channels_first };
+
 /// Which data a run uses.
 struct DataOptions {
-  /// normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], cifar10:FILE[,FILE], csv:FILE[,COLUMN]
+  /// One of source_forms().
   std::string source;
   std::int64_t instances;  ///< N, how many to train on, or every_instance
   std::int64_t held_out;   ///< N', how many to judge by; may be 0
@@ -58,12 +62,20 @@ struct DataOptions {
   at::ScalarType dtype;    ///< float32 or float64
   PixelRange pixels = PixelRange::minus_one_to_one;
   std::int64_t class_filter = every_class;  ///< only instances with this label
-  std::int64_t image_size = 0;  ///< side in pixels that cifar10's images are resized to; 0: as they are
-  std::string plant = {};       ///< idx:IMAGES:NUMBER, foreign instances that also train; may be empty
-  std::string without = {};     ///< file of instance ids, one a line, that do not train; may be empty
-  std::int64_t test = 0;        ///< N_test, how many to test by; may be 0
-  bool swapped = false;         ///< train on the held-out set, and hold out the training set
+  std::int64_t image_size = 0;              ///< side in pixels that images are resized to; 0: as they are
+  std::string plant = {};    ///< idx:IMAGES:NUMBER, foreign instances that also train; may be empty
+  std::string without = {};  ///< file of instance ids, one a line, that do not train; may be empty
+  std::int64_t test = 0;     ///< N_test, how many to test by; may be 0
+  bool swapped = false;      ///< train on the held-out set, and hold out the training set
+  /// Which rows of the source train, where the seed does not choose: a file of ids, one a line, or FIRST:END;
+  /// may be empty, and one of them is. Held-out and test instances come from the others.
+  std::string train_ids = {}, train_rows = {};
+  bool round_resized = false;                    ///< resized pixels become those of whole bytes again
+  Orientation orientation = Orientation::as_is;  ///< of the source's instances; planted ones stay as they are
 };
+
+/// What --data takes: "normal2d, ... or csv:FILE[,COLUMN]".
+std::string source_forms();
 
 /// NUMBER of DataOptions::plant, 0 where it is empty; UsageError naming --plant when it is not of that form.
 std::int64_t planted_count(const std::string& plant);
@@ -73,11 +85,16 @@ inline constexpr std::int64_t first_planted_id = 1'000'000'000;
 
 /// Loads or draws the data (sources.h says what each source gives). Files: a seeded random permutation of the
 /// rows gives the training instances first, then the held-out ones, then those to test by (rows.h); pixels
-/// are scaled to options.pixels. Planted instances, a random choice by the seed, follow the training
+/// that are bytes are scaled to options.pixels, images turned by options.orientation, then resized to
+/// options.image_size (resize_bilinear). Planted instances, a random choice by the seed, follow the training
 /// instances; those listed in options.without are then taken out. Throws UsageError for an unknown source, no
 /// training instance, a negative number of held-out or test ones or more rows than it has, Error for a file
 /// that cannot be read or is not what it claims to be.
 DataSplit load_data(const DataOptions& options);
+
+/// What was read, e.g. "data: 40 instances to train on and 10 held out, each [28, 28], numbers from -1 to 1,
+/// 10 different labels from 0 to 9".
+std::string in_words(const DataSplit& data);
 
 /// One line that identifies the data, e.g. "normal2d N=10000 N'=1000 dtype=float64 crc32=1a2b3c4d": kind of
 /// source (not its place: moved files keep their fingerprint), sizes, and the CRC-32 of the training ids

@@ -33,9 +33,8 @@ DataSplit load_mnist(const std::string& folder, const DataOptions& options);
 
 /// Images of 3 x 32 x 32 pixels from files of CIFAR-10 binary records, plain or gzip (A. Krizhevsky,
 /// https://www.cs.toronto.edu/~kriz/cifar.html, "binary version": a label byte, then 1,024 bytes each of red,
-/// green and blue, row by row), [N, d] with planes in that order, scaled to options.pixels and resized to
-/// options.image_size (resize_bilinear). Ids number the records through all files. rows.h says which are
-/// taken, after options.class_filter.
+/// green and blue, row by row), [N, d] with planes in that order, scaled to options.pixels. Ids number the
+/// records through all files. rows.h says which are taken, after options.class_filter.
 ///
 /// Throws UsageError where more rows are asked for than there are; Error naming the file that cannot be read,
 /// or is not whole records.
@@ -47,6 +46,19 @@ DataSplit load_cifar10(const std::vector<std::string>& files, const DataOptions&
 /// more rows are asked for than the file has; Error where it cannot be read.
 DataSplit load_csv(const std::string& path, const std::optional<std::string>& cluster_column,
                    const DataOptions& options);
+
+/// Rows of an array in an HDF5 file, [N, d] with d the product of the sizes after the first: unsigned bytes,
+/// which are scaled to options.pixels, or floats of 16 to 64 bits, which stay as they are. `place` is
+/// FILE[:X[,LABELS]] (hdf5_place, row_file.h): FILE alone means the array X, or the only one that instances
+/// can be, with `labels` where there is such an array. Labels are integers from 0 on, one a row. Read in
+/// slices. rows.h says which rows are taken; ids are row numbers.
+///
+/// Throws UsageError where more rows are asked for than there are; Error, naming file and array, where one
+/// cannot be read, is not what it has to be (ForeignArray has more), or a number that is taken is not finite.
+DataSplit load_hdf5(const std::string& place, const DataOptions& options);
+
+/// The same of a NumPy file (npy.h), labels in another one.
+DataSplit load_npy(const std::string& instances, const std::string& labels, const DataOptions& options);
 
 /// Points of the plane in six spherical Gaussian clusters, [N, 2], the labels 0 to 5 telling which (Kong and
 /// Chaudhuri, "Understanding Instance-based Interpretability of Variational Auto-Encoders", NeurIPS 2021,

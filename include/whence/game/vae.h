@@ -51,6 +51,10 @@ class Vae : public Game, public Autoencoder {
   std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                  const at::Tensor& weights, double kink_width) const override;
 
+  std::int64_t graph_numbers(std::int64_t) const override {
+    return encoder_.graph_numbers() + decoder_.graph_numbers();
+  }
+
   const VaeOptions& options() const { return options_; }
   const Autoencoder* autoencoder() const override { return this; }
   const Network& encoder() const override { return encoder_; }

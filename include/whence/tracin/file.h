@@ -14,7 +14,9 @@
 //   predicted_change[C, Q] float64   with --weights visits: predicted decrease of the query's loss up to the
 //   next
 //                                    checkpoint
-//   latent_mean     [N, dz], query_latent_mean [Q, dz]  mu at the last of the checkpoints
+//   latent_mean     [N, dz], query_latent_mean [Q, dz]  mu at the last of the checkpoints (of VAEs; queries
+//   that
+//                                    are instances)
 //   instance_id, label [N]; query_id, query_position, query_label [Q]; major, minor [Q]  (label, query_label
 //   where
 //                                    there are labels; major, minor of mixtures: positions)

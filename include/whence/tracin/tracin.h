@@ -1,6 +1,7 @@
 #pragma once
-// VAE-TracIn (Kong and Chaudhuri, NeurIPS 2021, eq. 10): scores of training instances without their
-// gradients.
+// TracIn (Pruthi et al., NeurIPS 2020; for VAEs Kong and Chaudhuri, NeurIPS 2021, eq. 10): scores of training
+// instances without their gradients. Networks of VAEs have a fast way (vae_gradients.h); any other game,
+// metrics and sums of queries go through its engine (game_gradients.h).
 
 #include <cstdint>
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/comm/partition.h"
+#include "whence/tracin/game_gradients.h"
 #include "whence/tracin/gradient_products.h"
 #include "whence/tracin/queries.h"
 #include "whence/train/run.h"
@@ -30,8 +32,16 @@ struct TracinOptions {
   bool instances = true;        ///< false: the queries' losses alone
   bool training_noise = false;  ///< instances have the noise of the step that visited them (visits, m = 1)
   bool fixed_noise = false;  ///< queries have the same noise at all checkpoints; see TracinPlan::query_noise
-  std::int64_t memory = 0;   ///< bytes a rank
+  /// A checkpoint's scores are cosines of the angles between gradients: products over both norms, 0 where one
+  /// is 0. Norms of all instances' gradients are needed: in the fast way hardly more work, by an engine a
+  /// gradient each.
+  bool normalise = false;
+  std::int64_t memory = 0;  ///< bytes a rank
 };
+
+/// Which of the layout's tensors --layers chooses: all or last:NUMBER leave the list empty; else patterns of
+/// names, with commas between, as 'decoder.*'. UsageError naming --layers for one that fits no name.
+std::vector<bool> choose_tensors(const std::string& layers, const ParameterLayout& layout);
 
 /// When an instance was trained on: step t, and its row of the mini-batch.
 struct Visit {
@@ -71,12 +81,14 @@ std::vector<std::int64_t> choose_checkpoints(const std::string& text, const Traj
 
 /// UsageError naming --memory when it is too small for one query and one instance, --weights when visits are
 /// asked for of a run whose batches are not known, --checkpoints when no step follows any of those, --samples
-/// when the noise of training, one sample, is to be several, --game when the run's game is no VAE.
+/// when the noise of training, one sample, is to be several; and see fast_way().
 TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const TracinOptions& options,
                        std::vector<std::int64_t> steps);
 
-/// The run's autoencoder; UsageError naming --run when its game has none.
-const Autoencoder& autoencoder_of(const Run& run);
+/// The run's autoencoder whose fast way these queries can take; null where they go through the game's engine.
+/// UsageError naming the option for what only the fast way has (--loss scoring, --estimator score-function,
+/// --layers last:NUMBER).
+const Autoencoder* fast_way(const Run& run, const TracinQueries& queries, const TracinOptions& options);
 
 /// eps [n, m, dz] of instances at a checkpoint, from a stream keyed by step and instance id.
 at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<std::int64_t>& positions,
@@ -101,9 +113,17 @@ class TracinWorker {
  private:
   void enter_checkpoint(std::int64_t checkpoint);
   void enter_queries(std::int64_t checkpoint, Range queries);
+  // By the fast way: the queries' gradients are kept, returns their losses.
+  at::Tensor enter_fast(Range queries);
+  // By the engine: their directions u are.
+  at::Tensor enter_by_engine(Range queries);
+  at::Tensor enter_points(const TracinQueries& queries, Range range, std::int64_t first, bool summed);
+  // [queries or 1, n] float64 of instances; their losses.
+  at::Tensor fast_scores(const InstanceRows& rows, at::Tensor& losses);
+  at::Tensor engine_scores(const InstanceRows& rows, at::Tensor& losses);
 
   const Run& run_;
-  const Autoencoder& vae_;
+  const Autoencoder* vae_;  // null: by the engine
   const TracinQueries& queries_;
   const TracinOptions& options_;
   const TracinPlan& plan_;
@@ -114,6 +134,10 @@ class TracinWorker {
   std::vector<at::Tensor> tensors_;
   std::unique_ptr<QueryGradients> query_gradients_;
   at::Tensor query_losses_;  // [queries] float64
+  GameGradients by_engine_;
+  at::Tensor theta_;        // [P]
+  at::Tensor directions_;   // [queries, P]
+  at::Tensor query_norms_;  // [queries] float64
 };
 
 }  // namespace whence

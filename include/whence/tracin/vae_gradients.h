@@ -13,7 +13,7 @@
 namespace whence {
 
 /// Which loss is differentiated. `training`: the game's own. `scoring`: the published one, (|sigmoid(l) -
-/// x|^2 + beta KL) / 12,288, whatever the game was trained with.
+/// x|^2 / channels + beta KL) / 12,288, whatever the game was trained with (scoring_channels()).
 enum class TracinLoss { training, scoring };
 
 /// How the encoder's gradient passes the sampled latent. `reparameterised`: through xi = mu + sigma eps
@@ -26,10 +26,17 @@ struct GradientOptions {
   LatentGradient latent = LatentGradient::reparameterised;
   std::int64_t samples = 16;     ///< m, samples of the latent a gradient
   std::int64_t last_layers = 0;  ///< only so many last layers of encoder and decoder each; 0: all
+  /// Which of the layout's tensors count, a layer's weight and bias alike; empty: all.
+  std::vector<bool> tensors = {};
 };
 
 /// The divisor of the scoring loss: 3 x 64 x 64.
 inline constexpr double scoring_divisor = 12288;
+
+/// What the scoring loss divides the squared error by: the channels of images, 1 for numbers without rows and
+/// columns. The authors' code divides it by the first axis of an image, 3 for colour images, and not the KL
+/// term (found by running it beside Whence's).
+double scoring_channels(const Autoencoder& vae);
 
 /// One layer's part of n gradients. That by the weight, flattened, is sum_r left[i, r] right[i, r]^T, a
 /// matrix [p, q] of the weight's first by its other axes; a linear layer has r over the samples (one where

@@ -37,8 +37,10 @@ struct RunParts {
   at::Tensor test_latents() const;
   at::Tensor held_out_instances() const { return data.held_out.instances.to(device); }
   at::Tensor test_instances() const { return data.test.instances.to(device); }
-  /// The optimiser's state at the start of training.
+  /// The optimiser's state at the start of training from random parameters.
   at::Tensor initial_state() const;
+  /// The same from theta [P].
+  at::Tensor state_from(const at::Tensor& theta) const;
 };
 
 /// The settings in a run folder's run.cfg; Error when there is none. Its files of data are those of `places`

@@ -26,6 +26,7 @@ struct RunSettings {
   std::string record;     ///< see recorded_steps; "auto" until decide_record
   std::string optimiser;  ///< see make_optimiser
   std::string engine;     ///< see make_engine
+  std::string from = {};  ///< see start_parameters; "" for random ones
 
   /// The run's game for such data; UsageError naming the option for impossible values.
   std::shared_ptr<const Game> make_game(const DataSplit& split) const;

@@ -2,7 +2,8 @@
 
     tools/import_checkpoints.py CHECKPOINTS --out RUN -- --game mlp-vae --data mnist:DIR --instances 59000 ...
 
-CHECKPOINTS is a folder of .pt, .pth, .tar or .ckpt files, each a state dict or a training checkpoint that holds one. What
+CHECKPOINTS is a folder of .pt, .pth, .tar, .ckpt or .safetensors files, or files without a suffix that PyTorch wrote, each a
+state dict or a training checkpoint that holds one. What
 follows `--` are options of `whence train` that say what the networks were trained on: game, data, beta, latent, rate, batch,
 ... The steps to record are those of the checkpoints. Batches of an imported run are not known, so it can be scored but not
 traced back.
@@ -12,8 +13,13 @@ step, iter or epoch, else the only number, or the only one in which the names di
 step.) Where that does not decide, --step does.
 
 Tensors are matched by their names behind any common prefix, else by network (encoder, decoder) and the numbers of its
-layers; where names do not decide, in the order of the file, which is said. An encoder that ends in two layers, for mean and
-log-variance, is joined to the one layer of Whence's.
+layers, never by the order of a file: where names do not decide, --rename does. What batch norm counts is left out. An encoder
+that ends in two layers, for mean and log-variance, is joined to the one layer of Whence's.
+
+Which instances they were trained on nobody but you knows: give --train-ids FILE or --train-rows 0:5000 among the OPTIONS (and
+--instances with their number, --held-out with how many of the others to judge by, 0 for none); without these, Whence takes a
+seeded choice of its own. After importing, the mean loss of some training instances at the first and the last checkpoint is
+printed: wrong data, a wrong beta or a wrong order of layers show there.
 """
 import argparse
 import json
@@ -61,7 +67,7 @@ def advice_on(fit, layout):
 
 def theta_of(path, value, layout, options, seen):
     """theta [P] of the run's type from the one dictionary of a checkpoint that fits the layout, or from that named by --key.
-    seen: patterns of --leave-out that fitted something, and the files whose order decided."""
+    seen: patterns of --leave-out and pairs of --rename that fitted something."""
     found = list(state_dicts(value))
     if not found:
         raise ImportFailure("%s: holds no state dict (tensors in a dictionary, by names that are text)" % path)
@@ -75,25 +81,30 @@ def theta_of(path, value, layout, options, seen):
         name, fit = every[0]
         raise ImportFailure("%s: its tensors%s do not fit%s:\n%s" % (
             path, "" if name == "." else " (%s)" % name, advice_on(fit, layout), "\n".join(fit.misfits)))
-    fitting = [one for one in fitting if one[1].by_names] or fitting
     theta, *others = (np.concatenate([numbers_of(path, one, options.dtype) for one in fit.tensors]) for _, fit in fitting)
     if not all(np.array_equal(theta, other) for other in others):
         raise ImportFailure("%s: %s fit and differ; --key NAME chooses one" % (path, listed([name for name, _ in fitting])))
-    if not fitting[0][1].by_names:
-        seen["in order"].append(path)
     return theta
 
 
 def params_of(checkpoints, layout, options):
     """theta of every checkpoint [C, P]."""
-    seen = {"patterns": set(), "in order": []}
+    seen = {"patterns": set()}
     params = np.stack([theta_of(path, load(path, options.trust), layout, options, seen) for _, path in checkpoints])
     for pattern in options.leave_out:
         if pattern not in seen["patterns"]:
             raise ImportFailure("--leave-out '%s': is the name of no tensor" % pattern)
-    if seen["in order"]:
-        tell("%s: names do not tell which tensor is which, so they are taken in the order of the file" % listed(seen["in order"]))
+    for rename in options.rename:
+        if rename not in seen["patterns"]:
+            raise ImportFailure("--rename %s=%s: there is no layer %s" % (*rename, rename[0]))
     return params
+
+
+def pair_of(text):
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise ImportFailure("--rename '%s': is not OLD=NEW" % text)
+    return old, new
 
 
 def import_run(options):
@@ -105,12 +116,14 @@ def import_run(options):
         options.heads = options.heads.split(",")
         if len(options.heads) != 2 or not all(options.heads):
             raise ImportFailure("--heads: names two layers, MEAN,LOGVAR")
+    options.rename = [pair_of(text) for text in options.rename]
     checkpoints = recordable(checkpoints_of(options.checkpoints, options.step, options.trust, tell), tell)
     steps = [step for step, _ in checkpoints]
     plan = plan_of(options.whence, options.options, steps)
     options.dtype = plan["dtype"]
-    make_run(options.whence, options.out, plan, params_of(checkpoints, json.loads(plan["attributes"]["layout"]), options))
+    said = make_run(options.whence, options.out, plan, params_of(checkpoints, json.loads(plan["attributes"]["layout"]), options))
     print("%s: %d checkpoints, steps %s" % (options.out, len(steps), listed(steps)))
+    print(said)
 
 
 def default_program():
@@ -134,6 +147,8 @@ def main():
                                       "model, or nets.ema for one inside another")
     parser.add_argument("--leave-out", metavar="PATTERN", action="append", default=[],
                         help="tensors that are not the networks', as '*.num_batches_tracked'; may be given again")
+    parser.add_argument("--rename", metavar="OLD=NEW", action="append", default=[],
+                        help="the layer OLD of the checkpoints is NEW of the game, as fc1=encoder.0; may be given again")
     parser.add_argument("--heads", metavar="MEAN,LOGVAR", help="the encoder's two last layers, as fc21,fc22; found by themselves "
                         "where they are called mu or mean and logvar or log_var")
     parser.add_argument("--whence", default=os.environ.get("WHENCE") or default_program(),

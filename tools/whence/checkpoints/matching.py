@@ -8,6 +8,8 @@ import torch
 from .failure import ImportFailure
 
 WRAPPERS = ("module", "_orig_mod")  # of DataParallel and torch.compile, wherever they stand in a name
+# What batch norm keeps besides its parameters; those have no place in a layout without it, and are refused.
+BUFFERS = ("num_batches_tracked", "running_mean", "running_var")
 # Words of the two heads of an encoder. Others (var, std, 21 and 22) may mean something else: --heads.
 HEADS = (re.compile(r"(?<![a-z])(mu|means?|loc)(?![a-z])", re.IGNORECASE),
          re.compile(r"(?<![a-z])log_?var(iance)?(?![a-z])", re.IGNORECASE))
@@ -16,16 +18,16 @@ Named = collections.namedtuple("Named", "name tensor")  # the name that the chec
 
 
 class Fit:
-    """Tensors in the layout's order, what misfits, and whether names or only the order of the file chose them."""
+    """Tensors in the layout's order, chosen by their names, and what misfits."""
 
-    def __init__(self, layout, chosen, extra, by_names):
-        self.tensors, self.by_names = chosen, by_names
+    def __init__(self, layout, chosen, extra):
+        self.tensors = chosen
         self.misfits = []
         for entry, found in zip(layout, chosen):
             wanted = "%s %s" % (entry["name"], entry["shape"])
             if found is None:
                 self.misfits.append("  no tensor for " + wanted)
-            elif list(found.tensor.shape) != entry["shape"] or last(found.name) != last(entry["name"]) and by_names:
+            elif list(found.tensor.shape) != entry["shape"] or last(found.name) != last(entry["name"]):
                 self.misfits.append("  %s %s is not %s" % (found.name, list(found.tensor.shape), wanted))
         self.misfits += ["  %s %s has no place" % (one.name, list(one.tensor.shape)) for one in extra]
         self.extra = extra
@@ -39,15 +41,27 @@ def module_of(name):
     return name.rpartition(".")[0]
 
 
-def kept(tensors, leave_out, used):
-    """{name without wrappers: Named} of the tensors that no pattern of leave_out fits; patterns that did go to `used`."""
+def renamed(name, rename, used):
+    """The name with a module's path, as a whole or its end, in place of another: ("fc1", "encoder.0") makes
+    encoder.0.weight of fc1.weight and of net.fc1.weight. Renames that did something go to `used`."""
+    for old, new in rename:
+        module = module_of(name)
+        if module == old or module.endswith("." + old):
+            used.add((old, new))
+            return new + "." + last(name)
+    return name
+
+
+def kept(tensors, leave_out, rename, used):
+    """{name without wrappers, renamed: Named} of the tensors that no pattern of leave_out fits, and that are no buffers;
+    patterns and renames that did something go to `used`."""
     found = []
     for name, tensor in tensors.items():
         short = ".".join([part for part in module_of(name).split(".") if part not in WRAPPERS + ("",)] + [last(name)])
         fitting = [p for p in leave_out if fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(short, p)]
         used.update(fitting)
-        if not fitting:
-            found.append((short, Named(name, tensor)))
+        if not fitting and last(name) not in BUFFERS:
+            found.append((renamed(short, rename, used), Named(name, tensor)))
     if len({short for short, _ in found}) < len(found):
         return {one.name: one for _, one in found}
     return dict(found)
@@ -105,7 +119,7 @@ def same_names(layout, entries, joint, places):
         return None
     names = {at: fitting[0] + name for at, name in wanted.items()}
     chosen = [entries[names[at]] if at in names else joint.get(places[at]) for at in range(len(layout))]
-    return Fit(layout, chosen, [one for name, one in entries.items() if name not in names.values()], True)
+    return Fit(layout, chosen, [one for name, one in entries.items() if name not in names.values()])
 
 
 def in_role(name, role):
@@ -134,23 +148,22 @@ def numbered_layers(layout, entries, joint, places):
                 chosen[at] = joint.get(places[at])
             elif rest:
                 chosen[at] = extra.pop(rest.pop())
-    return Fit(layout, chosen, list(extra.values()), True)
-
-
-def order_of_file(layout, entries, joint, places):
-    rest = iter(entries.values())
-    chosen = [joint.get(places[at]) if joint and at in places else next(rest, None) for at in range(len(layout))]
-    return Fit(layout, chosen, list(rest), False)
+    return Fit(layout, chosen, list(extra.values()))
 
 
 def fit_of(path, tensors, layout, options, used):
-    """How a dictionary of tensors fits a layout. options: leave_out, heads."""
-    entries, places = kept(tensors, options.leave_out, used), joint_places(layout)
+    """How a dictionary of tensors fits a layout. options: leave_out, rename, heads. Names decide: tensors of equal shape in
+    another order would be swapped without a word."""
+    entries, places = kept(tensors, options.leave_out, options.rename, used), joint_places(layout)
     entries, joint = joined(path, entries, options.heads)
-    for way in (same_names, numbered_layers, order_of_file):
+    for way in (same_names, numbered_layers):
         fit = way(layout, entries, joint, places)
         if fit is not None:
             return fit
+    unknown = Fit(layout, [None] * len(layout), list(entries.values()))
+    unknown.misfits.append("  their names do not tell which is which; --rename OLD=NEW gives a layer its name, as in "
+                           "--rename fc1=%s" % module_of(layout[0]["name"]))
+    return unknown
 
 
 def refuse_other_types(path, one):

@@ -8,7 +8,8 @@ import torch
 from .failure import ImportFailure, listed
 from .loading import load
 
-SUFFIXES = (".pt", ".pth", ".tar", ".ckpt")
+SUFFIXES = (".pt", ".pth", ".tar", ".ckpt", ".safetensors")
+MAGIC = (b"PK\3\4", b"\x80\2")  # how files of torch.save begin, whatever they are called
 INSIDE = "inside"  # a value of --step
 KEYS = ("global_step", "step")
 # Words that a training step follows in names; the first that a folder's names have counts.
@@ -24,10 +25,23 @@ def files_of(folder):
     """Names of the checkpoints in a folder."""
     if not os.path.isdir(folder):
         raise ImportFailure("%s: no such folder" % folder)
-    names = sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1] in SUFFIXES)
+    names = sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1] in SUFFIXES or by_torch(folder, name))
     if not names:
         raise ImportFailure("%s: holds no checkpoints (%s)" % (folder, ", ".join("*" + s for s in SUFFIXES)))
     return names
+
+
+def stem_of(name):
+    return os.path.splitext(name)[0] if os.path.splitext(name)[1] in SUFFIXES else name
+
+
+def by_torch(folder, name):
+    """Whether a file without a suffix begins like one of torch.save."""
+    path = os.path.join(folder, name)
+    if "." in name or not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(4).startswith(MAGIC)
 
 
 def by_pattern(pattern, names):
@@ -92,7 +106,7 @@ def checkpoints_of(folder, choice, trust, tell):
     """(step, path) of every checkpoint of a folder, by step. choice: the value of --step; tell: called with what is to be
     said besides."""
     names = files_of(folder)
-    stems = {name: os.path.splitext(name)[0] for name in names}
+    stems = {name: stem_of(name) for name in names}
     word, named = None, {}
     if choice not in (None, INSIDE):
         named = by_pattern(choice, names)

@@ -13,6 +13,9 @@ import numpy as np
 from .failure import ImportFailure, listed, sentence
 
 
+SOME = 100  # training instances whose losses are printed
+
+
 def recording(steps):
     """The --record that keeps these steps. A list of steps cannot hold step 0, so there may be none (None)."""
     last, number = steps[-1], len(steps) - 1
@@ -121,4 +124,25 @@ def make_run(program, out, plan, params):
             run_whence(program, "verify", "--run", fresh)
         except ImportFailure as failure:
             raise ImportFailure(str(failure).replace(fresh, out)) from None
+        said = losses_of(program, fresh, plan)
         os.rename(fresh, os.path.abspath(out))
+    return said
+
+
+def losses_of(program, run, plan):
+    """The mean loss of some training instances at the first and the last checkpoint, in words; leaves the run as it is."""
+    first, last, count = plan["recorded"][0], plan["recorded"][-1], min(SOME, len(plan["instance_ids"]))
+    steps = sorted({first, last})
+    before = set(os.listdir(run))
+    try:
+        run_whence(program, "tracin", "--run", run, "--queries", "train:%d" % count, "--instances", "none", "--samples", "4",
+                   "--checkpoints", ",".join(map(str, steps)), "--name", "imported", "--quiet")
+        with h5py.File(os.path.join(run, "tracin-imported.h5"), "r") as file:
+            means = file["query_loss"][...].mean(axis=1)
+    except ImportFailure as failure:
+        return "their losses cannot be computed: %s" % str(failure).splitlines()[0]
+    finally:
+        for name in set(os.listdir(run)) - before:
+            os.remove(os.path.join(run, name))
+    return "mean loss of %d training instances: %s" % (
+        count, ", ".join("%.6g at step %d" % pair for pair in zip(means, steps)))

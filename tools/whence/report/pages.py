@@ -10,13 +10,13 @@ import os
 import sys
 
 from ..results import RESULTS, Run
-from . import agreement, cleansing, density, tracin
+from . import agreement, cleansing, data, density, tracin
 from .page import table
 
 # A chapter is a module with TITLE, FILES (keys of RESULTS; it is left out where a folder has none of them) and SECTIONS:
 # (title, function of a Run that returns HTML, "" where the figure is not one for such data, or raises Missing with what it
 # would need).
-CHAPTERS = [agreement, cleansing, density, tracin]
+CHAPTERS = [data, agreement, cleansing, density, tracin]
 
 STYLE = """body{font:15px/1.5 sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}
 img{max-width:100%}table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:left;border-bottom:1px solid #ddd}

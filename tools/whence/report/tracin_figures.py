@@ -7,6 +7,8 @@ from .tracin_together import shares
 
 
 def as_image(flat, shape):
+    if len(shape) == 3 and shape[0] == 1:
+        shape = shape[1:]
     return flat.reshape(shape).transpose(1, 2, 0) if len(shape) == 3 else flat.reshape(shape)
 
 

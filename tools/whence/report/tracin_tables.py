@@ -31,7 +31,7 @@ def self_top(scores):
 
 def foremost(scores):
     """Tables 2, 3 and 10: classes, distances and norms in the latent space of the strongest 0.1 %."""
-    if scores.queries != "test" or "score" not in scores:
+    if scores.queries != "test" or "score" not in scores or "latent_mean" not in scores:
         return None
     latent, of_queries = scores["latent_mean"], scores["query_latent_mean"]
     norms = np.linalg.norm(latent, axis=1)

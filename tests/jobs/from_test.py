@@ -1,0 +1,88 @@
+"""whence train --from: parameters of another run, and what later jobs make of a run that started from them."""
+
+import collections
+import json
+import os
+
+import h5py
+import numpy as np
+
+from import_support import import_checkpoints
+from support import ProgramTest, arrays, attributes, crc, main, tiny
+from vae_support import torch_or_skip
+
+
+class FromTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.first = cls.train("first", *tiny(epochs=2))
+        cls.steps = len(arrays(cls.first + "/trajectory.h5")["params"]) - 1
+
+    def start(self, run):
+        return arrays(run + "/trajectory.h5")["params"][0]
+
+    def test_training_on_is_training_from_the_end(self):
+        recorded = arrays(self.first + "/trajectory.h5")["params"]
+        np.testing.assert_array_equal(self.start(self.train("on", *tiny(epochs=2), "--from", self.first)), recorded[-1])
+        middle = self.train("middle", *tiny(epochs=1), "--from", "%s:%d" % (self.first, self.steps // 2))
+        np.testing.assert_array_equal(self.start(middle), recorded[self.steps // 2])
+        # The same data, order and noise as without --from; only the start is another.
+        fresh = self.train("fresh", *tiny(epochs=1))
+        np.testing.assert_array_equal(*(arrays(run + "/trajectory.h5")["batch"] for run in (middle, fresh)))
+        self.assertIn("from = %s:%d" % (self.first, self.steps // 2), attributes(middle + "/trajectory.h5")["settings"])
+
+    def test_later_jobs_need_the_start_no_more(self):
+        place = self.copy_of(self.first, "gone")
+        run = self.train("tuned", *tiny(epochs=2), "--from", place)
+        again = ("train", "--out", run, *tiny(epochs=2), "--from", place)
+        self.run_fine(*again)
+        os.rename(place, self.path("elsewhere"))
+        chain = ("--metric", "all", "--epochs-back", "1,2")
+        self.run_fine("influence", "--run", run, *chain)
+        self.run_fine("counterfactual", "--run", run, *chain, "--targets", 20)
+        self.run_fine("validate", "--run", run, "--critical", 3)
+        self.run_fine("verify", run)
+        with open(run + "/validation.json") as file:
+            rows = json.load(file)["rows"]
+        self.assertGreater(min(row["kendall_tau"] for row in rows), 0.5)
+        self.assert_refused(again, "--from", "no such run folder")
+
+    def test_one_run_has_one_start(self):
+        place = self.copy_of(self.first, "changing")
+        run = self.train("bound", *tiny(epochs=1), "--from", place)
+        self.assert_refused(["train", "--out", run, *tiny(epochs=1)], "from", folder=run)
+        # Other parameters in the place of those that an interrupted run began with.
+        os.rename(run + "/trajectory.h5", run + "/trajectory.h5.part")
+        with h5py.File(place + "/trajectory.h5", "r+") as file:
+            row = file["params"][-1] + 1
+            file["params"][-1] = row
+            file["params_crc"][-1] = crc(row)
+        self.assert_refused(["train", "--out", run, *tiny(epochs=1), "--from", place], "from", "crc32")
+
+    def test_pytorch_checkpoints_are_a_start_by_way_of_an_import(self):
+        torch = torch_or_skip()
+        theta = np.random.default_rng(0).normal(size=self.start(self.first).shape)
+        state = {}
+        for entry in reversed(json.loads(attributes(self.first + "/trajectory.h5")["layout"])):
+            size = int(np.prod(entry["shape"]))
+            values = theta[entry["offset"]:entry["offset"] + size].reshape(entry["shape"])
+            state["module." + entry["name"]] = torch.tensor(values)
+        os.makedirs(self.path("checkpoints"))
+        torch.save({"model": collections.OrderedDict(state)}, self.path("checkpoints", "gan_step30.pt"))
+        done = import_checkpoints(self.path("checkpoints"), self.path("imported"), "--instances", "300", "--held-out", "50",
+                                  "--batch", "20", "--generator-hidden", "8", "--discriminator-hidden", "8")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("mean loss of 100 training instances", done.stdout)
+        np.testing.assert_array_equal(self.start(self.train("on-imported", *tiny(epochs=1), "--from", self.path("imported"))), theta)
+
+    def test_other_runs_and_steps_are_refused(self):
+        for start, words in ((self.first + ":9999", "not recorded"), (self.first + ":x", "not a step"), ("/nowhere", "no such run folder"),
+                             (self.first + "/trajectory.h5", "import_checkpoints")):
+            self.assert_refused(["train", "--out", self.path("never"), *tiny(epochs=1), "--from", start], "--from", words)
+        self.assert_refused(["train", "--out", self.path("never"), *tiny(epochs=1, generator_hidden=9), "--from", self.first],
+                            "--from", "other networks")
+
+
+if __name__ == "__main__":
+    main()

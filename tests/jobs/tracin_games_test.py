@@ -1,0 +1,216 @@
+"""whence tracin on games that are no VAEs, and with metrics, files, sums, cosines and layers by name: against gradients of
+each instance by PyTorch, and against each other."""
+
+import json
+import os
+
+import h5py
+import numpy as np
+
+from support import ProgramTest, arrays, attributes, main, tiny
+from vae_support import VALIDATION_LATENTS, normals, torch_or_skip, vae, write_idx
+
+
+def close(a, b, tolerance=1e-10):
+    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
+
+
+class GamesTest(ProgramTest):
+    def tracin(self, folder, *options, name="", ranks=1):
+        self.run_fine("tracin", "--run", folder, *options, *(["--name", name] if name else []), "--quiet", ranks=ranks)
+        return arrays(os.path.join(folder, "tracin%s.h5" % ("-" + name if name else "")))
+
+    def networks(self, folder, step):
+        """{name: tensor of the recorded step, which wants a gradient}."""
+        torch = torch_or_skip()
+        run, layout = arrays(folder + "/trajectory.h5"), json.loads(attributes(folder + "/trajectory.h5")["layout"])
+        theta = run["params"][list(run["steps"]).index(step)]
+        found = {}
+        for entry in layout:
+            values = theta[entry["offset"]:entry["offset"] + int(np.prod(entry["shape"]))].reshape(entry["shape"])
+            found[entry["name"]] = torch.tensor(values, requires_grad=True)
+        return found
+
+
+class GanTest(GamesTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.draw = np.random.default_rng(3)
+        cls.points = cls.draw.normal(size=(130, 2))
+        with h5py.File(cls.place + "/x.h5", "w") as file:
+            file["X"] = cls.points
+        cls.run_folder = cls.train("gan", *tiny(instances=100, held_out=20, epochs=3, batch=20), "--data",
+                                   "hdf5:%s/x.h5" % cls.place, "--record", "every:5")
+
+    @staticmethod
+    def forward(networks, x):
+        torch = torch_or_skip()
+        for number, weight in enumerate(networks):
+            x = x @ weight if weight.shape[0] == x.shape[1] else x @ weight.T
+            x = torch.relu(x) if number + 1 < len(networks) else x
+        return x
+
+    def gradients(self, step, points, names="discriminator", sign=-1):
+        """grad of softplus(sign D(x)) of each point [n, P], by one backward pass each."""
+        torch = torch_or_skip()
+        networks = {name: tensor for name, tensor in self.networks(self.run_folder, step).items()
+                    if name.startswith("discriminator")}
+        rows, losses = [], []
+        for point in points:
+            x = self.forward(list(networks.values()), torch.tensor(point[None]))
+            loss = torch.nn.functional.softplus(sign * x).sum()
+            losses.append(loss.item())
+            rows.append(np.concatenate([g.numpy().ravel() if name.startswith(names) else 0 * g.numpy().ravel()
+                                        for name, g in zip(networks, torch.autograd.grad(loss, networks.values()))]))
+        return np.array(rows), np.array(losses)
+
+    def of_run(self):
+        run = arrays(self.run_folder + "/trajectory.h5")
+        return self.points[run["instance_id"]], [int(step) for step in run["steps"] if step > 0]
+
+    def test_scores_are_products_of_explicit_gradients(self):
+        found = self.tracin(self.run_folder, "--queries", "train:6", "--samples", 1)
+        points, steps = self.of_run()
+        np.testing.assert_array_equal(found["step"], steps)
+        expected = 0
+        for number, step in enumerate(steps):
+            gradients, losses = self.gradients(step, points)
+            expected = expected + gradients[:6] @ gradients.T
+            close(found["loss"][number], losses)
+            close(found["query_loss"][number], losses[:6])
+        close(found["score"], expected)
+        self.assertNotIn("latent_mean", found)
+
+    def test_self_influence_cosines_layers_and_sums(self):
+        points, steps = self.of_run()
+        step = steps[-1]
+        at = ("--checkpoints", step, "--samples", 1)
+        gradients, losses = self.gradients(step, points)
+        norms = np.linalg.norm(gradients, axis=1)
+        close(self.tracin(self.run_folder, "--queries", "self", *at, name="self")["self_influence"], norms ** 2)
+        cosine = self.tracin(self.run_folder, "--queries", "train:6", "--normalise", *at, name="cosine")["score"]
+        close(cosine, gradients[:6] @ gradients.T / norms[:6, None] / norms)
+        close(np.diag(cosine), np.ones(6), 1e-12)
+        first, _ = self.gradients(step, points, "discriminator.0")
+        layer = self.tracin(self.run_folder, "--queries", "train:6", "--layers", "discriminator.0.*", *at, name="layer")
+        close(layer["score"], first[:6] @ first.T)
+        total = self.tracin(self.run_folder, "--queries", "sum:train:6", *at, name="sum")
+        close(total["score"], (gradients[:6].sum(0) @ gradients.T)[None])
+        close(total["query_loss"], [[losses[:6].sum()]])
+
+    def test_instances_of_another_file(self):
+        step = self.of_run()[1][-1]
+        other = self.draw.normal(size=(7, 2))
+        np.save(self.path("other.npy"), other)
+        found = self.tracin(self.run_folder, "--queries", "file:npy:" + self.path("other.npy"), "--checkpoints", step,
+                            name="other")
+        close(found["score"], self.gradients(step, other)[0] @ self.gradients(step, self.of_run()[0])[0].T)
+        np.testing.assert_array_equal(found["query_id"], np.arange(7))
+        np.testing.assert_array_equal(found["query_position"], -1)
+        np.save(self.path("wide.npy"), self.draw.normal(size=(7, 3)))
+        self.assert_refused(["tracin", "--run", self.run_folder, "--queries", "file:npy:" + self.path("wide.npy"), "--name",
+                             "wide"], "--queries", "[3]")
+
+    def test_metrics_of_the_game(self):
+        step = self.of_run()[1][-1]
+        run = self.copy_of(self.run_folder, "metrics")
+        found = self.tracin(run, "--queries", "metric:disc-loss,all", "--checkpoints", step)
+        self.assertEqual(found["score"].shape, (2, 100))
+        # The discriminator's loss on the held-out instances and on points generated from the run's validation latents.
+        held_out = self.points[self.tracin(run, "--queries", "test:20", "--checkpoints", step, name="held")["query_id"]]
+        torch = torch_or_skip()
+        generator = [tensor for name, tensor in self.networks(run, step).items() if name.startswith("generator")]
+        latents = normals(0, VALIDATION_LATENTS, 0, 0, 200).reshape(20, 10)
+        made = self.forward(generator, torch.tensor(latents)).detach().numpy()
+        real, generated = self.gradients(step, held_out), self.gradients(step, made, sign=1)
+        close(found["query_loss"][0, 0], (real[1].sum() + generated[1].sum()) / 20)
+        u = (real[0].sum(0) + generated[0].sum(0)) / 20
+        close(found["score"][0], self.gradients(step, self.of_run()[0])[0] @ u)
+        self.assertIn("metrics disc-loss, all", attributes(run + "/tracin.h5")["queries"])
+
+    def test_ranks_and_blocks_do_not_change_a_byte(self):
+        for options in (("--queries", "test:5"), ("--queries", "self"), ("--queries", "metric:gen-loss,all"),
+                        ("--queries", "sum:test:9", "--normalise")):
+            folders = [self.copy_of(self.run_folder, "on-%d" % ranks) for ranks in (1, 2, 3)]
+            for ranks, folder in enumerate(folders, 1):
+                self.tracin(folder, *options, ranks=ranks)
+                self.assert_same_bytes(*(os.path.join(f, "tracin.h5") for f in (folder, folders[0])))
+
+    def test_what_only_vaes_have_is_refused(self):
+        for options in (("--loss", "scoring"), ("--estimator", "score-function"), ("--layers", "last:1"),
+                        ("--layers", "decoder.*"), ("--queries", "metric:loss:3"), ("--queries", "sum:self"),
+                        ("--queries", "file:/nowhere.h5"), ("--queries", "metric:fid")):
+            name = "--metric" if options[1] == "metric:loss:3" else "--classifier" if options[1] == "metric:fid" else options[0]
+            name = "/nowhere.h5" if "nowhere" in options[1] else name
+            queries = () if "--queries" in options else ("--queries", "test:5")
+            self.assert_refused(["tracin", "--run", self.run_folder, *queries, *options], name, folder=self.run_folder)
+        self.assert_refused(["tracin", "--run", self.run_folder, "--queries", "self", "--normalise"], "--normalise")
+
+
+class VaeTest(GamesTest):
+    """What goes through the engine agrees with the fast way."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.images = np.random.default_rng(1).integers(0, 256, (80, 4, 4)).astype(np.uint8)
+        with h5py.File(cls.place + "/x.h5", "w") as file:
+            file["X"] = cls.images
+        cls.run_folder = cls.train("vae", *vae("hdf5:%s/x.h5" % cls.place, instances=60, steps=30, hidden="6,5", latent=2),
+                                   "--dtype", "float64")
+
+    def test_a_metric_is_the_query_of_the_same_instance_and_noise(self):
+        fast = self.tracin(self.run_folder, "--queries", "test:3", "--query-noise", "fixed", "--samples", 1, name="fast")
+        metric = self.tracin(self.run_folder, "--queries", "metric:loss:0,loss:1,loss:2", "--samples", 1, name="metric")
+        close(metric["score"], fast["score"])
+        close(metric["query_loss"], fast["query_loss"])
+        close(metric["loss"], fast["loss"])
+
+    def test_sums_files_and_layers(self):
+        fast = self.tracin(self.run_folder, "--queries", "test:5", "--samples", 4, name="each")
+        total = self.tracin(self.run_folder, "--queries", "sum:test:5", "--samples", 4, name="total")
+        close(total["score"][0], fast["score"].sum(0))
+        # The same rows of the same file have the same ids, and so the same noise.
+        file = self.tracin(self.run_folder, "--queries", "file:%s/x.h5" % self.place, "--samples", 4, name="file")
+        close(file["score"][fast["query_id"]], fast["score"], 1e-13)
+        layers = ["encoder.*", "decoder.0.*,decoder.1.*", "decoder.2.*"]
+        parts = [self.tracin(self.run_folder, "--queries", "test:5", "--samples", 4, "--layers", pattern, name="part%d" % i)
+                 for i, pattern in enumerate(layers)]
+        close(sum(part["score"] for part in parts), fast["score"])
+        by_engine = [self.tracin(self.run_folder, "--queries", "test:5", "--samples", 4, "--layers", pattern, name="kind%d" % i)
+                     for i, pattern in enumerate(("*.weight", "*.bias"))]
+        close(sum(part["score"] for part in by_engine), fast["score"])
+
+    def test_cosines_are_products_over_norms(self):
+        at = ("--samples", 4, "--checkpoints", "last", "--queries", "train:6")
+        cosine = self.tracin(self.run_folder, *at, "--normalise", name="cosine")["score"]
+        products = self.tracin(self.run_folder, *at, name="products")["score"]
+        norms = np.sqrt(self.tracin(self.run_folder, *at[:4], "--queries", "self", name="norms")["self_influence"])
+        # Queries have noise of their own, so their norms are found from the ratios.
+        ratio = products / norms / cosine
+        close(ratio, np.repeat(ratio[:, :1], 60, axis=1))
+        self.assertLessEqual(np.abs(cosine).max(), 1)
+        engine = self.tracin(self.run_folder, *at[:4], "--queries", "sum:train:1", "--normalise", name="engine")["score"]
+        close(engine[0], cosine[0])
+
+
+class LabelsTest(GamesTest):
+    def test_a_classifier_is_scored_with_its_labels(self):
+        draw = np.random.default_rng(5)
+        write_idx(self.path("x.idx"), draw.integers(0, 256, (40, 28, 28)))
+        write_idx(self.path("y.idx"), draw.integers(0, 3, 40))
+        run = self.train("judge", "--game", "classifier", "--data", "idx:%s,%s" % (self.path("x.idx"), self.path("y.idx")),
+                         "--train-on", "instances", "--instances", 24, "--held-out", 8, "--batch", 8, "--epochs", 1,
+                         "--optimiser", "sgd", "--dtype", "float64", "--test", 0)
+        one = self.tracin(run, "--queries", "test:3", "--samples", 1, "--checkpoints", "last")
+        two = self.tracin(run, "--queries", "metric:loss:0,loss:1", "--samples", 1, "--checkpoints", "last", name="metric")
+        close(two["score"], one["score"][:2])
+        close(two["query_loss"], one["query_loss"][:, :2])
+        norms = self.tracin(run, "--queries", "self", "--samples", 1, "--checkpoints", "last", name="self")["self_influence"]
+        train = self.tracin(run, "--queries", "train:24", "--samples", 1, "--checkpoints", "last", name="train")["score"]
+        close(np.diag(train), norms)
+
+
+if __name__ == "__main__":
+    main()
