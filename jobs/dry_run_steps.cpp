@@ -47,7 +47,7 @@ Needs needs_of_training(const RunParts& parts, const std::string& folder, const 
   const TrajectoryPlan plan = parts.plan();
   const at::Tensor start = parts.initial_state();
   Stopwatch watch;
-  accuracy_report(parts, start.narrow(0, 0, parts.game->layout().size()));
+  accuracy_report(parts, parts.optimiser->model(start));
   const double at_the_end = watch.seconds();
   Needs needs{"train", fmt::format("{} steps of {} numbers, {} of them recorded (--record {})", plan.steps,
                                    plan.parameters, plan.recorded.size(), parts.settings.record)};

@@ -82,7 +82,6 @@ void run_influence(const Options& options, const Communicator& all) {
     run->walk_back(world, memory_limit(options));
     metric_classifier = read_metric_classifier(options, parts);
     metrics = make_metrics(metric_names, parts.game, validation_of(parts, metric_classifier));
-    check_traceable(*parts.optimiser);
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()),
                            parts.settings.schedule.batch);
     result = run->folder() + "/influence.h5";

@@ -42,7 +42,7 @@ struct MemoryRun {
             schedule.steps_per_epoch(),
             [this](std::int64_t t) { return params[t]; },
             [this](std::int64_t t) { return schedule.batch(t); },
-            [this](std::int64_t t) { return schedule.rates(t); },
+            [this](std::int64_t t) { return schedule.moves(t, schedule.rates(t), game->layout()); },
             optimiser};
   }
 };

@@ -21,7 +21,7 @@ struct RecordedSteps {
   std::int64_t steps, steps_per_epoch;
   std::function<at::Tensor(std::int64_t)> state;  ///< the optimiser's before step t, theta [P] first
   std::function<at::Tensor(std::int64_t)> batch;  ///< positions [|S|] of step t
-  std::function<at::Tensor(std::int64_t)> rates;  ///< [players] of step t
+  std::function<Moves(std::int64_t)> moves;       ///< of step t
   const Optimiser& optimiser;
   std::function<void(std::int64_t)> expect = {};  ///< hears which step's state will be asked for next
 };

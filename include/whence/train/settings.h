@@ -8,6 +8,7 @@
 #include "whence/data/dataset.h"
 #include "whence/game/game.h"
 #include "whence/game/registry.h"
+#include "whence/optimise/optimiser.h"
 #include "whence/train/schedule.h"
 
 namespace whence {
@@ -24,7 +25,7 @@ struct RunSettings {
   DataOptions data;
   ScheduleOptions schedule;
   std::string record;     ///< see recorded_steps; "auto" until decide_record
-  std::string optimiser;  ///< see make_optimiser
+  OptimiserOptions optimiser;
   std::string engine;     ///< see make_engine
 
   /// The run's game for such data; UsageError naming the option for impossible values.
