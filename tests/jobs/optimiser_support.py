@@ -146,11 +146,12 @@ class Gan:
         for t in range(self.steps):
             if t == first:
                 theta = [part.detach().requires_grad_() for part in theta]
+            # Of their own at each step: a player that stayed is part of what the other's theta came from.
+            theta = [part + 0 for part in theta]
             positions = self.run["batch"][t]
             present = weights[positions] if t >= first else self.torch.ones(len(positions), dtype=self.torch.float64)
             losses = self.losses(theta, self.points[positions], self.latents(t), present)
             gradients = [self.torch.autograd.grad(loss, part, create_graph=True)[0] for loss, part in zip(losses, theta)]
-            theta = list(theta)
             for player in turns(t):
                 theta[player] = optimisers[player].step(theta[player], gradients[player], rates(t))
         return theta, [one.model(part) for one, part in zip(optimisers, theta)]

@@ -29,4 +29,8 @@ struct RecordedSteps {
 /// The recorded steps of a run folder.
 RecordedSteps recorded_steps_of(const Run& run);
 
+/// The same theta, mini-batches and rates, as if each step had been theta' = theta - B g: what a trace-back
+/// that knows no optimiser makes of a run. The run's optimiser has to outlive it.
+RecordedSteps as_plain_steps(const RecordedSteps& run);
+
 }  // namespace whence

@@ -24,9 +24,9 @@ struct RunSettings {
   std::uint64_t seed;
   DataOptions data;
   ScheduleOptions schedule;
-  std::string record;     ///< see recorded_steps; "auto" until decide_record
+  std::string record;  ///< see recorded_steps; "auto" until decide_record
   OptimiserOptions optimiser;
-  std::string engine;     ///< see make_engine
+  std::string engine;  ///< see make_engine
 
   /// The run's game for such data; UsageError naming the option for impossible values.
   std::shared_ptr<const Game> make_game(const DataSplit& split) const;
