@@ -36,34 +36,6 @@ Grid automatic_grid(std::int64_t ranks, std::int64_t queries, std::int64_t batch
   return best;
 }
 
-namespace {
-
-// The rows of q and of q where `near` is 1, as sums of squares, added to sums [rows, 2].
-template <typename Float>
-void add_squares(const at::Tensor& q, const at::Tensor& near, at::Tensor& sums) {
-  constexpr std::int64_t lanes = 8;
-  const Float *value = q.data_ptr<Float>(), *is_near = near.data_ptr<Float>();
-  const std::int64_t count = q.size(1);
-  for (std::int64_t row = 0; row < q.size(0); ++row, value += count) {
-    double close[lanes] = {}, all[lanes] = {};
-    const auto add = [&](std::int64_t i, std::int64_t lane) {
-      const double square = static_cast<double>(value[i]) * static_cast<double>(value[i]);
-      all[lane] += square;
-      close[lane] += square * static_cast<double>(is_near[i]);
-    };
-    std::int64_t i = 0;
-    for (; i + lanes <= count; i += lanes)
-      for (std::int64_t lane = 0; lane < lanes; ++lane) add(i + lane, lane);
-    for (; i < count; ++i) add(i, 0);
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      sums.data_ptr<double>()[2 * row] += close[lane];
-      sums.data_ptr<double>()[2 * row + 1] += all[lane];
-    }
-  }
-}
-
-}  // namespace
-
 TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                      const Communicator& ranks)
     : run_(run),
@@ -111,21 +83,30 @@ at::Tensor TraceBack::pulled_back(std::int64_t t, const at::Tensor& before, cons
     taken.gradient = gradient[0];
   }
   const at::Tensor q = run_.optimiser.pull_back(u_, taken, moves);
-  note_near_zero(q, after_, moves);
+  near_ = taken_ % near_zero_stride == 0 ? run_.optimiser.near_zero(after_, moves) : at::Tensor();
   after_ = before;
   return q;
 }
 
-void TraceBack::note_near_zero(const at::Tensor& q, const at::Tensor& after, const Moves& moves) {
-  const at::Tensor near = run_.optimiser.near_zero(after, moves);
-  if (!near.defined()) return;
-  if (!q.device().is_cpu()) {
-    const at::Tensor squares = q.to(at::kDouble).square();
-    near_zero_.add_(at::stack({(squares * near).sum(1), squares.sum(1)}, 1));
-  } else if (q.scalar_type() == at::kFloat) {
-    add_squares<float>(q, near, near_zero_);
-  } else {
-    add_squares<double>(q, near, near_zero_);
+// Of every near_zero_stride-th step: traces the part of q that is near zero, too.
+void TraceBack::trace_near_zero(const at::Tensor& q, const at::Tensor& theta, const Batch& batch,
+                                std::vector<at::Tensor>& jacobians) {
+  if (!near_.defined()) return;
+  for (std::size_t w = 0; w < sweeps_.size(); ++w) {
+    const at::Tensor own =
+        q.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size()) * near_;
+    jacobians.push_back(run_.engine.trace(theta, batch, own, sweeps_[w].kink_width).u_jacobian);
+  }
+}
+
+// jacobians: q^T J of each width, then those of the part near zero.
+void TraceBack::note_near_zero(const std::vector<at::Tensor>& jacobians) {
+  if (!near_.defined()) return;
+  const std::size_t widths = sweeps_.size();
+  for (std::size_t w = 0; w < widths; ++w) {
+    const auto squares = [&](const at::Tensor& jacobian) { return jacobian.to(at::kDouble).square().sum(1); };
+    near_zero_.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size())
+        .add_(at::stack({squares(jacobians[widths + w]), squares(jacobians[w])}, 1));
   }
 }
 
@@ -145,7 +126,9 @@ void TraceBack::step() {
     sweep.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     u_jacobian.push_back(traced.u_jacobian);
   }
+  trace_near_zero(all, theta, batch, u_jacobian);
   group_.sum(u_jacobian);
+  note_near_zero(u_jacobian);
   if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.wait_for_device();
   for (std::size_t w = 0; w < sweeps_.size(); ++w) {
     run_.optimiser.part(sweeps_[w].u, 0).sub_(u_jacobian[w]);

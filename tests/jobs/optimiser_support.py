@@ -80,6 +80,7 @@ class Gan:
 
     def __init__(self, folder, images):
         self.torch = torch_or_skip()
+        self.torch.set_num_threads(1)
         self.run, self.attributes = arrays(folder + "/trajectory.h5"), attributes(folder + "/trajectory.h5")
         self.layout = json.loads(self.attributes["layout"])
         self.parameters = sum(int(np.prod(one["shape"])) for one in self.layout)

@@ -110,9 +110,9 @@ class OptimisersTest(ProgramTest):
         for name in ("momentum", "adam"):
             with self.subTest(name):
                 # Some gradients are longer than this, some are not.
-                self.check(name, "--clip-norm", 0.3, clip=0.3)
+                self.check(name, "--clip-norm", 0.5, clip=0.5)
         norms = self.norms_of(Gan(self.run_of("sgd"), self.images))
-        self.assertTrue((norms > 0.3).any() and (norms < 0.3).any(), norms)
+        self.assertTrue((norms > 0.5).any() and (norms < 0.5).any(), norms)
 
     def norms_of(self, gan):
         moved = np.diff(gan.run["params"], axis=0) / RATE
@@ -128,9 +128,9 @@ class OptimisersTest(ProgramTest):
     def test_the_average_is_the_model(self):
         torch_or_skip()
         for name, more in (("sgd", ()), ("adam", ("--update", "alternating", "--discriminator-steps", 3)),
-                           ("momentum", ("--clip-norm", 0.3))):
+                           ("momentum", ("--clip-norm", 0.5))):
             with self.subTest(name):
-                folder = self.check(name, "--average", 0.9, *more, average=0.9, clip=0.3 * (name == "momentum"),
+                folder = self.check(name, "--average", 0.9, *more, average=0.9, clip=0.5 * (name == "momentum"),
                                     turns=three_to_one if name == "adam" else everyone)
                 end = arrays(folder + "/trajectory.h5")["params"][-1]
                 parameters = Gan(folder, self.images).parameters
@@ -195,7 +195,7 @@ class OptimisersTest(ProgramTest):
         self.assertLess(arrays(some + "/counterfactual.h5")["distance"].max(), 1e-12)
 
     def test_ranks_and_dtypes_agree(self):
-        for name in ("momentum", "adam", "rmsprop"):
+        for name in ("adam", "rmsprop"):
             with self.subTest(name):
                 alone = self.run_of(name, "--record", "every:9")
                 wanted = self.influence(alone)["influence"]
@@ -209,7 +209,7 @@ class OptimisersTest(ProgramTest):
     def test_estimates_meet_retraining_and_cleansing_works(self):
         for name in ("momentum", "adamw"):
             with self.subTest(name):
-                folder = self.run_of(name, "--test", 5)
+                folder = self.run_of(name, "--test", 5, "--activation", "tanh")  # no kinks
                 self.influence(folder, epochs="1,2")
                 self.run_fine("counterfactual", "--run", folder, "--metric", "disc-loss,gen-loss", "--targets", 60, "--epochs-back",
                               "1,2")
@@ -220,7 +220,7 @@ class OptimisersTest(ProgramTest):
                               "disc-loss")
 
     def test_what_becomes_of_moments_near_zero_is_said(self):
-        folder = self.run_of("adam", "--epsilon", 1e-2)
+        folder = self.run_of("adam", "--epsilon", 3e-4)
         self.influence(folder)
         share = attributes(folder + "/influence.h5")["near_zero_share"]
         self.assertRegex(share, r"^disc-loss 0\.\d+, gen-loss 0\.\d+ \(kink width 0\)$")
@@ -233,7 +233,7 @@ class OptimisersTest(ProgramTest):
         folder = self.path("dry")
         said = whence("train", "--out", folder, "--optimiser", "adam", "--average", 0.9, "--epochs", 1, "--instances", 100,
                       "--dry-run").out
-        self.assertIn("22784 numbers (theta, m, v, average: 182.3 kB a state)", said)
+        self.assertIn("22784 numbers (theta, m, v, average: 178.0 KiB a state)", said)
 
     def test_runs_from_before_the_options_are_the_same_runs(self):
         folder = self.copy_of(self.run_of("adam"), "before")

@@ -127,7 +127,7 @@ TEST_P(EveryOptimiser, KeepsTheStateOfAPlayerWhoseTurnItIsNot) {
   }
 }
 
-// <u, d(step)> along random directions of state and gradient.
+// <u, d(step)> by central differences along random directions of state and gradient.
 TEST_P(EveryOptimiser, PullsBackByTheTransposeOfItsStepsDerivative) {
   const auto optimiser = make_optimiser(GetParam().options);
   const Taken taken = taken_step(*optimiser);
@@ -136,7 +136,8 @@ TEST_P(EveryOptimiser, PullsBackByTheTransposeOfItsStepsDerivative) {
   const at::Tensor q =
       optimiser->pull_back(u, {taken.before[0], taken.after[0], taken.gradient[0]}, taken.moves);
   for (int direction = 0; direction < 4; ++direction) {
-    at::Tensor along = normals({1, taken.before.size(1)}, 20 + direction);
+    // In proportion: second moments must stay positive.
+    at::Tensor along = normals({1, taken.before.size(1)}, 20 + direction) * taken.before;
     if (direction == 3) along.zero_();  // the gradient alone
     const at::Tensor along_g = normals({1, parameters}, 30 + direction);
     const auto moved = [&](double h) {

@@ -139,7 +139,9 @@ TEST_P(EveryOptimiser, GoesOnFromWhereItStoodToTheSameBits) {
   EXPECT_TRUE(test::same_bits(again.result(), whole.result()));
   const at::Tensor near = whole.near_zero_shares(), near_again = again.near_zero_shares();
   EXPECT_EQ(near.defined(), near_again.defined());
-  if (near.defined()) EXPECT_TRUE(near_again.equal(near));
+  if (near.defined()) {
+    EXPECT_TRUE(near_again.equal(near));
+  }
 }
 
 TEST_P(EveryOptimiser, GivesTheSameOnAnyGrid) {

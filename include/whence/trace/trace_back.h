@@ -63,10 +63,12 @@ class TraceBack {
 
   /// The influences, once done, on every rank's CPU. Collective.
   at::Tensor result();
-  /// How much of sum |q|^2 over all steps, q the derivative by the gradients (Optimiser::pull_back), came
-  /// from parameters whose second moment is near zero (Optimiser::near_zero): [widths, queries] float64 from
-  /// 0 to 1, on every rank's CPU; undefined for optimisers without second moments. Collective.
+  /// How much of the queries' growth came from parameters whose second moment is near zero
+  /// (Optimiser::near_zero): sum |n^T J|^2 / sum |q^T J|^2 over every `near_zero_stride`-th step, n being the
+  /// part of q that belongs to them: [widths, queries] float64 on every rank's CPU (more than 1 where it
+  /// cancels with the rest); undefined for optimisers without second moments. Collective.
   at::Tensor near_zero_shares();
+  static constexpr std::int64_t near_zero_stride = 32;
 
  private:
   // One kink width's queries on their way back, with what they have collected so far.
@@ -79,7 +81,9 @@ class TraceBack {
   FiniteWatch watch_queries(double kink_width, std::int64_t numbers) const;
   at::Tensor own_result() const;
   at::Tensor pulled_back(std::int64_t t, const at::Tensor& before, const Batch& batch);
-  void note_near_zero(const at::Tensor& q, const at::Tensor& after, const Moves& moves);
+  void trace_near_zero(const at::Tensor& q, const at::Tensor& theta, const Batch& batch,
+                       std::vector<at::Tensor>& jacobians);
+  void note_near_zero(const std::vector<at::Tensor>& jacobians);
 
   RecordedSteps run_;
   TraceBackOptions options_;
@@ -89,7 +93,8 @@ class TraceBack {
   at::Tensor u_;      // [widths q, S]
   at::Tensor after_;  // the state after the step to take back; undefined until it is asked for
   std::vector<Sweep> sweeps_;
-  at::Tensor near_zero_;  // [widths q, 2] float64: sum |q|^2 near zero, and everywhere
+  at::Tensor near_;       // [P], see Optimiser::near_zero; undefined where a step does not look at it
+  at::Tensor near_zero_;  // [widths q, 2] float64: the two sums of near_zero_shares()
   at::Tensor result_;     // on the device [widths, Q, epochs_back, N]; this rank's contribution
 };
 

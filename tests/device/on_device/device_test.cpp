@@ -144,7 +144,9 @@ TEST_F(OnDevice, OptimisersAreTheCpus) {
     EXPECT_LT(relative_difference(q_there.cpu(), q), 1e-12);
     EXPECT_LT(relative_difference(u_there.cpu(), u), 1e-12);
     const at::Tensor near = optimiser->near_zero(here[0], moves);
-    if (near.defined()) EXPECT_TRUE(optimiser->near_zero(here[0].to(device), moves).cpu().equal(near));
+    if (near.defined()) {
+      EXPECT_TRUE(optimiser->near_zero(here[0].to(device), moves).cpu().equal(near));
+    }
   }
 }
 
