@@ -16,12 +16,9 @@
 namespace whence {
 namespace {
 
-double numbers_bytes(at::ScalarType dtype, std::int64_t count) {
-  return (dtype == at::kFloat ? 4.0 : 8.0) * static_cast<double>(count);
-}
-
 double bytes_of(const Run& run) {
-  return numbers_bytes(run.parts().game->dtype(), run.trajectory().parameters());
+  const double element = run.parts().game->dtype() == at::kFloat ? 4 : 8;
+  return element * static_cast<double>(run.trajectory().parameters());
 }
 
 // The recorded steps with the end of the run in place of every state: as much work, and nothing to replay.
@@ -56,7 +53,7 @@ Needs needs_of_training(const RunParts& parts, const std::string& folder, const 
   Needs needs{"train",
               fmt::format("{} steps of {} numbers ({}: {} a state), {} of them recorded (--record {})",
                           plan.steps, plan.parameters, fmt::join(parts.optimiser->parts(), ", "),
-                          human_bytes(numbers_bytes(plan.dtype, plan.parameters)), plan.recorded.size(),
+                          human_bytes(static_cast<double>(start.nbytes())), plan.recorded.size(),
                           parts.settings.record)};
   needs.seconds = at_the_end + static_cast<double>(plan.steps) * step_seconds(parts, start, world, world);
   needs.memory = static_cast<double>(TrajectoryWriter::memory(plan, world.size(), parts.device));
@@ -90,10 +87,10 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   const double carried = static_cast<double>(sweep->state_numbers());
   const ReplayNeeds replay = replay_needs(run.trajectory().recorded(), run.steps() - steps,
                                           static_cast<std::int64_t>(bytes_of(run)), memory);
-  Needs needs{"influence",
-              fmt::format("{} steps back, {} to replay, {} queries, {} kink widths, states of {} ({})", steps,
-                          replay.steps, metrics.size(), options.kink_widths.size(),
-                          human_bytes(bytes_of(run)), fmt::join(run.parts().optimiser->parts(), ", "))};
+  Needs needs{
+      "influence",
+      fmt::format("{} steps back, {} to replay, {} queries, {} kink widths, states of {}", steps,
+                  replay.steps, metrics.size(), options.kink_widths.size(), human_bytes(bytes_of(run)))};
   needs.seconds = evaluation + static_cast<double>(steps) * step;
   if (replay.steps > 0)
     needs.seconds +=
