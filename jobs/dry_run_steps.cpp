@@ -6,7 +6,6 @@
 
 #include <ATen/ops/stack.h>
 
-#include "whence/core/progress.h"
 #include "whence/trace/trace_back.h"
 #include "whence/train/trajectory/writer.h"
 
@@ -87,10 +86,8 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   const double carried = static_cast<double>(sweep->state_numbers());
   const ReplayNeeds replay = replay_needs(run.trajectory().recorded(), run.steps() - steps,
                                           static_cast<std::int64_t>(bytes_of(run)), memory);
-  Needs needs{
-      "influence",
-      fmt::format("{} steps back, {} to replay, {} queries, {} kink widths, states of {}", steps,
-                  replay.steps, metrics.size(), options.kink_widths.size(), human_bytes(bytes_of(run)))};
+  Needs needs{"influence", fmt::format("{} steps back, {} to replay, {} queries, {} kink widths", steps,
+                                       replay.steps, metrics.size(), options.kink_widths.size())};
   needs.seconds = evaluation + static_cast<double>(steps) * step;
   if (replay.steps > 0)
     needs.seconds +=
