@@ -79,7 +79,7 @@ void take_turn(Case& one, const Game& game, const Engine& engine, const Dataset&
                           [&](std::int64_t t) { return schedule.moves(t, schedule.rates(t), game.layout()); },
                           *one.optimiser};
   const at::Tensor query = normals({1, game.layout().size()}, 3, game.dtype());
-  TraceBack sweep(run, query, {{1}, {1e-3}, {1}}, self);
+  TraceBack sweep(run, query, {{1}, {0.0}, {1}}, self);
   begin = milliseconds();
   while (!sweep.done()) sweep.step();
   one.trace = std::min(one.trace, (milliseconds() - begin) / steps);
@@ -111,8 +111,8 @@ void print_optimiser_ratios(std::int64_t turns) {
                std::make_shared<Fcgan>(FcganOptions{
                    2, 10, {32, 32}, {64, 64}, Activation::relu, Activation::linear, false, 0, at::kDouble}),
                normals({instances, 2}, 1, at::kDouble), turns);
-  print_ratios("DCGAN", std::make_shared<Dcgan>(DcganOptions{32, 8, 1e-3, at::kFloat}),
-               normals({instances, 784}, 2, at::kFloat).clamp(-1, 1), turns);
+  print_ratios("DCGAN", std::make_shared<Dcgan>(DcganOptions{32, 8, 1e-3, at::kDouble}),
+               normals({instances, 784}, 2, at::kDouble).clamp(-1, 1), turns);
 }
 
 }  // namespace whence::bench

@@ -5,7 +5,7 @@
 
 namespace whence::bench {
 
-/// Prints, for the published FCGAN (float64) and DCGAN with 8 channels (float32), native engine, mini-batch
+/// Prints, for the published FCGAN and DCGAN with 8 channels (both float64), native engine, mini-batch
 /// 100, one thread: milliseconds of a training step and of a step of trace-back of one query, mini-batch and
 /// latents included, with each optimiser, and their ratios to plain SGD's. All take turns; the smallest of
 /// `turns` CPU times counts.
