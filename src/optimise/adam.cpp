@@ -31,17 +31,17 @@ at::Tensor factors(const AdamOptions& options, const TakenStep& step, const Move
                    epsilon = static_cast<Number>(options.epsilon),
                    epsilon_root = static_cast<Number>(options.epsilon_root),
                    c1 = static_cast<Number>(correction(options.beta1, move)),
-                   c2 = static_cast<Number>(correction(options.beta2, move)),
-                   new_share = static_cast<Number>(1 - options.beta1),
-                   twice_new = static_cast<Number>(2 * (1 - options.beta2));
+                   over_c2 = static_cast<Number>(1 / correction(options.beta2, move)),
+                   half_over_c2 = static_cast<Number>(0.5 / correction(options.beta2, move)),
+                   twice_new = static_cast<Number>(2 * (1 - options.beta2) / (1 - options.beta1));
         return [=](auto own, const auto& from) {
           const auto& [m, new_m, new_v] = from;
-          const auto r = sqrt(new_v / c2 + epsilon_root);
+          const auto r = sqrt(new_v * over_c2 + epsilon_root);
           const auto divisor = r + epsilon;
           const auto by_divisor = rate / (divisor * c1);
           own[0] = by_divisor;
-          own[1] = elementwise::quotient_or_zero(by_divisor * new_m / divisor, r * (2 * c2));
-          own[2] = (new_m - m * beta1) / new_share * twice_new;
+          own[1] = elementwise::quotient_or_zero(by_divisor * new_m * half_over_c2, divisor * r);
+          own[2] = (new_m - m * beta1) * twice_new;
           return own;
         };
       });

@@ -32,7 +32,7 @@ at::Tensor factors(const RmspropOptions& options, const TakenStep& step, const M
                                const auto r = sqrt(from[2] + epsilon_root);
                                const auto divisor = r + epsilon;
                                own[0] = Number(1) / divisor;
-                               own[1] = elementwise::quotient_or_zero(h / divisor / divisor, r * Number(2));
+                               own[1] = elementwise::quotient_or_zero(h * own[0] * Number(0.5), divisor * r);
                                own[2] = h * twice_new;
                                return own;
                              };
