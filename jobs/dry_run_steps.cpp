@@ -47,10 +47,13 @@ Needs needs_of_training(const RunParts& parts, const std::string& folder, const 
   const TrajectoryPlan plan = parts.plan();
   const at::Tensor start = parts.initial_state();
   Stopwatch watch;
-  accuracy_report(parts, start.narrow(0, 0, parts.game->layout().size()));
+  accuracy_report(parts, parts.optimiser->model(start));
   const double at_the_end = watch.seconds();
-  Needs needs{"train", fmt::format("{} steps of {} numbers, {} of them recorded (--record {})", plan.steps,
-                                   plan.parameters, plan.recorded.size(), parts.settings.record)};
+  Needs needs{"train",
+              fmt::format("{} steps of {} numbers ({}: {} a state), {} of them recorded (--record {})",
+                          plan.steps, plan.parameters, fmt::join(parts.optimiser->parts(), ", "),
+                          human_bytes(static_cast<double>(start.nbytes())), plan.recorded.size(),
+                          parts.settings.record)};
   needs.seconds = at_the_end + static_cast<double>(plan.steps) * step_seconds(parts, start, world, world);
   needs.memory = static_cast<double>(TrajectoryWriter::memory(plan, world.size(), parts.device));
   needs.disk = static_cast<double>(plan.bytes());

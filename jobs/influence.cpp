@@ -45,6 +45,9 @@ OptionTable influence_options() {
           "kink-width", "1e-3",
           "h, width of the density that stands for ReLU's second derivative; 0: none, as published; "
           "several with commas between")
+      .add<std::string>(
+          "formula", "own",
+          "own: of the run's optimiser; sgd: as if its steps had been plain ones, to compare with")
       .add<std::string>("grid", "auto",
                         "groups of ranks that share the queries; within a group ranks share the batch",
                         Kind::execution)
@@ -65,6 +68,7 @@ void run_influence(const Options& options, const Communicator& all) {
   const Stopwatch watch;
   const StopSignals signals;
   std::vector<std::string> metric_names;
+  const std::string formula = options.text("formula");
   TraceBackOptions trace{};
   std::unique_ptr<Run> run;
   std::vector<std::shared_ptr<const Metric>> metrics;
@@ -72,6 +76,7 @@ void run_influence(const Options& options, const Communicator& all) {
   Attributes attributes;
   MetricClassifier metric_classifier;
   world.on_every_rank([&] {
+    if (formula != "own" && formula != "sgd") refuse_value("formula", formula, {"own", "sgd"});
     metric_names = split_list("metric", options.text("metric"));
     trace = {integer_list("epochs-back", options.text("epochs-back")),
              real_list("kink-width", options.text("kink-width")),
@@ -82,7 +87,6 @@ void run_influence(const Options& options, const Communicator& all) {
     run->walk_back(world, memory_limit(options));
     metric_classifier = read_metric_classifier(options, parts);
     metrics = make_metrics(metric_names, parts.game, validation_of(parts, metric_classifier));
-    check_traceable(*parts.optimiser);
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()),
                            parts.settings.schedule.batch);
     result = run->folder() + "/influence.h5";
@@ -106,7 +110,8 @@ void run_influence(const Options& options, const Communicator& all) {
   const Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
     evaluated.advance_to(std::llround(share * points));
   });
-  TraceBack sweep(recorded_steps_of(*run), at_end.gradients, trace, world);
+  const RecordedSteps recorded = recorded_steps_of(*run);
+  TraceBack sweep(formula == "sgd" ? as_plain_steps(recorded) : recorded, at_end.gradients, trace, world);
   const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
   const std::int64_t first = sweep.taken();
@@ -128,12 +133,12 @@ void run_influence(const Options& options, const Communicator& all) {
     log.say(record_cost(run->folder(), cost(), world));
     throw Interrupted(stopped_at(run->folder(), "step", sweep.taken(), steps));
   }
-  const at::Tensor influence = sweep.result();
+  const at::Tensor influence = sweep.result(), near_zero = sweep.near_zero_shares();
   log.say(run->replay_report(world));
   world.on_root([&] {
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
-                     influence, at_end.values},
+                     influence, at_end.values, metric_classifier.fingerprint, near_zero},
                     attributes);
   });
   checkpoint.remove();

@@ -142,7 +142,7 @@ void run_train(const Options& options, const Communicator& all) {
   writer.finish(end);
   progress.advance_to(plan.steps);
   const double step_seconds = steps.seconds();
-  print(world, accuracy_report(*parts, end.narrow(0, 0, parts->game->layout().size())));
+  print(world, accuracy_report(*parts, parts->optimiser->model(end)));
   log.say(record_cost(folder, cost_of(plan, first, plan.steps, watch.seconds(), step_seconds), world));
 }
 

@@ -35,6 +35,19 @@ bool same_value(const std::string& name, const std::string& a, const std::string
   return first && second && *first == *second;
 }
 
+// Options that came later, and values that say what was done before there were such options.
+bool as_before(const std::string& name, const std::string& value) {
+  static const std::multimap<std::string, std::string> before{
+      {"momentum", "none"},  {"nesterov", "none"},  {"beta1", "none"},
+      {"beta1", "0.9"},      {"beta2", "none"},     {"beta2", "0.999"},
+      {"epsilon", "none"},   {"epsilon", "1e-8"},   {"epsilon-root", "none"},
+      {"epsilon-root", "0"}, {"weight-decay", "0"}, {"clip-norm", "0"},
+      {"average", "0"},      {"warmup", "0"},       {"discriminator-steps", "1"},
+      {"formula", "own"}};
+  const auto [first, last] = before.equal_range(name);
+  return std::any_of(first, last, [&](const auto& known) { return same_value(name, known.second, value); });
+}
+
 std::string shown(const Values& values, const std::string& name) {
   const auto found = values.find(name);
   if (found == values.end()) return "not given";
@@ -66,6 +79,7 @@ std::string settings_difference(const std::string& there, const std::string& her
     const auto was = before.find(name), is = now.find(name);
     const bool both = was != before.end() && is != now.end();
     if (both && same_value(name, was->second, is->second)) continue;
+    if (!both && as_before(name, was != before.end() ? was->second : is->second)) continue;
     text += fmt::format("{}{} is {} there and {} here", text.empty() ? "" : "; ", name, shown(before, name),
                         shown(now, name));
   }

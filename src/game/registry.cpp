@@ -44,6 +44,32 @@ void refuse_foreign_options(const GameKind& kind, const Options& options) {
         refuse("--{}: the game {} has no such option", option.name, kind.name);
 }
 
+const std::string not_there = "none";
+
+// What an optimiser's options are where the user left them: PyTorch's values (momentum, which is 0 there, at
+// the value its documentation shows), `none` for options that it has not got.
+PresetValues values_of_optimiser(const std::string& name) {
+  PresetValues values;
+  if (name == "momentum") values = {{"momentum", "0.9"}, {"nesterov", "false"}};
+  if (name == "adam" || name == "adamw")
+    values = {{"beta1", "0.9"}, {"beta2", "0.999"}, {"epsilon", "1e-8"}, {"epsilon-root", "0"}};
+  if (name == "rmsprop")
+    values = {{"beta2", "0.99"}, {"epsilon", "1e-8"}, {"epsilon-root", "0"}, {"momentum", "0"}};
+  for (const char* option : {"momentum", "nesterov", "beta1", "beta2", "epsilon", "epsilon-root"})
+    values.insert({option, not_there});
+  values.insert({"weight-decay", name == "adamw" ? "0.01" : "0"});
+  return values;
+}
+
+void refuse_options_of_other_optimisers(const std::string& name, const PresetValues& own,
+                                        const Options& options) {
+  for (const auto& [option, value] : own) {
+    const std::string text = options.text(option);
+    if (value == not_there && text != left_to_preset && text != not_there)
+      refuse("--{}: the optimiser {} has no such option", option, name);
+  }
+}
+
 }  // namespace
 
 std::string ChosenOptions::text(const std::string& name) const {
@@ -143,6 +169,10 @@ ChosenOptions choose_options(const Options& options) {
   values.insert({{"optimiser", "sgd"},
                  {"test", "0"},
                  {"train-on", "instances"}});  // of every game that says nothing else
+  const std::string optimiser = ChosenOptions(options, values).text("optimiser");
+  const PresetValues of_optimiser = values_of_optimiser(optimiser);
+  refuse_options_of_other_optimisers(optimiser, of_optimiser, options);
+  values.insert(of_optimiser.begin(), of_optimiser.end());
   return {options, values};
 }
 

@@ -1,31 +1,37 @@
 #include "whence/optimise/sgd.h"
 
-namespace whence {
-namespace {
+#include <ATen/ops/zeros.h>
 
-// One pass over memory: the replicas of a block do not fit a processor's second-level cache, and a temporary
-// of their size would cost more than the arithmetic.
-template <typename Float>
-void take_off(at::Tensor& params, const at::Tensor& gradient, const at::Tensor& rates) {
-  const std::int64_t rows = params.size(0), width = params.size(1);
-  Float* row = params.data_ptr<Float>();
-  const Float *by_row = gradient.data_ptr<Float>(), *rate = rates.data_ptr<Float>();
-  for (std::int64_t r = 0; r < rows; ++r, row += width, by_row += width)
-    for (std::int64_t i = 0; i < width; ++i) row[i] -= by_row[i] * rate[i];
+#include "elementwise.h"
+
+namespace whence {
+
+using elementwise::block_of;
+
+void Sgd::update(at::Tensor& state, const at::Tensor& gradient, const Moves& moves) const {
+  for (const Move& move : moves) {
+    if (move.rate == 0) continue;
+    elementwise::apply<1, 1>(
+        {block_of(state, 0, moves, move)}, {block_of(gradient, 0, moves, move)}, [&](auto number) {
+          using Number = decltype(number);
+          const auto rate = static_cast<Number>(move.rate), lambda = static_cast<Number>(weight_decay_);
+          return [=](auto own, const auto& from) {
+            own[0] = own[0] - elementwise::with_decay(lambda, from[0], own[0]) * rate;
+            return own;
+          };
+        });
+  }
 }
 
-}  // namespace
-
-void Sgd::update(at::Tensor& state, const at::Tensor& gradient, const at::Tensor& rates, std::int64_t) const {
-  TORCH_CHECK(state.is_contiguous() && gradient.is_contiguous() && rates.is_contiguous() &&
-                  state.sizes() == gradient.sizes() && state.size(1) == rates.size(0),
-              "sgd: params and gradient [R, P] and rates [P] must fit together");
-  if (!state.device().is_cpu())
-    state.sub_(gradient * rates);
-  else if (state.scalar_type() == at::kFloat)
-    take_off<float>(state, gradient, rates);
-  else
-    take_off<double>(state, gradient, rates);
+at::Tensor Sgd::pull_back(at::Tensor& u, const TakenStep&, const Moves& moves) const {
+  at::Tensor q = at::zeros({u.size(0), moves.back().end}, u.options());
+  for (const Move& move : moves) {
+    if (move.rate == 0) continue;
+    const at::Tensor own = block_of(q, 0, moves, move), theta = block_of(u, 0, moves, move);
+    own.copy_(theta * move.rate);
+    if (weight_decay_ != 0) theta.sub_(own * weight_decay_);
+  }
+  return q;
 }
 
 }  // namespace whence

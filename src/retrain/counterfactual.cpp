@@ -81,7 +81,7 @@ std::string Retraining::name_of(std::int64_t replica) const {
   return fmt::format("the counterfactual without removal set {}", block_.removals[replica - 1]);
 }
 
-at::Tensor Retraining::params() const { return state_.narrow(1, 0, run_.game.layout().size()); }
+at::Tensor Retraining::params() const { return run_.optimiser.model(state_); }
 
 void Retraining::restore(std::int64_t t, const at::Tensor& state) {
   step_ = t;
@@ -90,7 +90,7 @@ void Retraining::restore(std::int64_t t, const at::Tensor& state) {
 
 void Retraining::advance() {
   const std::int64_t t = step_;
-  const at::Tensor positions = run_.batch(t), theta = params();
+  const at::Tensor positions = run_.batch(t), theta = run_.optimiser.part(state_, 0);
   const std::int64_t count = positions.size(0);
   const at::Tensor present = at::ones({replicas(), count}, at::kDouble);
   const std::int64_t* position = positions.data_ptr<std::int64_t>();
@@ -102,7 +102,7 @@ void Retraining::advance() {
   const at::Tensor gradient = run_.engine.gradient(
       theta, batch, present.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
   gradients_.see(gradient, t);
-  run_.optimiser.update(state_, gradient, run_.game.layout().spread(run_.rates(t), theta.options()), t);
+  run_.optimiser.update(state_, gradient, run_.moves(t));
   if (++step_ == run_.steps) gradients_.check();
 }
 

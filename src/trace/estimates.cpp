@@ -1,5 +1,7 @@
 #include "whence/trace/estimates.h"
 
+#include <fmt/format.h>
+
 #include <ATen/ops/tensor.h>
 
 #include "whence/train/result_file.h"
@@ -13,10 +15,28 @@ const ArrayRules influence_arrays{{"influence", {at::kDouble}, {"H", "M", "K", "
                                   {"value", {at::kDouble}, {"M"}, Numbers::finite},
                                   {"instance_id", {at::kLong}, {"N"}}};
 
+// "all 0.021, fid 0 (kink width 0.001); ..."
+std::string shares_in_words(const InfluenceEstimates& estimates) {
+  std::string text;
+  for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h) {
+    for (std::size_t m = 0; m < estimates.metrics.size(); ++m)
+      text += fmt::format(
+          "{}{} {:.2g}",
+          m > 0   ? ", "
+          : h > 0 ? "; "
+                  : "",
+          estimates.metrics[m],
+          estimates.near_zero[static_cast<std::int64_t>(h)][static_cast<std::int64_t>(m)].item<double>());
+    text += fmt::format(" (kink width {})", estimates.kink_widths[h]);
+  }
+  return text;
+}
+
 }  // namespace
 
-void write_influence(const std::string& path, const InfluenceEstimates& estimates,
-                     const Attributes& attributes) {
+void write_influence(const std::string& path, const InfluenceEstimates& estimates, const Attributes& given) {
+  Attributes attributes = given;
+  if (estimates.near_zero.defined()) attributes["near_zero_share"] = shares_in_words(estimates);
   write_artifact(path, influence_schema, attributes, [&](const H5File& file) {
     file.put("influence", estimates.influence);
     file.put("kink_width", at::tensor(estimates.kink_widths, at::kDouble));

@@ -4,6 +4,8 @@
 #include <limits>
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
@@ -34,12 +36,6 @@ Grid automatic_grid(std::int64_t ranks, std::int64_t queries, std::int64_t batch
   return best;
 }
 
-void check_traceable(const Optimiser& optimiser) {
-  if (!optimiser.traceable())
-    refuse("--run: trained with {}, but trace-back is defined for plain gradient steps (--optimiser sgd)",
-           optimiser.name());
-}
-
 TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                      const Communicator& ranks)
     : run_(run),
@@ -47,45 +43,95 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
       ranks_(ranks),
       group_(ranks.split(static_cast<int>(group_of(ranks.rank(), ranks.size(), options.grid)))),
       steps_(options.epochs_back.back() * run.steps_per_epoch) {
-  check_traceable(run.optimiser);
   queries_ =
       part_of(queries.size(0), options.grid.query_groups, group_of(ranks.rank(), ranks.size(), options.grid));
   rows_ = part_of(run.batch(run.steps - 1).size(0), group_.size(), group_.rank());
   const std::int64_t instances = run.data.size();
   const auto wide = queries.options().dtype(at::kDouble);
-  for (const double width : options.kink_widths)
-    sweeps_.push_back({width, queries.narrow(0, queries_.begin, queries_.size()).clone(),
-                       at::zeros({queries_.size(), instances}, wide), watch_queries(width, queries.size(1))});
-  result_ = at::zeros({static_cast<std::int64_t>(options.kink_widths.size()), queries.size(0),
-                       static_cast<std::int64_t>(options.epochs_back.size()), instances},
-                      wide);
+  const auto widths = static_cast<std::int64_t>(options.kink_widths.size());
+  const std::int64_t numbers = run.optimiser.state_size(queries.size(1));
+  u_ = at::zeros({widths * queries_.size(), numbers}, queries.options());
+  near_zero_ = at::zeros({u_.size(0), 2}, wide);
+  for (const double width : options.kink_widths) {
+    at::Tensor u = u_.narrow(0, static_cast<std::int64_t>(sweeps_.size()) * queries_.size(), queries_.size());
+    run.optimiser.model(u).copy_(queries.narrow(0, queries_.begin, queries_.size()));
+    sweeps_.push_back(
+        {width, u, at::zeros({queries_.size(), instances}, wide), watch_queries(width, numbers)});
+  }
+  result_ = at::zeros(
+      {widths, queries.size(0), static_cast<std::int64_t>(options.epochs_back.size()), instances}, wide);
 }
 
-FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t parameters) const {
-  return {{{0, parameters}},
+FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t numbers) const {
+  return {{{0, numbers}},
           [first = queries_.begin, kink_width](std::int64_t t, std::int64_t row, std::int64_t) {
             return fmt::format("trace-back of query {} at step {}: not a finite number (kink width {})",
                                first + row, t, kink_width);
           }};
 }
 
+// q [widths q, P], with u carried back through the optimiser.
+at::Tensor TraceBack::pulled_back(std::int64_t t, const at::Tensor& before, const Batch& batch) {
+  if (!after_.defined()) after_ = run_.state(t + 1);
+  const Moves moves = run_.moves(t);
+  TakenStep taken{before, after_, {}};
+  if (run_.optimiser.needs_gradient()) {
+    const at::Tensor theta = run_.optimiser.part(before, 0).unsqueeze(0);
+    at::Tensor gradient =
+        run_.engine.gradient(theta, batch, at::ones({1, batch.instances.size(0)}, theta.options()));
+    group_.sum(gradient);
+    taken.gradient = gradient[0];
+  }
+  const at::Tensor q = run_.optimiser.pull_back(u_, taken, moves);
+  near_ = taken_ % near_zero_stride == 0 ? run_.optimiser.near_zero(after_, moves) : at::Tensor();
+  after_ = before;
+  return q;
+}
+
+// Of every near_zero_stride-th step: traces the part of q that is near zero, too.
+void TraceBack::trace_near_zero(const at::Tensor& q, const at::Tensor& theta, const Batch& batch,
+                                std::vector<at::Tensor>& jacobians) {
+  if (!near_.defined()) return;
+  for (std::size_t w = 0; w < sweeps_.size(); ++w) {
+    const at::Tensor own =
+        q.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size()) * near_;
+    jacobians.push_back(run_.engine.trace(theta, batch, own, sweeps_[w].kink_width).u_jacobian);
+  }
+}
+
+// jacobians: q^T J of each width, then those of the part near zero.
+void TraceBack::note_near_zero(const std::vector<at::Tensor>& jacobians) {
+  if (!near_.defined()) return;
+  const std::size_t widths = sweeps_.size();
+  for (std::size_t w = 0; w < widths; ++w) {
+    const auto squares = [&](const at::Tensor& jacobian) { return jacobian.to(at::kDouble).square().sum(1); };
+    near_zero_.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size())
+        .add_(at::stack({squares(jacobians[widths + w]), squares(jacobians[w])}, 1));
+  }
+}
+
 void TraceBack::step() {
   const std::int64_t t = run_.steps - 1 - taken_;
-  const at::Tensor theta = run_.state(t), positions = run_.batch(t);
-  const at::Tensor rates = run_.game.layout().spread(run_.rates(t), theta.options());
+  const at::Tensor before = run_.state(t), positions = run_.batch(t);
+  const at::Tensor theta = run_.optimiser.part(before, 0);
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
   const at::Tensor own =
       positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
+  const at::Tensor all = pulled_back(t, before, batch);
   std::vector<at::Tensor> u_jacobian;
   for (Sweep& sweep : sweeps_) {
-    const TracedStep traced = run_.engine.trace(theta, batch, sweep.u * rates, sweep.kink_width);
+    const at::Tensor q =
+        all.narrow(0, static_cast<std::int64_t>(u_jacobian.size()) * queries_.size(), queries_.size());
+    const TracedStep traced = run_.engine.trace(theta, batch, q, sweep.kink_width);
     sweep.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     u_jacobian.push_back(traced.u_jacobian);
   }
+  trace_near_zero(all, theta, batch, u_jacobian);
   group_.sum(u_jacobian);
+  note_near_zero(u_jacobian);
   if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.wait_for_device();
   for (std::size_t w = 0; w < sweeps_.size(); ++w) {
-    sweeps_[w].u.sub_(u_jacobian[w]);
+    run_.optimiser.part(sweeps_[w].u, 0).sub_(u_jacobian[w]);
     sweeps_[w].watch.see(sweeps_[w].u, t);
   }
   ++taken_;
@@ -100,7 +146,7 @@ void TraceBack::step() {
 at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
 
 std::int64_t TraceBack::state_numbers() const {
-  std::int64_t numbers = own_result().numel();
+  std::int64_t numbers = own_result().numel() + near_zero_.numel();
   for (const Sweep& sweep : sweeps_) numbers += sweep.u.numel() + sweep.influence.numel();
   return numbers;
 }
@@ -113,6 +159,7 @@ at::Tensor TraceBack::state() {
     parts.push_back(sweep.u.reshape({-1}).to(at::kDouble));
     parts.push_back(sweep.influence.reshape({-1}));
   }
+  parts.push_back(near_zero_.reshape({-1}));
   parts.push_back(own_result().reshape({-1}));
   return at::cat(parts).cpu();
 }
@@ -127,8 +174,10 @@ void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
     take(sweep.u);
     take(sweep.influence);
   }
+  take(near_zero_);
   take(own_result());
   taken_ = taken;
+  after_.reset();
   const auto& epochs = options_.epochs_back;
   horizon_ = std::upper_bound(epochs.begin(), epochs.end(), taken / run_.steps_per_epoch) - epochs.begin();
 }
@@ -138,6 +187,16 @@ at::Tensor TraceBack::result() {
   at::Tensor all = result_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
   ranks_.sum(all);
   return all;
+}
+
+at::Tensor TraceBack::near_zero_shares() {
+  const auto widths = static_cast<std::int64_t>(sweeps_.size());
+  at::Tensor sums = at::zeros({widths, result_.size(1), 2}, at::kDouble);
+  if (group_.rank() == 0)  // the others of the group have the same
+    sums.narrow(1, queries_.begin, queries_.size()).copy_(near_zero_.reshape({widths, queries_.size(), 2}));
+  ranks_.sum(sums);
+  if (!run_.optimiser.near_zero(run_.state(run_.steps), run_.moves(run_.steps - 1)).defined()) return {};
+  return sums.select(2, 0) / sums.select(2, 1).clamp_min(std::numeric_limits<double>::min());
 }
 
 at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,

@@ -28,7 +28,7 @@ at::Tensor train(const Training& training, at::Tensor state, std::int64_t first,
     if ((t + 1 - first) % FiniteWatch::patience == 0 || (watch == Watch::on && t + 1 == last))
       ranks.wait_for_device();
     if (watch == Watch::on) gradients.see(gradient, t);
-    training.optimiser.update(moving, gradient, layout.spread(rates, theta.options()), t);
+    training.optimiser.update(moving, gradient, training.schedule.moves(t, rates, layout));
   }
   if (watch == Watch::off) return moving[0];
   gradients.check();

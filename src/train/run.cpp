@@ -127,7 +127,7 @@ Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
     fail("{}: its steps or instances are not those of its settings; the file is damaged", trajectory_.path());
 }
 
-at::Tensor Run::params(std::int64_t t) const { return state(t).narrow(0, 0, parts_.game->layout().size()); }
+at::Tensor Run::params(std::int64_t t) const { return parts_.optimiser->model(state(t)); }
 
 at::Tensor Run::state(std::int64_t t) const { return replay_->state(t); }
 

@@ -6,7 +6,6 @@
 
 #include "whence/core/error.h"
 #include "whence/data/places.h"
-#include "whence/optimise/optimiser.h"
 #include "whence/train/start.h"
 #include "whence/train/trajectory/recording.h"
 
@@ -31,29 +30,69 @@ bool trains_on_held_out(const ChosenOptions& options) {
   return text == "held-out";
 }
 
+Decay decay_named(const std::string& name) {
+  const std::vector<std::pair<std::string, Decay>> decays{{"constant", Decay::constant},
+                                                          {"inverse-sqrt", Decay::inverse_sqrt},
+                                                          {"cosine", Decay::cosine},
+                                                          {"linear", Decay::linear}};
+  std::vector<std::string> names;
+  for (const auto& [known, decay] : decays) {
+    if (known == name) return decay;
+    names.push_back(known);
+  }
+  refuse_value("rate-decay", name, names);
+}
+
+// A share of what was before, from 0 to less than 1.
+double share_of_before(const ChosenOptions& options, const std::string& name) {
+  const double value = options.real(name);
+  if (value >= 1) refuse("--{} is {}, but must be less than 1", name, options.text(name));
+  return value;
+}
+
+OptimiserOptions read_optimiser(const ChosenOptions& options) {
+  OptimiserOptions chosen;
+  chosen.name = options.text("optimiser");
+  const auto has = [&](const char* option) { return options.text(option) != "none"; };
+  if (has("momentum")) chosen.momentum = share_of_before(options, "momentum");
+  if (has("nesterov")) chosen.nesterov = options.yes_or_no("nesterov");
+  if (has("beta1")) chosen.beta1 = share_of_before(options, "beta1");
+  if (has("beta2")) chosen.beta2 = share_of_before(options, "beta2");
+  if (has("epsilon")) {
+    chosen.epsilon = options.real("epsilon");
+    chosen.epsilon_root = options.real("epsilon-root");
+    if (chosen.epsilon == 0 && chosen.epsilon_root == 0)
+      refuse("--epsilon: must be greater than 0 where --epsilon-root is 0");
+  }
+  chosen.weight_decay = options.real("weight-decay");
+  chosen.clip_norm = options.real("clip-norm");
+  chosen.average = share_of_before(options, "average");
+  make_optimiser(chosen);  // refuses an unknown name
+  return chosen;
+}
+
 ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind) {
   ScheduleOptions schedule;
   schedule.instances = options.integer(trains_on_held_out(options) ? "held-out" : "instances", 1);
   schedule.batch = options.integer("batch", 1);
   schedule.epochs = options.integer("epochs", 1);
   for (const std::string& name : kind.rates) schedule.rates.push_back(options.real(name, true));
-  const std::string update = options.text("update"), decay = options.text("rate-decay");
+  const std::string update = options.text("update");
   if (update == "alternating")
     schedule.update = Update::alternating;
   else if (update != "simultaneous")
     refuse_value("update", update, {"simultaneous", "alternating"});
-  if (decay == "inverse-sqrt")
-    schedule.decay = Decay::inverse_sqrt;
-  else if (decay != "constant")
-    refuse_value("rate-decay", decay, {"constant", "inverse-sqrt"});
-  const auto optimiser = make_optimiser(options.text("optimiser"));
-  if (schedule.update == Update::alternating && !optimiser->allows_turns())
-    refuse("--optimiser: {} keeps averages of every player's gradients, so it needs --update simultaneous",
-           optimiser->name());
+  schedule.decay = decay_named(options.text("rate-decay"));
+  schedule.last_player_steps = options.integer("discriminator-steps", 1);
+  if (schedule.last_player_steps > 1 && (schedule.update != Update::alternating || schedule.rates.size() < 2))
+    refuse("--discriminator-steps: needs --update alternating and a game of several players");
   schedule.instances += planted_count(optional_text(options, "plant"));
   schedule.total_steps = options.integer("steps", 0);
   if (schedule.total_steps > 0) schedule.epochs = schedule.total_steps / Schedule(schedule).steps_per_epoch();
+  schedule.warmup = options.integer("warmup", 0);
   const Schedule checked(schedule);
+  if (schedule.warmup > checked.steps())
+    refuse("--warmup is {}, but the run has only {} steps", schedule.warmup, checked.steps());
   if (record_of(options) != undecided)
     recorded_steps(record_of(options), checked.steps(), checked.steps_per_epoch());
   return schedule;
@@ -129,6 +168,29 @@ void add_options_of_games(OptionTable& table) {
     }
 }
 
+void add_optimiser_options(OptionTable& table) {
+  table
+      .add<std::string>("optimiser", "preset",
+                        "sgd, momentum, adam, adamw or rmsprop; what it remembers is recorded with theta")
+      .add<std::string>("momentum", "preset",
+                        "mu: share of the velocity that is kept (momentum: 0.9, rmsprop: 0)")
+      .add<std::string>("nesterov", "preset", "true or false: Nesterov's momentum (momentum)")
+      .add<std::string>("beta1", "preset", "share of the first moment that is kept (adam, adamw: 0.9)")
+      .add<std::string>("beta2", "preset",
+                        "share of the second moment that is kept (adam, adamw: 0.999; rmsprop: 0.99)")
+      .add<std::string>("epsilon", "preset", "added to the second moment's root (adam, adamw, rmsprop: 1e-8)")
+      .add<std::string>("epsilon-root", "preset",
+                        "added to the second moment inside the root (adam, adamw, rmsprop: 0)")
+      .add<std::string>("weight-decay", "preset",
+                        "lambda: lambda theta is added to the gradient; adamw shrinks theta by rate lambda "
+                        "(adamw: 0.01, others: 0)")
+      .add<std::string>("clip-norm", "0", "largest norm of each player's gradient; 0: any")
+      .add<std::string>(
+          "average", "0",
+          "share kept by an exponential average of theta, which is then the model that metrics, "
+          "samples and queries look at; 0: theta is");
+}
+
 }  // namespace
 
 OptionTable train_options() {
@@ -168,8 +230,15 @@ OptionTable train_options() {
       .add<std::int64_t>("seed", 0, "of data, initial weights, shuffles and latents")
       .add<std::string>("dtype", "preset", "float64 or float32")
       .add<std::string>("update", "simultaneous", "simultaneous, or alternating (one player a step)")
-      .add<std::string>("optimiser", "preset", "sgd, or adam (theta, m and v are recorded; no trace-back)")
-      .add<std::string>("rate-decay", "constant", "constant, or inverse-sqrt: rate / sqrt(t + 1) at step t")
+      .add<std::string>("discriminator-steps", "1",
+                        "steps of the discriminator before each of the generator (--update alternating)")
+      .add<std::string>(
+          "rate-decay", "constant",
+          "constant, inverse-sqrt (rate / sqrt(t + 1) at step t), cosine or linear (to 0 at the "
+          "end)")
+      .add<std::string>("warmup", "0", "steps over which rates rise to their values before any decay");
+  add_optimiser_options(table);
+  table
       .add<std::string>(
           "engine", "auto",
           "what computes the steps: native (fast on CPUs), torch, or auto: native where it applies")
@@ -200,7 +269,7 @@ RunSettings read_settings(const Options& given) {
                        data,
                        schedule,
                        record_of(options),
-                       options.text("optimiser"),
+                       read_optimiser(options),
                        options.text("engine"),
                        from};
   // --checkpoints takes the place of --record, and leaves nothing to decide.

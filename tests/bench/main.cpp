@@ -1,5 +1,6 @@
 // whence_bench [--benchmark_...]: benchmarks of single steps, after a check that what is compared gives the
 // same numbers. whence_bench --engines: the native engine against the LibTorch engine.
+// whence_bench --optimisers TURNS: what each optimiser costs beside plain SGD.
 // whence_bench --conv CHANNELS DTYPE TURNS: DCGAN steps, plain LibTorch calls against native kernels.
 // [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS ENGINE: what recording costs.
 
@@ -14,6 +15,7 @@
 
 #include "conv_steps.h"
 #include "engine_ratios.h"
+#include "optimiser_ratios.h"
 #include "steps.h"
 #include "tracin_ratio.h"
 #include "training_cost.h"
@@ -37,6 +39,10 @@ void run(std::vector<char*> arguments, const Communicator& world) {
   if (arguments.size() > 1 && std::string(arguments[1]) == "--engines") {
     if (arguments.size() != 2) refuse("--engines: needs nothing else");
     return print_engine_ratios();
+  }
+  if (arguments.size() > 1 && std::string(arguments[1]) == "--optimisers") {
+    if (arguments.size() != 3) refuse("--optimisers: needs TURNS");
+    return print_optimiser_ratios(std::stoll(arguments[2]));
   }
   if (arguments.size() > 1 && std::string(arguments[1]) == "--tracin") {
     if (arguments.size() != 7) refuse("--tracin: needs LATENT QUERIES SLICE ROUNDS DTYPE");

@@ -32,7 +32,9 @@ RecordedSteps TrainedEpoch::recorded() const {
           parts_.schedule.steps_per_epoch(),
           [this](std::int64_t t) { return params(t); },
           [this](std::int64_t t) { return parts_.schedule.batch(t); },
-          [this](std::int64_t t) { return parts_.schedule.rates(t); },
+          [this](std::int64_t t) {
+            return parts_.schedule.moves(t, parts_.schedule.rates(t), parts_.game->layout());
+          },
           *parts_.optimiser};
 }
 

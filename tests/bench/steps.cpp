@@ -41,12 +41,12 @@ at::Tensor directions(const TrainedEpoch& epoch, std::int64_t queries) {
 void training_step(benchmark::State& state, const TrainedEpoch& epoch) {
   const RunParts& parts = epoch.parts();
   const Batch batch = epoch.batch(middle(epoch));
-  const at::Tensor rates =
-      parts.game->layout().spread(parts.schedule.rates(middle(epoch)), parts.game->dtype());
+  const std::int64_t t = middle(epoch);
+  const Moves moves = parts.schedule.moves(t, parts.schedule.rates(t), parts.game->layout());
   at::Tensor params = epoch.params(middle(epoch)).unsqueeze(0).clone();
   const at::Tensor everyone = at::ones({1, batch.instances.size(0)}, params.options());
   const Sgd sgd;
-  for (auto _ : state) sgd.update(params, parts.engine->gradient(params, batch, everyone), rates, 0);
+  for (auto _ : state) sgd.update(params, parts.engine->gradient(params, batch, everyone), moves);
   state.counters["units"] = 1;
 }
 

@@ -86,6 +86,11 @@ class DevicesTest(ProgramTest):
         options = tiny(optimiser="adam", record="every:17")
         here, there = self.trained("adam", options)
         self.both(here, there, "counterfactual", "counterfactual.h5", "--epochs-back", "2", "--targets", "5")
+        for name, more in (("adamw", {"average": 0.9}), ("rmsprop", {"clip_norm": 0.5, "momentum": 0.5}), ("momentum", {})):
+            with self.subTest(name):
+                turns = {"update": "alternating", "discriminator_steps": 2} if name == "adamw" else {}
+                here, there = self.trained(name, tiny(optimiser=name, epochs=2, **more, **turns))
+                self.both(here, there, "influence", "influence.h5", "--epochs-back", "1", "--kink-width", "0")
         here, there = self.trained("sparse", tiny(record="every:17"))
         self.both(here, there, "influence", "influence.h5", "--epochs-back", "2")
 

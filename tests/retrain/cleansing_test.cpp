@@ -167,7 +167,7 @@ TEST(Cleansing, EverySetIsRetrainedOnItsOwn) {
     }
 }
 
-// Adam's state written out by scalars; counterfactuals go on from it, and trace-back has no formula for it.
+// Adam's state written out by scalars; counterfactuals go on from it.
 TEST(Adam, StepsAndCounterfactualsFollowTheAlgorithm) {
   const MemoryRun sgd = make_run();
   const auto& game = *sgd.game;
@@ -208,7 +208,7 @@ TEST(Adam, StepsAndCounterfactualsFollowTheAlgorithm) {
                                plain.steps_per_epoch,
                                [&](std::int64_t t) { return states[t]; },
                                plain.batch,
-                               plain.rates,
+                               plain.moves,
                                adam};
   const Sets sets{{1, 2}};
   const auto blocks = plan_counterfactuals(recorded, sets, {2}, 1);
@@ -217,9 +217,6 @@ TEST(Adam, StepsAndCounterfactualsFollowTheAlgorithm) {
   const at::Tensor& again = retraining.state();
   EXPECT_TRUE(again[0].equal(end));
   EXPECT_GT((again[1] - end).abs().max().item<double>(), 1e-6);
-  EXPECT_THROW(trace_back(recorded, normals({1, parameters}, 1), {{1}, {0.0}, {1}},
-                          Communicator(MPI_COMM_SELF), [](std::int64_t) {}),
-               UsageError);
 }
 
 }  // namespace

@@ -13,25 +13,17 @@
 #include "support/memory_run.h"
 #include "support/numbers.h"
 #include "support/quadratic_game.h"
+#include "trace/exact.h"
 
 namespace whence {
 namespace {
 
+using test::compare;
+using test::Compared;
+using test::LinearMetric;
 using test::MemoryRun;
 using test::normals;
 using test::QuadraticGame;
-
-// V = v . theta.
-class LinearMetric : public Metric {
- public:
-  explicit LinearMetric(at::Tensor direction) : direction_(std::move(direction)) {}
-  std::string name() const override { return "linear"; }
-  at::Tensor value(const at::Tensor& params) const override { return params.matmul(direction_); }
-  at::Tensor gradient(const at::Tensor&, const Communicator&) const override { return direction_; }
-
- private:
-  at::Tensor direction_;
-};
 
 constexpr std::int64_t instances = 18, batch = 5, epochs = 4, width = 3;
 
@@ -39,31 +31,6 @@ MemoryRun make_run(bool quadratic, double l2, Update update, double rate) {
   const auto game = std::make_shared<QuadraticGame>(width, quadratic, l2);
   ScheduleOptions schedule{instances, batch, epochs, 3, update, Decay::inverse_sqrt, {rate, 1.3 * rate}};
   return {game, std::make_shared<AutogradEngine>(game), normals({instances, width}, 1), schedule};
-}
-
-struct Compared {
-  at::Tensor estimate, truth;  // [N]
-  double error() const { return (estimate - truth).abs().max().item<double>(); }
-  double scale() const { return truth.abs().max().item<double>(); }
-};
-
-Compared compare(const MemoryRun& run, std::int64_t epochs_back) {
-  const Communicator world(MPI_COMM_WORLD);
-  const at::Tensor direction = normals({2 * width}, 2);
-  std::vector<std::vector<std::int64_t>> each;
-  for (std::int64_t j = 0; j < instances; ++j) each.push_back({j});
-  const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<LinearMetric>(direction)};
-  Compared result;
-  result.truth = at::empty({instances}, at::kDouble);
-  for (const auto& block : plan_counterfactuals(run.steps(), each, {epochs_back}, 7)) {
-    const auto found = retrain(run.steps(), block, each, metrics, [] {});
-    EXPECT_EQ(found.distance, 0.0);
-    for (std::size_t i = 0; i < block.removals.size(); ++i)
-      result.truth[block.removals[i]].copy_(found.change[i][0]);
-  }
-  result.estimate = trace_back(run.steps(), direction.unsqueeze(0), {{epochs_back}, {0.0}, {1}}, world,
-                               [](std::int64_t) {})[0][0][0];
-  return result;
 }
 
 class LinearInstances : public ::testing::TestWithParam<std::tuple<Update, double>> {};

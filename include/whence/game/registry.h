@@ -87,8 +87,8 @@ const std::vector<GameKind>& game_kinds();
 /// UsageError naming --game when there is no such game.
 const GameKind& game_kind(const std::string& name);
 
-/// The run's options with the values that --game and --preset decide. UsageError naming the option when the
-/// game has not got the preset, or has no use for an option that is given.
+/// The run's options with the values that --game, --preset and --optimiser decide. UsageError naming the
+/// option when the game has not got the preset, or game or optimiser have no use for an option that is given.
 ChosenOptions choose_options(const Options& options);
 
 }  // namespace whence

@@ -5,16 +5,19 @@
 
 namespace whence {
 
-/// theta' = theta - B g (Terashita et al., eq. 3), B the learning rates. The state is theta.
+/// theta' = theta - B (g + lambda theta) (Terashita et al., eq. 3, with weight decay as torch.optim.SGD has
+/// it). The state is theta.
+///   q = B u,   u -= lambda q
 class Sgd : public Optimiser {
  public:
+  explicit Sgd(double weight_decay = 0) : weight_decay_(weight_decay) {}
   std::string name() const override { return "sgd"; }
-  std::int64_t state_size(std::int64_t parameters) const override { return parameters; }
-  at::Tensor initial_state(const at::Tensor& params) const override { return params.clone(); }
-  void update(at::Tensor& state, const at::Tensor& gradient, const at::Tensor& rates,
-              std::int64_t t) const override;
-  bool traceable() const override { return true; }
-  bool allows_turns() const override { return true; }
+  std::vector<std::string> parts() const override { return {"theta"}; }
+  void update(at::Tensor& state, const at::Tensor& gradient, const Moves& moves) const override;
+  at::Tensor pull_back(at::Tensor& u, const TakenStep& step, const Moves& moves) const override;
+
+ private:
+  double weight_decay_;
 };
 
 }  // namespace whence

@@ -55,7 +55,7 @@ class Retraining {
   std::int64_t last_step() const { return run_.steps; }
   const at::Tensor& state() const { return state_; }
   std::int64_t replicas() const { return state_.size(0); }
-  /// theta [1 + removals, P], a view of the states.
+  /// The models [1 + removals, P] (see Optimiser::model_part), a view of the states.
   at::Tensor params() const;
 
   /// Takes the next step. Error naming step, player and removal set when a gradient is not finite (see

@@ -18,7 +18,8 @@ inline const Schema influence_schema{"whence.influence", 1};
 ///
 /// influence.h5 (H kink widths, M metrics, K horizons, N instances): influence [H,M,K,N], kink_width [H],
 /// epochs_back [K], value [M] (V at the end of the run), instance_id [N]; attributes metrics (names, comma
-/// between), run (fingerprint of the trajectory), settings, classifier (its fingerprint, or "none").
+/// between), run (fingerprint of the trajectory), settings, classifier (its fingerprint, or "none"),
+/// near_zero_share (in words, for optimisers with second moments: TraceBack::near_zero_shares).
 struct InfluenceEstimates {
   std::vector<std::string> metrics;
   std::vector<double> kink_widths;
@@ -27,6 +28,7 @@ struct InfluenceEstimates {
   at::Tensor influence;             ///< [H, M, K, N] float64
   at::Tensor value;                 ///< [M] float64
   std::string classifier = "none";  ///< fingerprint of the one that metrics of images judge by
+  at::Tensor near_zero = {};        ///< [H, M], or undefined; written only
 };
 
 void write_influence(const std::string& path, const InfluenceEstimates& estimates,

@@ -38,9 +38,6 @@ struct TraceBackOptions {
   Grid grid;
 };
 
-/// UsageError naming --run when trace-back does not know the optimiser's step.
-void check_traceable(const Optimiser& optimiser);
-
 /// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
 class TraceBack {
  public:
@@ -66,34 +63,48 @@ class TraceBack {
 
   /// The influences, once done, on every rank's CPU. Collective.
   at::Tensor result();
+  /// How much of the queries' growth came from parameters whose second moment is near zero
+  /// (Optimiser::near_zero): sum |n^T J|^2 / sum |q^T J|^2 over every `near_zero_stride`-th step, n being the
+  /// part of q that belongs to them: [widths, queries] float64 on every rank's CPU (more than 1 where it
+  /// cancels with the rest); undefined for optimisers without second moments. Collective.
+  at::Tensor near_zero_shares();
+  static constexpr std::int64_t near_zero_stride = 32;
 
  private:
   // One kink width's queries on their way back, with what they have collected so far.
   struct Sweep {
     double kink_width;
-    at::Tensor u;          // [q, P], this group's queries
+    at::Tensor u;          // [q, S], rows of `u_`: this group's queries
     at::Tensor influence;  // [q, N] float64, this rank's instances only
     FiniteWatch watch;
   };
-  FiniteWatch watch_queries(double kink_width, std::int64_t parameters) const;
+  FiniteWatch watch_queries(double kink_width, std::int64_t numbers) const;
   at::Tensor own_result() const;
+  at::Tensor pulled_back(std::int64_t t, const at::Tensor& before, const Batch& batch);
+  void trace_near_zero(const at::Tensor& q, const at::Tensor& theta, const Batch& batch,
+                       std::vector<at::Tensor>& jacobians);
+  void note_near_zero(const std::vector<at::Tensor>& jacobians);
 
   RecordedSteps run_;
   TraceBackOptions options_;
   Communicator ranks_, group_;
   Range queries_, rows_;
   std::int64_t steps_, taken_ = 0, horizon_ = 0;
+  at::Tensor u_;      // [widths q, S]
+  at::Tensor after_;  // the state after the step to take back; undefined until it is asked for
   std::vector<Sweep> sweeps_;
-  at::Tensor result_;  // on the device [widths, Q, epochs_back, N]; this rank's contribution
+  at::Tensor near_;       // [P], see Optimiser::near_zero; undefined where a step does not look at it
+  at::Tensor near_zero_;  // [widths q, 2] float64: the two sums of near_zero_shares()
+  at::Tensor result_;     // on the device [widths, Q, epochs_back, N]; this rank's contribution
 };
 
 /// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for
-/// every k and kink width, in one sweep: [widths, queries, epochs_back, N] float64. At each step, with u the
-/// query carried back so far,
-///   influence_j += <(B u)_p, grad f(x_j)> / |S|  for j in the batch,     u -= u^T B J,
-/// one Engine::trace for all instances and all queries. `queries` [Q, P] are gradients of metrics at the end
-/// of the run. Collective; every rank gets the whole result. UsageError for an optimiser other than sgd,
-/// whose state the formula does not know; Error naming step and query when a number is not finite.
+/// every k and kink width, in one sweep: [widths, queries, epochs_back, N] float64. At each step, with u [S]
+/// the query carried back so far and q = B u (plain steps; other optimisers: Optimiser::pull_back),
+///   influence_j += <q_p, grad f(x_j)> / |S|  for j in the batch,     u_theta -= q^T J,
+/// one Engine::trace for all instances and all queries. `queries` [Q, P] are gradients of metrics by the
+/// model at the end of the run. Collective; every rank gets the whole result. Error naming step and query
+/// when a number is not finite.
 at::Tensor trace_back(const RecordedSteps& run, const at::Tensor& queries, const TraceBackOptions& options,
                       const Communicator& ranks, const std::function<void(std::int64_t)>& progress);
 

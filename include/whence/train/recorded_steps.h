@@ -21,12 +21,16 @@ struct RecordedSteps {
   std::int64_t steps, steps_per_epoch;
   std::function<at::Tensor(std::int64_t)> state;  ///< the optimiser's before step t, theta [P] first
   std::function<at::Tensor(std::int64_t)> batch;  ///< positions [|S|] of step t
-  std::function<at::Tensor(std::int64_t)> rates;  ///< [players] of step t
+  std::function<Moves(std::int64_t)> moves;       ///< of step t
   const Optimiser& optimiser;
   std::function<void(std::int64_t)> expect = {};  ///< hears which step's state will be asked for next
 };
 
 /// The recorded steps of a run folder.
 RecordedSteps recorded_steps_of(const Run& run);
+
+/// The same theta, mini-batches and rates, as if each step had been theta' = theta - B g: what a trace-back
+/// that knows no optimiser makes of a run. The run's optimiser has to outlive it.
+RecordedSteps as_plain_steps(const RecordedSteps& run);
 
 }  // namespace whence

@@ -64,7 +64,7 @@ class Run {
   const Trajectory& trajectory() const { return trajectory_; }
   std::int64_t steps() const { return trajectory_.steps(); }
 
-  /// theta [P] before step t, on the device.
+  /// The model [P] before step t (see Optimiser::model_part), on the device.
   at::Tensor params(std::int64_t t) const;
   /// The optimiser's state before step t (for sgd theta itself). A step that was not recorded is replayed
   /// from the nearest recorded one before it: by this rank alone, for jobs that walk forth, unless

@@ -6,14 +6,20 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/net/layout.h"
+#include "whence/optimise/optimiser.h"
+
 namespace whence {
 
 /// `simultaneous`: all players move at every step. `alternating`: one player a step, the last (the
-/// discriminator) first; the others' rates are 0 (Terashita et al., appendix A).
+/// discriminator) first; the others' rates are 0 (Terashita et al., appendix A). The last player takes
+/// `last_player_steps` steps before the others take one each (Goodfellow et al., 2014, algorithm 1).
 enum class Update { simultaneous, alternating };
 
-/// `constant`, or `inverse_sqrt`: rate / sqrt(t + 1) at step t = 0, 1, ...
-enum class Decay { constant, inverse_sqrt };
+/// What the rate is multiplied by at step t = 0, 1, ... of T: `constant` 1, `inverse_sqrt` 1 / sqrt(t + 1),
+/// `cosine` (1 + cos(pi t / T)) / 2 (Loshchilov and Hutter, ICLR 2017, eq. 5), `linear` 1 - t / T. After
+/// warm-up steps, which are multiplied by (t + 1) / warmup, t and T are counted from their end.
+enum class Decay { constant, inverse_sqrt, cosine, linear };
 
 struct ScheduleOptions {
   std::int64_t instances;  ///< N
@@ -24,6 +30,8 @@ struct ScheduleOptions {
   Decay decay = Decay::constant;
   std::vector<double> rates;     ///< one a player
   std::int64_t total_steps = 0;  ///< T; 0: K whole epochs
+  std::int64_t last_player_steps = 1;
+  std::int64_t warmup = 0;  ///< steps
 };
 
 /// An epoch is one permutation of the instances, cut into batches; an incomplete last batch is dropped.
@@ -39,10 +47,16 @@ class Schedule {
 
   /// Instances of step t: [|S|] int64 positions in the training set.
   at::Tensor batch(std::int64_t t) const;
-  /// Learning rate of each player at step t: [players] float64.
+  /// Learning rate of each player at step t: [players] float64; 0 where it is not the player's turn.
   at::Tensor rates(std::int64_t t) const;
+  /// Step t for an optimiser, at these rates [players].
+  Moves moves(std::int64_t t, const at::Tensor& rates, const ParameterLayout& layout) const;
 
  private:
+  double factor(std::int64_t t) const;
+  bool has_turn(std::int64_t player, std::int64_t t) const;
+  std::int64_t steps_taken(std::int64_t player, std::int64_t t) const;
+
   ScheduleOptions options_;
   // The permutation of the epoch asked for last: steps come in order.
   mutable std::int64_t cached_epoch_ = -1;

@@ -8,6 +8,7 @@
 #include "whence/data/dataset.h"
 #include "whence/game/game.h"
 #include "whence/game/registry.h"
+#include "whence/optimise/optimiser.h"
 #include "whence/train/schedule.h"
 
 namespace whence {
@@ -23,8 +24,8 @@ struct RunSettings {
   std::uint64_t seed;
   DataOptions data;
   ScheduleOptions schedule;
-  std::string record;     ///< see recorded_steps; "auto" until decide_record
-  std::string optimiser;  ///< see make_optimiser
+  std::string record;  ///< see recorded_steps; "auto" until decide_record
+  OptimiserOptions optimiser;
   std::string engine;     ///< see make_engine
   std::string from = {};  ///< see start_parameters; "" for random ones
 

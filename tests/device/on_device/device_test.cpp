@@ -28,6 +28,7 @@
 
 #include "io/folder.h"
 #include "support/numbers.h"
+#include "support/optimisers.h"
 #include "support/small_vae.h"
 
 namespace whence {
@@ -180,16 +181,39 @@ TEST_F(OnDevice, OnlyTheTorchEngineComputesThere) {
   EXPECT_THROW(make_engine("native", gan, device), UsageError);
 }
 
-TEST_F(OnDevice, StepsOfBothOptimisersAreTheCpus) {
-  const at::Tensor params = normals({3, 8}, 1), gradient = normals({3, 8}, 2), rates = normals({8}, 3).abs();
-  for (const char* name : {"sgd", "adam"}) {
-    const auto optimiser = make_optimiser(name);
+// Steps, and queries on their way back through the last of them.
+TEST_F(OnDevice, OptimisersAreTheCpus) {
+  const at::Tensor params = normals({3, 8}, 1);
+  at::Tensor gradient = normals({3, 8}, 2);
+  gradient.select(1, 6).zero_();  // a second moment of 0
+  for (const test::NamedOptimiser& one : test::every_optimiser()) {
+    SCOPED_TRACE(one.name);
+    const auto optimiser = make_optimiser(one.options);
     at::Tensor here = optimiser->initial_state(params), there = optimiser->initial_state(params.to(device));
+    at::Tensor before;
+    Moves moves{{0, 5, 0.1, 0}, {5, 8, 0.2, 0}};
     for (std::int64_t t = 0; t < 3; ++t) {
-      optimiser->update(here, gradient, rates, t);
-      optimiser->update(there, gradient.to(device), rates.to(device), t);
+      moves[0].rate = t == 1 ? 0 : 0.1;
+      before = here.clone();
+      optimiser->update(here, gradient, moves);
+      optimiser->update(there, gradient.to(device), moves);
+      moves[0].taken += t == 1 ? 0 : 1;
+      moves[1].taken += 1;
     }
     EXPECT_LT(relative_difference(there.cpu(), here), 1e-14);
+    moves[0].taken = 1;
+    moves[1].taken = 2;
+    at::Tensor u = normals({2, here.size(1)}, 4), u_there = u.to(device);
+    const TakenStep step{before[0], here[0], gradient[0]},
+        step_there{before[0].to(device), here[0].to(device), gradient[0].to(device)};
+    const at::Tensor q = optimiser->pull_back(u, step, moves),
+                     q_there = optimiser->pull_back(u_there, step_there, moves);
+    EXPECT_LT(relative_difference(q_there.cpu(), q), 1e-12);
+    EXPECT_LT(relative_difference(u_there.cpu(), u), 1e-12);
+    const at::Tensor near = optimiser->near_zero(here[0], moves);
+    if (near.defined()) {
+      EXPECT_TRUE(optimiser->near_zero(here[0].to(device), moves).cpu().equal(near));
+    }
   }
 }
 

@@ -72,7 +72,8 @@ def plan_of(program, options, steps):
             plan = json.load(file)
     # Jobs compare a trajectory with what its settings say it is, and call the file damaged where they differ.
     if plan["parameters"] != sum(math.prod(entry["shape"]) for entry in json.loads(plan["attributes"]["layout"])):
-        raise ImportFailure("--optimiser adam: records its averages too, which are not imported; give --optimiser sgd")
+        raise ImportFailure("--optimiser: what optimisers other than sgd remember, and the average of --average, would be "
+                            "recorded too, but is not imported; give --optimiser sgd and leave --average out")
     if plan["recorded"] != steps:
         names = [name for name in ("--checkpoints", "--record") if given(options, name[2:]) is not None] or ["--config"]
         raise ImportFailure("%s: the steps to keep would be %s, but the checkpoints are of steps %s; leave it out" % (
