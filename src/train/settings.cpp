@@ -36,6 +36,7 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   schedule.batch = options.integer("batch", 1);
   schedule.epochs = options.integer("epochs", 1);
   for (const std::string& name : kind.rates) schedule.rates.push_back(options.real(name, true));
+  if (kind.rates.empty()) schedule.rates = options.reals("rates", true);
   const std::string update = options.text("update"), decay = options.text("rate-decay");
   if (update == "alternating")
     schedule.update = Update::alternating;
@@ -58,12 +59,19 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   return schedule;
 }
 
+PixelRange pixels_of(const std::string& text) {
+  if (text == "zero-to-one") return PixelRange::zero_to_one;
+  if (text == "minus-one-to-one") return PixelRange::minus_one_to_one;
+  refuse_value("pixels", text, {"zero-to-one", "minus-one-to-one"});
+}
+
 DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::uint64_t seed) {
   DataOptions data{options.text("data"), options.integer("instances", 1), options.integer("held-out", 1),
                    seed, options.dtype()};
   data.test = options.integer("test", 0);
   data.swapped = trains_on_held_out(options);
   data.pixels = kind.pixels;
+  if (kind.has("pixels")) data.pixels = pixels_of(options.text("pixels"));
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
   data.plant = optional_text(options, "plant");
@@ -76,9 +84,9 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
 }
 
 // The settings with the absolute places of files, so that later jobs find them from any working folder.
-std::string with_places(const std::string& settings, const DataOptions& data) {
+std::string with_places(const std::string& settings, const DataOptions& data, const std::string& game) {
   const std::map<std::string, std::string> places{
-      {"data", data.source}, {"plant", data.plant}, {"without", data.without}};
+      {"data", data.source}, {"plant", data.plant}, {"without", data.without}, {"game", game}};
   std::istringstream lines(settings);
   std::string text;
   for (std::string line; std::getline(lines, line);) {
@@ -155,21 +163,23 @@ OptionTable train_options() {
 }
 
 RunSettings read_settings(const Options& given) {
-  const ChosenOptions options = choose_options(given);
+  ChosenOptions options = choose_options(given);
   const GameKind& kind = game_kind(options.text("game"));
   const std::uint64_t seed = given.seed("seed");
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;
   const DataOptions data = read_data(options, kind, seed);
-  RunSettings settings{options,
-                       with_places(options.settings(), data),
-                       kind.name,
-                       seed,
-                       data,
-                       schedule,
-                       record_of(options),
-                       options.text("optimiser"),
-                       options.text("engine")};
+  options.set_game_file(absolute_file(options.game_file()));
+  RunSettings settings{
+      options,
+      with_places(options.settings(), data, kind.from_file ? kind.name + ":" + options.game_file() : ""),
+      kind.name,
+      seed,
+      data,
+      schedule,
+      record_of(options),
+      options.text("optimiser"),
+      options.text("engine")};
   // --checkpoints takes the place of --record, and leaves nothing to decide.
   if (settings.record != undecided && record_in(settings.text) == undecided)
     decide_record(settings, settings.record);

@@ -1,0 +1,217 @@
+"""What is no model, or none that can be used: each in one sentence, at export or when the program reads the file."""
+
+import os
+import re
+import sys
+import unittest
+
+import numpy as np
+import torch
+from torch import nn
+
+import script_support
+from script_support import Fcgan, whence
+from support import SOURCE, ProgramTest, main, read_bytes, write_bytes
+from whence.models import file as model_file
+from whence.models.operators import ALLOWED
+
+X = torch.rand(8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+OUTSIDE = torch.ones((), requires_grad=True)
+
+
+class Plain(whence.Game):
+    """A regression whose loss the test chooses."""
+    noise = 2
+
+    def __init__(self, loss, *layers):
+        self.players = {"net": nn.Sequential(nn.Linear(6, 4), *layers)}
+        self.loss = loss
+
+    def terms(self, players, x, noise, labels):
+        found = self.loss(players["net"], x, noise)
+        return {"net": found if isinstance(found, whence.Terms) else whence.Terms(instances=found)}
+
+
+def fine(net, x, noise):
+    return net(x).square().sum(1) + noise.sum(1) * x[:, 0]
+
+
+class ExportTest(ProgramTest):
+    def refused(self, words, loss, *layers, example=X, labels=None, game=None):
+        path = self.path("refused.pt")
+        with self.assertRaises(whence.CannotExport) as caught:
+            whence.export(game or Plain(loss, *layers), path, example, labels)
+        sentence = str(caught.exception)
+        for word in words:
+            self.assertIn(word, sentence)
+        self.assertNotIn("\n", sentence)
+        self.assertFalse(os.path.exists(path))
+
+    def test_terms(self):
+        self.refused(("net", "scalar", "[8]"), lambda net, x, z: net(x).square().mean())
+        self.refused(("net", "[8, 4]", "[8]"), lambda net, x, z: net(x).square())
+        self.refused(("another instance", "net"), lambda net, x, z: (net(x) - net(x).mean(0)).square().sum(1))
+        self.refused(("penalty", "another instance"),
+                     lambda net, x, z: whence.Terms(instances=net(x).sum(1), penalty=x.mean() * net(x).sum()))
+        self.refused(("not finite",), lambda net, x, z: (net(x).sum(1) * 0).log() - float("inf"))
+        self.refused(("net", "does not depend"), lambda net, x, z: x.sum(1))
+        self.refused(("float32", "float64"), lambda net, x, z: net(x).sum(1).float())
+        self.refused(("in place",), lambda net, x, z: net(x.mul_(2)).sum(1))
+
+    def test_what_cannot_be_traced_truly(self):
+        self.refused(("players['net'].1", "Dropout", "noise"), fine, nn.Dropout(0.5))
+        self.refused(("random", "script_bad_test.py"), lambda net, x, z: net(x + torch.randn_like(x)).sum(1))
+        self.refused(("players['net'].1", "BatchNorm1d", "track_running_stats"), fine, nn.BatchNorm1d(4))
+        self.refused(("second batch",), lambda net, x, z: net(x).sum(1) if x[0, 0] > 0.5 else net(x).sum(1) * 2)
+        self.refused(("second batch",), lambda net, x, z: net(x).sum(1) * len(x))
+        self.refused(("outside the players",), lambda net, x, z: net(x).sum(1) * OUTSIDE)
+        self.refused(("Python",), lambda net, x, z: Own.apply(net(x)).sum(1))
+        self.refused(("second derivative", "_cdist_backward"),
+                     lambda net, x, z: torch.cdist(net(x)[:, None], x[:, None, :4], 1.5)[:, 0, 0])
+
+    def test_games(self):
+        self.refused(("no players",), fine, game=whence.Game())
+        self.refused(("2 or more",), fine, example=X[:1])
+        self.refused(("labels", "[8]"), fine, labels=torch.zeros(3))
+        shared = Plain(fine)
+        shared.players["twin"] = shared.players["net"]
+        self.refused(("'twin'", "another player"), fine, game=shared)
+
+    def test_what_may_look_bad_and_is_fine(self):
+        """Dropout and batch norm in eval(), a batch norm without running statistics, in-place activations."""
+        for number, layers in enumerate(((nn.Dropout(0.5).eval(),), (nn.BatchNorm1d(4).eval(),), (nn.ReLU(inplace=True),),
+                                         (nn.BatchNorm1d(4, track_running_stats=False),))):
+            about = whence.export(Plain(fine, *layers), self.path("fine%d.pt" % number), X)
+            self.assertEqual(bool(about["mixes"]), number == 3)
+
+    def test_one_list_of_operators(self):
+        text = read_bytes(os.path.join(SOURCE, "src", "game", "script_operators.inc")).decode()
+        self.assertEqual(sorted(ALLOWED), re.findall('WHENCE_OPERATOR\\("(.*)"\\)', text))
+
+
+class Own(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, upstream):
+        return upstream
+
+
+class ReadingTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.model = os.path.join(cls.place, "gan.pt")
+        cls.about = script_support.export(Fcgan(2, 4), cls.model, 2)
+
+    def train_refused(self, model, *names, data=("--data", "normal2d"), rates="0.1"):
+        return self.assert_refused(("train", "--out", self.path("no-run"), "--game", "script:" + model, "--rates", rates,
+                                    "--instances", 40, "--held-out", 10, "--batch", 10, "--dtype", "float64", *data), *names)
+
+    def scripted(self, name, source, extra=""):
+        """A file with other functions than whence.export makes: `source` is the body of terms."""
+        code = ("import torch\nfrom typing import List\nclass Made(torch.nn.Module):\n"
+                "    def __init__(self):\n        super().__init__()\n"
+                "        self.register_buffer('initial', torch.zeros(%d, dtype=torch.float64))\n%s"
+                "    @torch.jit.export\n    def terms_float64(self, p: List[torch.Tensor], x: torch.Tensor, n: torch.Tensor):\n"
+                "        %s\n        return x.sum(1), x.sum(1), x.sum(1), x.sum(), x.sum()\n")
+        numbers = sum(int(np.prod(one["shape"])) for one in self.about["tensors"])
+        place = self.path(name + "_source.py")
+        with open(place, "w") as file:
+            file.write(code % (numbers, extra, source))
+        sys.path.insert(0, self.place)
+        module = torch.jit.script(__import__(name + "_source").Made())
+        path = self.path(name + ".pt")
+        model_file.write(path, module, dict(self.about, sample=False, metrics=[]))
+        return path
+
+    def test_no_model(self):
+        whole = read_bytes(self.model)
+        self.train_refused(self.path("none.pt"), "none.pt")
+        self.train_refused(self.place, "folder")
+        for size in (0, 100, len(whole) // 2, len(whole) - 1):
+            write_bytes(self.path("cut.pt"), whole[:size])
+            self.train_refused(self.path("cut.pt"), "cut.pt", "cut short")
+        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), self.path("plain.pt"))
+        self.train_refused(self.path("plain.pt"), "plain.pt", "whence.export")
+        self.assert_refused(("train", "--out", self.path("no-run"), "--game", "script"), "--game", "script:FILE")
+
+    def test_a_newer_torch(self):
+        """One with an operator that this one has not got, and one whose files have a later version."""
+        newer = self.scripted("newer", "x = x * 1")
+        content = read_bytes(newer).replace(b'"torch": "%s' % torch.__version__[:2].encode(), b'"torch": "9.')
+        write_bytes(newer, recrc(content.replace(b"torch.sum(", b"torch.zum(")))
+        self.train_refused(newer, "newer.pt", "PyTorch 9.", "LibTorch " + torch.__version__[:4])
+        at = content.index(b"newer/version") + len(b"newer/version")
+        at = re.compile(rb"[0-9]+\n").search(content, at).start()
+        write_bytes(newer, recrc(content[:at] + b"9" * (content.index(b"\n", at) - at) + content[content.index(b"\n", at):]))
+        self.train_refused(newer, "newer.pt", "PyTorch 9.", "LibTorch " + torch.__version__[:4])
+
+    def test_what_it_must_not_do(self):
+        self.train_refused(self.scripted("saves", "torch.save(x, '%s')" % self.path("written")), "aten::save")
+        self.assertFalse(os.path.exists(self.path("written")))
+        self.train_refused(self.scripted("draws", "x = x + torch.rand_like(x)"), "aten::rand_like")
+        self.train_refused(self.scripted("drops", "x = torch.dropout(x, 0.5, True)"), "dropout", "random")
+        self.train_refused(self.scripted("elsewhere", "x = x + torch.zeros(2, device=torch.device('cuda'))"), "device")
+        self.train_refused(self.scripted("prints", "print(x)"), "prim::Print")
+        state = ("    @torch.jit.export\n    def __getstate__(self):\n        return (self.initial, self.training)\n"
+                 "    @torch.jit.export\n    def __setstate__(self, state: List[int]):\n        torch.save(1, '%s')\n"
+                 % self.path("written")).replace("state: List[int]", "state: tuple[torch.Tensor, bool]")
+        state = state.replace("tuple[", "Tuple[")
+        extra = "    from typing import Tuple\n" + state
+        self.train_refused(self.scripted("restores", "x = x * 1", extra), "__setstate__")
+        self.assertFalse(os.path.exists(self.path("written")))
+
+    def test_other_data_and_options(self):
+        np.savetxt(self.path("three.csv"), np.random.default_rng(0).normal(size=(60, 3)), delimiter=",")
+        self.train_refused(self.model, "--rates", "3 numbers", "generator", rates="0.1,0.2,0.3")
+        idx = self.path("x.idx")
+        from vae_support import write_idx
+        write_idx(idx, np.zeros((60, 4, 4), np.uint8))
+        self.train_refused(self.model, "--data", "[2]", "[4, 4]", data=("--data", "idx:" + idx))
+        labelled = self.path("labelled.pt")
+        game = Fcgan(2, 4)
+        script_support.export(game, labelled, 2, labels=torch.arange(8))
+        self.train_refused(labelled, "--data", "labels")
+
+    def test_it_has_no_such_function(self):
+        path = self.path("plain-net.pt")
+        whence.export(Plain(lambda net, x, z: net(torch.cat([x, x, x], 1)).square().sum(1)), path, X[:, :2])
+        run = self.train("plain", "--game", "script:" + path, "--rates", 0.01, "--instances", 40, "--held-out", 10,
+                         "--batch", 10, "--epochs", 1)
+        self.assert_refused(("influence", "--run", run, "--metric", "all"), "--metric", "generator")
+        self.run_fine("influence", "--run", run, "--metric", "loss")
+
+
+def recrc(content):
+    """A zip archive with the CRC-32 of every stored record made right again."""
+    import struct
+    import zlib
+    data, at = bytearray(content), 0
+    sums = {}
+    while data[at:at + 4] == b"PK\x03\x04":
+        flags, = struct.unpack_from("<H", data, at + 6)
+        name_size, extra_size = struct.unpack_from("<HH", data, at + 26)
+        name = bytes(data[at + 30:at + 30 + name_size])
+        begin = at + 30 + name_size + extra_size
+        end = min(i for i in (data.find(b"PK\x07\x08", begin), data.find(b"PK\x03\x04", begin),
+                              data.find(b"PK\x01\x02", begin)) if i >= 0)
+        sums[name] = zlib.crc32(data[begin:end])
+        if flags & 8:
+            struct.pack_into("<I", data, end + 4, sums[name])
+            at = min(i for i in (data.find(b"PK\x03\x04", end), data.find(b"PK\x01\x02", end)) if i >= 0)
+        else:
+            struct.pack_into("<I", data, at + 14, sums[name])
+            at = end
+    while data[at:at + 4] == b"PK\x01\x02":
+        name_size, extra_size, comment_size = struct.unpack_from("<HHH", data, at + 28)
+        name = bytes(data[at + 46:at + 46 + name_size])
+        struct.pack_into("<I", data, at + 16, sums[name])
+        at += 46 + name_size + extra_size + comment_size
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    main()
