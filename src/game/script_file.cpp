@@ -101,9 +101,8 @@ void check_description(const std::string& path, const ScriptDescription& found) 
 // Records whose reading would run code: a class's own way to be restored, and classes of libraries.
 void refuse_code_on_reading(const std::string& path, caffe2::serialize::PyTorchStreamReader& reader) {
   for (const std::string& name : reader.getAllRecords()) {
-    const bool source = name.rfind("code/", 0) == 0,
-               pickle = name.size() > 4 && name.substr(name.size() - 4) == ".pkl";
-    if (!source && !pickle) continue;
+    const std::string end = name.substr(name.rfind('.') + 1);  // sources for messages are .debug_pkl
+    if (end != "py" && end != "pkl") continue;
     const std::string text = record(reader, name);
     for (const char* word : {"__setstate__", "torch.classes"})
       if (text.find(word) != std::string::npos)

@@ -112,9 +112,20 @@ bool looks_at_images(const std::string& metric) {
   return metric == "is" || metric == "log-is" || metric == "fid";
 }
 
-bool larger_is_better(const std::string& option, const std::string& metric) {
+bool larger_is_better(const std::string& option, const std::string& metric, const Game* game) {
   if (metric == "all" || metric == "is" || metric == "log-is") return true;
   if (metric == "fid" || metric == "disc-loss" || metric == "gen-loss") return false;
+  if (game != nullptr) {
+    std::string player;
+    if (names_player_loss(metric, *game, player)) return false;
+    if (game->layout().player_count() == 1 && (metric == "loss" || metric.rfind("loss:", 0) == 0))
+      return false;
+    if (const OwnMetrics* own = game->own_metrics(); own != nullptr) {
+      const auto names = own->metric_names();
+      if (std::find(names.begin(), names.end(), metric) != names.end())
+        return own->metric_larger_is_better(metric);
+    }
+  }
   refuse_value(option, metric, {"all", "is", "log-is", "fid", "disc-loss", "gen-loss"});
 }
 

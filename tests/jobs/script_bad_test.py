@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-import unittest
+import zipfile
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 import script_support
 from script_support import Fcgan, whence
+from support import whence as run_whence
 from support import SOURCE, ProgramTest, main, read_bytes, write_bytes
 from whence.models import file as model_file
 from whence.models.operators import ALLOWED
@@ -116,7 +117,7 @@ class ReadingTest(ProgramTest):
                 "    def __init__(self):\n        super().__init__()\n"
                 "        self.register_buffer('initial', torch.zeros(%d, dtype=torch.float64))\n%s"
                 "    @torch.jit.export\n    def terms_float64(self, p: List[torch.Tensor], x: torch.Tensor, n: torch.Tensor):\n"
-                "        %s\n        return x.sum(1), x.sum(1), x.sum(1), x.sum(), x.sum()\n")
+                "        %s\n        return x.sum(1), p[0].sum(), x.sum(1), x.sum(1), p[4].sum()\n")
         numbers = sum(int(np.prod(one["shape"])) for one in self.about["tensors"])
         place = self.path(name + "_source.py")
         with open(place, "w") as file:
@@ -141,13 +142,12 @@ class ReadingTest(ProgramTest):
     def test_a_newer_torch(self):
         """One with an operator that this one has not got, and one whose files have a later version."""
         newer = self.scripted("newer", "x = x * 1")
-        content = read_bytes(newer).replace(b'"torch": "%s' % torch.__version__[:2].encode(), b'"torch": "9.')
-        write_bytes(newer, recrc(content.replace(b"torch.sum(", b"torch.zum(")))
-        self.train_refused(newer, "newer.pt", "PyTorch 9.", "LibTorch " + torch.__version__[:4])
-        at = content.index(b"newer/version") + len(b"newer/version")
-        at = re.compile(rb"[0-9]+\n").search(content, at).start()
-        write_bytes(newer, recrc(content[:at] + b"9" * (content.index(b"\n", at) - at) + content[content.index(b"\n", at):]))
-        self.train_refused(newer, "newer.pt", "PyTorch 9.", "LibTorch " + torch.__version__[:4])
+        own = torch.__version__[:4]
+        changed(newer, lambda name, text: text.replace(b'"torch": "' + own.encode(), b'"torch": "9.99')
+                .replace(b"torch.sum(", b"torch.zum("))
+        self.train_refused(newer, "newer.pt", "PyTorch 9.99", "LibTorch " + own)
+        changed(newer, lambda name, text: b"999" if name.endswith("/version") else text)
+        self.train_refused(newer, "newer.pt", "PyTorch 9.99", "LibTorch " + own)
 
     def test_what_it_must_not_do(self):
         self.train_refused(self.scripted("saves", "torch.save(x, '%s')" % self.path("written")), "aten::save")
@@ -176,6 +176,22 @@ class ReadingTest(ProgramTest):
         script_support.export(game, labelled, 2, labels=torch.arange(8))
         self.train_refused(labelled, "--data", "labels")
 
+    def test_check(self):
+        """It says yes to a model of the exporter, and what is wrong with one that gets by."""
+        done = run_whence("check", self.model, "--data", "normal2d", "--dtype", "float64")
+        self.assertEqual(done.code, 0, str(done))
+        self.assertIn("this model can be used", done.out)
+        self.assertNotIn("NO ", done.out)
+        for name, source, claim in (("mixes", "x = x + p[0].sum() * p[4].sum() + x.mean()", "its own instance alone"),
+                                    ("counts", "x = x + p[0].sum() * p[4].sum() * len(x)", "two slices"),
+                                    ("detached", "x = x + p[0].sum() * p[4].sum() + p[0].detach().square().sum()", "slope"),
+                                    ("fixed", "x = (x + p[0].sum() * p[4].sum()).view(16, 2)", "batches of 1")):
+            done = run_whence("check", self.scripted(name, source), "--data", "normal2d", "--dtype", "float64")
+            self.assertEqual(len(done.lines()), 1, str(done))
+            self.assertIn("cannot be used", done.lines()[0])
+            self.assertRegex(done.out, "NO .*" + claim)
+            self.assertIn(claim, done.lines()[0])
+
     def test_it_has_no_such_function(self):
         path = self.path("plain-net.pt")
         whence.export(Plain(lambda net, x, z: net(torch.cat([x, x, x], 1)).square().sum(1)), path, X[:, :2])
@@ -185,32 +201,13 @@ class ReadingTest(ProgramTest):
         self.run_fine("influence", "--run", run, "--metric", "loss")
 
 
-def recrc(content):
-    """A zip archive with the CRC-32 of every stored record made right again."""
-    import struct
-    import zlib
-    data, at = bytearray(content), 0
-    sums = {}
-    while data[at:at + 4] == b"PK\x03\x04":
-        flags, = struct.unpack_from("<H", data, at + 6)
-        name_size, extra_size = struct.unpack_from("<HH", data, at + 26)
-        name = bytes(data[at + 30:at + 30 + name_size])
-        begin = at + 30 + name_size + extra_size
-        end = min(i for i in (data.find(b"PK\x07\x08", begin), data.find(b"PK\x03\x04", begin),
-                              data.find(b"PK\x01\x02", begin)) if i >= 0)
-        sums[name] = zlib.crc32(data[begin:end])
-        if flags & 8:
-            struct.pack_into("<I", data, end + 4, sums[name])
-            at = min(i for i in (data.find(b"PK\x03\x04", end), data.find(b"PK\x01\x02", end)) if i >= 0)
-        else:
-            struct.pack_into("<I", data, at + 14, sums[name])
-            at = end
-    while data[at:at + 4] == b"PK\x01\x02":
-        name_size, extra_size, comment_size = struct.unpack_from("<HHH", data, at + 28)
-        name = bytes(data[at + 46:at + 46 + name_size])
-        struct.pack_into("<I", data, at + 16, sums[name])
-        at += 46 + name_size + extra_size + comment_size
-    return bytes(data)
+def changed(path, change):
+    """Writes the archive again, with change(name, content) of every record."""
+    with zipfile.ZipFile(path) as archive:
+        records = [(name, change(name, archive.read(name))) for name in archive.namelist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in records:
+            archive.writestr(name, content)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ import signal
 import time
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 import script_support
-from script_support import Fcgan, MlpVae
+from script_support import Fcgan, MlpVae, whence
+from support import whence as run_whence
 from support import Job, ProgramTest, arrays, attributes, main, relative_difference
 from vae_support import write_idx
 
@@ -17,6 +20,22 @@ FCGAN = ("--data", "normal2d", "--instances", 120, "--held-out", 40, "--batch", 
          "--dtype", "float64", "--engine", "torch")
 SHORT = ("--epochs", 3)
 VAE = ("--instances", 60, "--held-out", 20, "--epochs", 3, "--batch", 12, "--dtype", "float64", "--engine", "torch")
+
+
+def twice_smooth(h):
+    """elu(h, 2) + relu(h): its slope does not jump."""
+    return torch.where(h > 0, 2 * h, 2 * torch.expm1(h))
+
+
+class Bent(whence.Game):
+    """Least squares on bent(x a)."""
+    noise = 1
+
+    def __init__(self, bent):
+        self.players, self.bent = {"net": torch.nn.Linear(2, 6).double()}, bent
+
+    def terms(self, players, x, noise, labels):
+        return {"net": whence.Terms(instances=(self.bent(players["net"](x)).sum(1) - 1).square())}
 
 
 class ScriptTest(ProgramTest):
@@ -92,6 +111,39 @@ class ScriptTest(ProgramTest):
         chosen = estimate["influence"][0, 0, 0][truth["target_position"]]
         self.assertGreater(np.corrcoef(chosen, truth["influence"][0, 0])[0, 1], 0.99)
         self.assert_refused(("influence", "--run", self.gan, "--metric", "fooling"), "--metric", "fooling")
+
+    def test_cleansing_by_its_own_metric(self):
+        folder = self.train("cleansed", *self.options, *SHORT, "--test", 30)
+        self.run_fine("influence", "--run", folder, "--metric", "fooled,disc-loss")
+        self.run_fine("cleanse", "--run", folder, "--select", "influence:fooled,random", "--metric", "fooled",
+                      "--remove", 10)
+        cleansed = arrays(os.path.join(folder, "cleansing.h5"))
+        # Smaller is better: what is predicted to make `fooled` smaller without it is removed first.
+        influence = arrays(os.path.join(folder, "influence.h5"))["influence"][0, 0, 0]
+        np.testing.assert_array_equal(cleansed["harm"][0], -influence)
+
+    def test_kinks(self):
+        """Whatever jumps at known places has the curvature of the same function written with relu; others are named."""
+        bent = lambda h: (F.leaky_relu(h, 0.2) + h.clamp(-0.5, 1.0) + h.abs() + F.relu6(h) + F.hardtanh(h)
+                          + F.elu(h, 2.0) + F.relu(h * 1.5, inplace=True))
+        relu = torch.relu
+        same = lambda h: (0.2 * h + 0.8 * relu(h) - 0.5 + relu(h + 0.5) - relu(h - 1) + 2 * relu(h) - h + relu(h)
+                          - relu(h - 6) - 1 + relu(h + 1) - relu(h - 1)
+                          + twice_smooth(h) - relu(h) + relu(1.5 * h))
+        influence = []
+        for name, function in (("bent", bent), ("same", same)):
+            torch.manual_seed(4)
+            whence.export(Bent(function), self.path(name + ".pt"), torch.randn(8, 2).double())
+            folder = self.train(name, "--game", "script:" + self.path(name + ".pt"), "--rates", 0.01, *FCGAN, "--epochs", 2)
+            self.run_fine("influence", "--run", folder, "--metric", "loss", "--epochs-back", 2, "--kink-width", "0.1,0")
+            influence.append(arrays(os.path.join(folder, "influence.h5"))["influence"])
+        self.assertLess(relative_difference(*influence), 1e-10)
+        self.assertGreater(relative_difference(influence[0][0], influence[0][1]), 1e-3)
+        whence.export(Bent(lambda h: h + F.max_pool1d(h[:, None], 1).squeeze(1)), self.path("pool.pt"), torch.randn(8, 2))
+        folder = self.train("pool", "--game", "script:" + self.path("pool.pt"), "--rates", 0.01, *FCGAN, "--epochs", 1)
+        told = run_whence("influence", "--run", folder, "--metric", "loss")
+        self.assertEqual(told.code, 0, str(told))
+        self.assertIn("max_pool1d", told.err)
 
     def test_killed_and_resumed(self):
         options, folder = (*self.options, "--epochs", 500), self.path("killed")

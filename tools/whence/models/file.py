@@ -1,4 +1,5 @@
 """The file of an exported model: TorchScript with a description beside it. Nothing else knows what it is made of."""
+import io
 import json
 import os
 
@@ -12,8 +13,11 @@ def write(path, module, description):
     """Writes the traced module; the file is there whole or not at all."""
     text = json.dumps(dict(description, format=FORMAT, version=VERSION, torch=torch.__version__.split("+")[0]))
     beside = "%s.%d.new" % (path, os.getpid())
+    content = io.BytesIO()  # an archive in memory is not named after its file
+    torch.jit.save(module, content, _extra_files={DESCRIPTION: text})
     try:
-        torch.jit.save(module, beside, _extra_files={DESCRIPTION: text})
+        with open(beside, "wb") as out:
+            out.write(content.getbuffer())
         os.replace(beside, path)
     finally:
         if os.path.exists(beside):
