@@ -182,10 +182,10 @@ class ReadingTest(ProgramTest):
         self.assertEqual(done.code, 0, str(done))
         self.assertIn("this model can be used", done.out)
         self.assertNotIn("NO ", done.out)
-        for name, source, claim in (("mixes", "x = x + p[0].sum() * p[4].sum() + x.mean()", "its own instance alone"),
-                                    ("counts", "x = x + p[0].sum() * p[4].sum() * len(x)", "two slices"),
-                                    ("detached", "x = x + p[0].sum() * p[4].sum() + p[0].detach().square().sum()", "slope"),
-                                    ("fixed", "x = (x + p[0].sum() * p[4].sum()).view(16, 2)", "batches of 1")):
+        for name, source, claim in (("mixes", "x = x + p[0].sum() + p[4].sum() + x.mean()", "its own instance alone"),
+                                    ("counts", "x = x + (p[0].sum() + p[4].sum()) * len(x)", "two slices"),
+                                    ("detached", "x = x + p[0].sum() + p[4].sum() + (p[0].detach() + 1).square().sum()", "slope"),
+                                    ("fixed", "x = (x + p[0].sum() + p[4].sum()).view(16, 2)", "batches of 1")):
             done = run_whence("check", self.scripted(name, source), "--data", "normal2d", "--dtype", "float64")
             self.assertEqual(len(done.lines()), 1, str(done))
             self.assertIn("cannot be used", done.lines()[0])
