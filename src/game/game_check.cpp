@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
@@ -16,8 +17,13 @@
 namespace whence {
 namespace {
 
-// Central differences over +-step lose about half of the digits.
-constexpr double step = 1e-5, by_differences = 1e-4, by_rounding = 1e-9;
+// Central differences lose about half of the digits; over a longer step they cross kinks, over a shorter one
+// they lose more, and at a kink none is right: the best of several steps at several places is taken. A wrong
+// derivative is wrong at all of them.
+constexpr double steps[] = {1e-4, 1e-5, 1e-6, 1e-7}, by_differences = 1e-4, by_rounding = 1e-9;
+
+constexpr double aside = 1e-3;
+constexpr int places = 3;
 
 class Checker {
  public:
@@ -85,8 +91,20 @@ class Checker {
     return bad;
   }
 
+  // error(theta, step) where it is least.
+  double best(const std::function<double(const at::Tensor&, double)>& error) const {
+    double least = std::numeric_limits<double>::infinity();
+    for (int place = 0; place < places && !(least <= by_differences); ++place)
+      for (const double step : steps)
+        least = std::min(least, error(theta_ + direction(6 + place) * (aside * place), step));
+    return least;
+  }
+
   double slope_of_losses() const {
-    const at::Tensor g = gradient(theta_);
+    return best([this](const at::Tensor& theta, double step) { return slope_of_losses(theta, step); });
+  }
+  double slope_of_losses(const at::Tensor& theta, double step) const {
+    const at::Tensor g = gradient(theta);
     double worst = 0;
     for (std::int64_t player = 0; player < game_.layout().player_count(); ++player) {
       const auto [begin, end] = game_.layout().block(player);
@@ -95,21 +113,24 @@ class Checker {
       own.copy_(direction(1).narrow(0, begin, end - begin));
       // Along g itself, too: a random direction may have little of it.
       own.add_(g.narrow(0, begin, end - begin) / std::max(g.norm().item<double>(), 1e-12));
-      const double ahead = losses(theta_ + v * step, batch_, present_)[player],
-                   behind = losses(theta_ - v * step, batch_, present_)[player];
       const double expected = (g * v).sum().item<double>();
+      const double ahead = losses(theta + v * step, batch_, present_)[player],
+                   behind = losses(theta - v * step, batch_, present_)[player];
       worst = std::max(worst, apart((ahead - behind) / (2 * step), expected, std::abs(expected)));
     }
     return worst;
   }
 
   double slope_of_gradient() const {
+    return best([this](const at::Tensor& theta, double step) { return slope_of_gradient(theta, step); });
+  }
+  double slope_of_gradient(const at::Tensor& theta, double step) const {
     const at::Tensor u = direction(2);
-    const TracedStep traced = engine_.trace(theta_, batch_, u.unsqueeze(0), 0);
+    const TracedStep traced = engine_.trace(theta, batch_, u.unsqueeze(0), 0);
     const at::Tensor along = traced.u_jacobian[0];
     const at::Tensor v = direction(3) + along / std::max(along.norm().item<double>(), 1e-12);
-    const at::Tensor slope = (gradient(theta_ + v * step) - gradient(theta_ - v * step)) / (2 * step);
     const double expected = (along * v).sum().item<double>();
+    const at::Tensor slope = (gradient(theta + v * step) - gradient(theta - v * step)) / (2 * step);
     return apart((slope * u).sum().item<double>(), expected, std::abs(expected));
   }
 

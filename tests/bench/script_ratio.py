@@ -39,7 +39,7 @@ def eager_step(game, x, labels):
     return step
 
 
-def seconds_each(step):
+def seconds_each(step):  # as in whence check: one to warm up
     step()
     begin, count = time.perf_counter(), 0
     while time.perf_counter() - begin < SECONDS:

@@ -192,6 +192,13 @@ class ReadingTest(ProgramTest):
             self.assertRegex(done.out, "NO .*" + claim)
             self.assertIn(claim, done.lines()[0])
 
+    def test_check_steps_over_no_kink(self):
+        """A kink within the step of a central difference is no fault of the model."""
+        near = self.scripted("near", "x = x + torch.relu(p[0].sum() + p[4].sum() + 3e-6) + p[0].sum() + p[4].sum()")
+        done = run_whence("check", near, "--data", "normal2d", "--dtype", "float64")
+        self.assertNotEqual(done.out, "", str(done))
+        self.assertRegex(done.out, "yes +g is the slope of each player's loss")
+
     def test_it_has_no_such_function(self):
         path = self.path("plain-net.pt")
         whence.export(Plain(lambda net, x, z: net(torch.cat([x, x, x], 1)).square().sum(1)), path, X[:, :2])
