@@ -12,14 +12,14 @@ namespace whence {
 
 CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
   CleansePlan plan;
-  plan.selections = parse_selections(options.text("select"));
-  for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
   plan.epochs_back = options.integer("epochs-back", 1);
   plan.replicas = options.integer("replicas", 1);
   plan.result.remove = integer_list("remove", options.text("remove"));
   plan.result.metrics = split_list("metric", options.text("metric"));
   plan.run = std::make_unique<Run>(options.text("run"), device, places_of(options));
   const RunParts& parts = plan.run->parts();
+  plan.selections = parse_selections(options.text("select"), parts.game.get());
+  for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
   if (parts.settings.data.test == 0)
     refuse("--run: {} was trained without test instances (whence train --test N)", options.text("run"));
   if (plan.result.remove.back() >= parts.data.train.size())
@@ -29,7 +29,7 @@ CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
   plan.metric_classifier = read_metric_classifier(options, parts);
   plan.metrics = make_metrics(plan.result.metrics, parts.game, test_of(parts, plan.metric_classifier));
   for (const std::string& name : plan.result.metrics)
-    plan.result.larger_is_better.push_back(larger_is_better("metric", name));
+    plan.result.larger_is_better.push_back(larger_is_better("metric", name, parts.game.get()));
   plan.samples = samples_to_keep(options.text("samples"), parts);
   plan.path = plan.run->folder() + "/cleansing.h5";
   plan.attributes = result_attributes(*plan.run, options.settings(), plan.result.metrics);
@@ -51,8 +51,8 @@ std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const 
             ? (*plan.metric_classifier.classifier)(plan.run->parts().training_data.instances).features.cpu()
             : train.instances;
     for (std::size_t s = 0; s < harm.size(); ++s)
-      harm[s] = harm_of(plan.selections[s],
-                        {&plan.estimates, plan.epochs_back, points, plan.run->parts().settings.seed});
+      harm[s] = harm_of(plan.selections[s], {&plan.estimates, plan.epochs_back, points,
+                                             plan.run->parts().settings.seed, plan.run->parts().game.get()});
   });
   std::vector<std::vector<std::int64_t>> orders;
   for (at::Tensor& values : harm) {

@@ -104,6 +104,9 @@ void run_influence(const Options& options, const Communicator& all) {
   if (claim.done()) return log.say(result + ": already there");
 
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
+  if (const auto kinks = run->parts().game->kinks_left_out(); !kinks.empty() && trace.kink_widths.back() > 0)
+    log.say(fmt::format("--kink-width: no curvature is known for {}, which are left out",
+                        fmt::join(kinks, ", ")));
   const auto points =
       static_cast<double>(metrics.size()) * static_cast<double>(run->parts().data.held_out.size());
   Progress evaluated(log, "points of metrics", std::llround(points));

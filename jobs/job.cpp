@@ -56,11 +56,12 @@ OptionTable& add_place_options(OptionTable& table) {
                         "same place beside or above the run folder",
                         Kind::execution)
       .add<std::string>("plant", "", "where --plant's file lies now, idx:IMAGES:NUMBER", Kind::execution)
-      .add<std::string>("without", "", "where --without's file lies now", Kind::execution);
+      .add<std::string>("without", "", "where --without's file lies now", Kind::execution)
+      .add<std::string>("game", "", "where the run's exported model lies now, script:FILE", Kind::execution);
 }
 
 DataPlaces places_of(const Options& options) {
-  return {options.text("data"), options.text("plant"), options.text("without")};
+  return {options.text("data"), options.text("plant"), options.text("without"), options.text("game")};
 }
 
 Place take_place(const Options& options, const Communicator& world) {

@@ -36,6 +36,7 @@ OptionTable tracin_options();
 OptionTable cleanse_options();
 OptionTable cleanse_table_options();
 OptionTable density_options();
+OptionTable check_options();
 OptionTable info_options();
 OptionTable verify_options();
 
@@ -47,6 +48,7 @@ void run_tracin(const Options& options, const Communicator& world);
 void run_cleanse(const Options& options, const Communicator& world);
 void run_cleanse_table(const Options& options, const Communicator& world);
 void run_density(const Options& options, const Communicator& world);
+void run_check(const Options& options, const Communicator& world);
 void run_info(const Options& options, const Communicator& world);
 void run_verify(const Options& options, const Communicator& world);
 

@@ -71,14 +71,14 @@ Trajectory verified_trajectory(const std::string& folder, const DataPlaces& plac
   const RunSettings settings = settings_in(folder, places);
   Trajectory trajectory(folder + "/trajectory.h5");
   check_settings(trajectory, settings);
-  const std::vector<std::string> missing = missing_places(settings.data);
+  const std::vector<std::string> missing = missing_files(settings);
   if (missing.empty()) const Run as_a_whole(folder, at::kCPU, places);
   trajectory.verify();
   text += fmt::format("{}: whole, {} steps\n", trajectory.path(), trajectory.steps());
   if (!missing.empty())
     text += fmt::format(
-        "{}: not there, so not compared with what the run was trained on; --data says where the "
-        "data lie now\n",
+        "{}: not there, so not compared with what the run was trained on; --data (--game for a model) says "
+        "where it lies now\n",
         fmt::join(missing, ", "));
   return trajectory;
 }

@@ -57,7 +57,7 @@ std::string shown(const Values& values, const std::string& name) {
 }  // namespace
 
 std::string without_place(const std::string& name, const std::string& value) {
-  if (name == "data") return value.substr(0, value.find(':'));
+  if (name == "data" || name == "game") return value.substr(0, value.find(':'));
   if (name == "plant" && value.find(':') != std::string::npos) return value.substr(value.rfind(':'));
   if (name == "from" && value != "none") return "given parameters";
   if ((name == "without" || name == "train-ids") && value != "none") return "a file of ids";

@@ -101,6 +101,10 @@ void find_places(DataOptions& options, const std::string& beside) {
   change_all(options, [&](const std::string& path) { return found(path, folder); });
 }
 
+std::string find_file(const std::string& path, const std::string& beside) {
+  return path.empty() ? path : found(path, fs::weakly_canonical(beside));
+}
+
 std::vector<std::string> missing_places(const DataOptions& options) {
   std::vector<std::string> missing;
   DataOptions unchanged = options;

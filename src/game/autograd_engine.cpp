@@ -45,6 +45,28 @@ at::Tensor flattened(const std::vector<at::Tensor>& tensors, std::int64_t replic
   return at::cat(rows, 1);
 }
 
+// What TracedStep holds, of the graph that `gradient` [as leaves] hangs on; `again`: it will be used again.
+TracedStep derivatives_along(const at::Tensor& queries, const std::vector<at::Tensor>& gradient,
+                             const Leaves& leaves, const at::Tensor& weights, const ParameterLayout& layout,
+                             bool again) {
+  const auto directions = layout.views(queries);
+  at::Tensor along_u;
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const at::Tensor term = (directions[i] * gradient[i]).sum();
+    along_u = along_u.defined() ? along_u + term : term;
+  }
+  std::vector<at::Tensor> inputs = leaves.tensors;
+  inputs.push_back(weights);
+  auto derivatives = grad({along_u}, inputs, {}, again, false, /*allow_unused=*/true);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (!derivatives[i].defined()) derivatives[i] = at::zeros_like(inputs[i]);
+  TracedStep traced;
+  traced.u_instance = derivatives.back();
+  derivatives.pop_back();
+  traced.u_jacobian = flattened(derivatives, queries.size(0));
+  return traced;
+}
+
 }  // namespace
 
 at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch,
@@ -66,41 +88,35 @@ at::Tensor AutogradEngine::gradient(const at::Tensor& params, const Batch& batch
   return flattened(joint_gradient(losses, leaves, false), params.size(0));
 }
 
+// The derivatives of <u, g> for one query after another, on one first-order graph.
+TracedStep AutogradEngine::trace_one_by_one(const at::Tensor& params, const Batch& batch,
+                                            const at::Tensor& queries, double kink_width) const {
+  const Leaves leaves(game_->layout(), params.unsqueeze(0));
+  const at::Tensor weights = at::ones({1, batch.instances.size(0)}, params.options()).requires_grad_();
+  const auto losses = game_->losses(leaves.tensors, batch, weights, kink_width);
+  const auto gradient = joint_gradient(losses, leaves, true);
+  std::vector<at::Tensor> jacobians, instances;
+  for (std::int64_t q = 0; q < queries.size(0); ++q) {
+    const TracedStep one = derivatives_along(queries.narrow(0, q, 1), gradient, leaves, weights,
+                                             game_->layout(), q + 1 < queries.size(0));
+    jacobians.push_back(one.u_jacobian);
+    instances.push_back(one.u_instance);
+  }
+  return {at::cat(jacobians), at::cat(instances)};
+}
+
 TracedStep AutogradEngine::trace(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
                                  double kink_width) const {
   const std::int64_t query_count = queries.size(0);
-  if (query_count > 1 && params.device().is_cpu() && game_->one_replica_at_a_time()) {
-    std::vector<at::Tensor> jacobians, instances;
-    for (std::int64_t q = 0; q < query_count; ++q) {
-      const TracedStep one = trace(params, batch, queries.narrow(0, q, 1), kink_width);
-      jacobians.push_back(one.u_jacobian);
-      instances.push_back(one.u_instance);
-    }
-    return {at::cat(jacobians), at::cat(instances)};
-  }
+  if (params.device().is_cpu() && game_->one_replica_at_a_time())
+    return trace_one_by_one(params, batch, queries, kink_width);
   const Leaves leaves(game_->layout(), params.expand({query_count, -1}));
   const at::Tensor weights =
       at::ones({query_count, batch.instances.size(0)}, params.options()).requires_grad_();
 
   const auto losses = game_->losses(leaves.tensors, batch, weights, kink_width);
   const auto gradient = joint_gradient(losses, leaves, true);
-  const auto directions = game_->layout().views(queries);
-  at::Tensor along_u;
-  for (std::size_t i = 0; i < gradient.size(); ++i) {
-    const at::Tensor term = (directions[i] * gradient[i]).sum();
-    along_u = along_u.defined() ? along_u + term : term;
-  }
-
-  std::vector<at::Tensor> inputs = leaves.tensors;
-  inputs.push_back(weights);
-  auto derivatives = grad({along_u}, inputs, {}, false, false, /*allow_unused=*/true);
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (!derivatives[i].defined()) derivatives[i] = at::zeros_like(inputs[i]);
-  TracedStep traced;
-  traced.u_instance = derivatives.back();
-  derivatives.pop_back();
-  traced.u_jacobian = flattened(derivatives, query_count);
-  return traced;
+  return derivatives_along(queries, gradient, leaves, weights, game_->layout(), false);
 }
 
 }  // namespace whence

@@ -90,13 +90,20 @@ std::int64_t ChosenOptions::integer(const std::string& name, std::int64_t least)
 }
 
 double ChosenOptions::real(const std::string& name, bool positive) const {
-  const std::string value = text(name);
-  const auto list = real_list(name, value);
-  if (list.size() != 1) refuse("--{}: '{}' is not one number", name, value);
-  if (positive && list.front() == 0) refuse("--{} is 0, but must be finite and greater than 0", name);
-  if (dtype() == at::kFloat && list.front() > std::numeric_limits<float>::max())
-    refuse("--{}: {} is more than float32 can hold", name, list.front());
+  const auto list = reals(name, positive);
+  if (list.size() != 1) refuse("--{}: '{}' is not one number", name, text(name));
   return list.front();
+}
+
+std::vector<double> ChosenOptions::reals(const std::string& name, bool positive) const {
+  std::vector<double> list;
+  for (const std::string& part : split_list(name, text(name))) {  // real_list wants different ones
+    list.push_back(real_list(name, part).front());
+    if (positive && list.back() == 0) refuse("--{} is 0, but must be finite and greater than 0", name);
+    if (dtype() == at::kFloat && list.back() > std::numeric_limits<float>::max())
+      refuse("--{}: {} is more than float32 can hold", name, list.back());
+  }
+  return list;
 }
 
 std::vector<std::int64_t> ChosenOptions::widths(const std::string& name) const {
@@ -150,9 +157,16 @@ const std::vector<GameKind>& game_kinds() {
   return kinds;
 }
 
+std::string file_of_game(const std::string& game) {
+  const std::size_t colon = game.find(':');
+  return colon == std::string::npos ? "" : game.substr(colon + 1);
+}
+
 const GameKind& game_kind(const std::string& name) {
-  for (const GameKind& kind : game_kinds())
+  for (const GameKind& kind : game_kinds()) {
     if (kind.name == name) return kind;
+    if (kind.from_file && name.rfind(kind.name + ":", 0) == 0) return kind;
+  }
   std::vector<std::string> known;
   for (const GameKind& kind : game_kinds()) known.push_back(kind.name);
   refuse_value("game", name, known);
@@ -173,7 +187,10 @@ ChosenOptions choose_options(const Options& options) {
   const PresetValues of_optimiser = values_of_optimiser(optimiser);
   refuse_options_of_other_optimisers(optimiser, of_optimiser, options);
   values.insert(of_optimiser.begin(), of_optimiser.end());
-  return {options, values};
+  const std::string file = file_of_game(options.text("game"));
+  if (kind.from_file && file.empty())
+    refuse("--game: {} needs the file of a model, {}:FILE", kind.name, kind.name);
+  return {options, values, file};
 }
 
 }  // namespace whence

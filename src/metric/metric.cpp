@@ -10,6 +10,7 @@
 #include "whence/metric/average_log_likelihood.h"
 #include "whence/metric/image_metrics.h"
 #include "whence/metric/loss.h"
+#include "whence/metric/own_metric.h"
 
 namespace whence {
 namespace {
@@ -31,6 +32,15 @@ std::shared_ptr<const Metric> player_loss(const std::string& name, const std::st
   if (found == players.end())
     refuse("--metric: {} needs a {}, which the game {} has not got", name, player, game->name());
   return std::make_shared<LossMetric>(name, found - players.begin(), game, validation);
+}
+
+// "PLAYER-loss" for a player of another name than the two above.
+bool names_player_loss(const std::string& name, const Game& game, std::string& player) {
+  const std::string end = "-loss";
+  if (name.size() <= end.size() || name.substr(name.size() - end.size()) != end) return false;
+  player = name.substr(0, name.size() - end.size());
+  const auto& players = game.layout().players();
+  return std::find(players.begin(), players.end(), player) != players.end();
 }
 
 // "loss", over all held-out instances, or "loss:K", of number K of them.
@@ -102,9 +112,20 @@ bool looks_at_images(const std::string& metric) {
   return metric == "is" || metric == "log-is" || metric == "fid";
 }
 
-bool larger_is_better(const std::string& option, const std::string& metric) {
+bool larger_is_better(const std::string& option, const std::string& metric, const Game* game) {
   if (metric == "all" || metric == "is" || metric == "log-is") return true;
   if (metric == "fid" || metric == "disc-loss" || metric == "gen-loss") return false;
+  if (game != nullptr) {
+    std::string player;
+    if (names_player_loss(metric, *game, player)) return false;
+    if (game->layout().player_count() == 1 && (metric == "loss" || metric.rfind("loss:", 0) == 0))
+      return false;
+    if (const OwnMetrics* own = game->own_metrics(); own != nullptr) {
+      const auto names = own->metric_names();
+      if (std::find(names.begin(), names.end(), metric) != names.end())
+        return own->metric_larger_is_better(metric);
+    }
+  }
   refuse_value(option, metric, {"all", "is", "log-is", "fid", "disc-loss", "gen-loss"});
 }
 
@@ -129,6 +150,10 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
           generator_of(game, name), fitting_classifier(validation, name), validation));
     else if (name == "loss" || name.rfind("loss:", 0) == 0)
       metrics.push_back(one_player_loss(name, game, validation));
+    else if (std::string player; names_player_loss(name, *game, player))
+      metrics.push_back(player_loss(name, player, game, validation));
+    else if (const auto own = own_metric(name, game, validation); own != nullptr)
+      metrics.push_back(own);
     else
       larger_is_better("metric", name);
   }

@@ -15,14 +15,14 @@
 namespace whence {
 namespace {
 
-Selection parse_selection(const std::string& text) {
+Selection parse_selection(const std::string& text, const Game* game) {
   const std::string name = text == "disc-loss" ? "influence:disc-loss" : text;
   const std::string prefix = "influence:";
   if (name == "isolation-forest") return {name, Selection::Kind::isolation_forest, ""};
   if (name == "random") return {name, Selection::Kind::random, ""};
   if (name.rfind(prefix, 0) == 0 && name.size() > prefix.size()) {
     const std::string metric = name.substr(prefix.size());
-    larger_is_better("select", metric);
+    larger_is_better("select", metric, game);
     return {name, Selection::Kind::influence, metric};
   }
   refuse("--select: '{}' is not influence:METRIC, disc-loss, isolation-forest or random", text);
@@ -50,10 +50,10 @@ at::Tensor influence_of(const Selection& selection, const InfluenceEstimates& es
 
 }  // namespace
 
-std::vector<Selection> parse_selections(const std::string& text) {
+std::vector<Selection> parse_selections(const std::string& text, const Game* game) {
   std::vector<Selection> selections;
   for (const std::string& part : split_list("select", text)) {
-    const Selection selection = parse_selection(part);
+    const Selection selection = parse_selection(part, game);
     for (const Selection& other : selections)
       if (other.name == selection.name) refuse("--select: {} is there twice", selection.name);
     selections.push_back(selection);
@@ -78,7 +78,7 @@ at::Tensor harm_of(const Selection& selection, const HarmSources& sources) {
   if (selection.kind == Selection::Kind::isolation_forest)
     return isolation_scores(sources.forest_points, {100, 256, sources.seed});
   const at::Tensor influence = influence_of(selection, *sources.estimates, sources.epochs_back);
-  return (larger_is_better("select", selection.metric) ? influence : -influence).contiguous();
+  return (larger_is_better("select", selection.metric, sources.game) ? influence : -influence).contiguous();
 }
 
 std::vector<std::int64_t> most_harmful_first(const at::Tensor& harm) {

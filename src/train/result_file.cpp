@@ -12,12 +12,14 @@ namespace whence {
 
 Attributes result_attributes(const Run& run, const std::string& settings,
                              const std::vector<std::string>& metrics) {
-  return {{"run", run.trajectory().fingerprint()},
-          {"run_settings", run.trajectory().attribute("settings")},
-          {"seed", std::to_string(run.parts().settings.seed)},
-          {"data", run.trajectory().attribute("data")},
-          {"settings", settings},
-          {"metrics", join_list(metrics)}};
+  Attributes attributes{{"run", run.trajectory().fingerprint()},
+                        {"run_settings", run.trajectory().attribute("settings")},
+                        {"seed", std::to_string(run.parts().settings.seed)},
+                        {"data", run.trajectory().attribute("data")},
+                        {"settings", settings},
+                        {"metrics", join_list(metrics)}};
+  if (const std::string model = run.parts().game->fingerprint(); !model.empty()) attributes["model"] = model;
+  return attributes;
 }
 
 H5File open_result(const std::string& path, const Schema& schema, const Trajectory& trajectory) {

@@ -23,8 +23,17 @@ RunSettings recorded_settings(const std::string& path, const std::string& folder
   }
 }
 
+// The model's file where it should be and is not; else "".
+std::string missing_model(const RunSettings& settings) {
+  const std::string& model = settings.options.game_file();
+  std::error_code ignored;  // what cannot be looked at is not there
+  return model.empty() || fs::exists(model, ignored) ? "" : model;
+}
+
 // Settings of a run whose files of data are all there.
 RunSettings with_data(RunSettings settings, const std::string& folder) {
+  if (const std::string model = missing_model(settings); !model.empty())
+    fail("{}: its model is not there any more: {}; --game script:FILE says where it lies now", folder, model);
   const std::vector<std::string> missing = missing_places(settings.data);
   if (!missing.empty())
     fail("{}: its data are not there any more: {}; --data (--plant, --without) says where they lie now",
@@ -32,9 +41,14 @@ RunSettings with_data(RunSettings settings, const std::string& folder) {
   return settings;
 }
 
-// Listed instances are known to be missing only once the data are there.
-ScheduleOptions for_instances(ScheduleOptions options, std::int64_t instances) {
+// Listed instances are known to be missing only once the data are there, and players once a model is.
+ScheduleOptions fitted(ScheduleOptions options, std::int64_t instances, const Game& game) {
   options.instances = instances;
+  const auto players = static_cast<std::size_t>(game.layout().player_count());
+  if (options.rates.size() == 1) options.rates.resize(players, options.rates.front());
+  if (options.rates.size() != players)
+    refuse("--rates: {} numbers for {} players ({})", options.rates.size(), players,
+           fmt::join(game.layout().players(), ", "));
   return options;
 }
 
@@ -54,15 +68,19 @@ RunParts::RunParts(const RunSettings& chosen, at::Device where)
       data_fingerprint(fingerprint(chosen.data, data)),
       game(chosen.make_game(data)),
       engine(make_engine(chosen.engine, game, where)),
-      schedule(for_instances(chosen.schedule, data.train.size())),
-      optimiser(make_optimiser(chosen.optimiser)) {}
+      schedule(fitted(chosen.schedule, data.train.size(), *game)),
+      optimiser(make_optimiser(chosen.optimiser)) {
+  settings.schedule.rates = schedule.options().rates;
+}
 
 TrajectoryPlan RunParts::plan() const {
-  return {{{"settings", settings.text},
-           {"seed", std::to_string(settings.seed)},
-           {"data", data_fingerprint},
-           {"engine", engine->name()},
-           {"layout", game->layout().json()}},
+  Attributes attributes{{"settings", settings.text},
+                        {"seed", std::to_string(settings.seed)},
+                        {"data", data_fingerprint},
+                        {"engine", engine->name()},
+                        {"layout", game->layout().json()}};
+  if (!game->fingerprint().empty()) attributes["model"] = game->fingerprint();
+  return {attributes,
           schedule.steps(),
           optimiser->state_size(game->layout().size()),
           settings.schedule.batch,
@@ -94,10 +112,25 @@ RunSettings settings_in(const std::string& folder, const DataPlaces& places) {
   if (!fs::exists(path)) fail("{}: not a run folder (it has no run.cfg)", folder);
   RunSettings settings = recorded_settings(path, folder);
   find_places(settings.data, folder);
+  settings.options.set_game_file(find_file(settings.options.game_file(), folder));
+  if (!places.game.empty()) {
+    if (settings.options.game_file().empty())
+      refuse("--game: the run in {} is of the game {}, which needs no file", folder, settings.game);
+    if (game_kind(places.game).name != settings.game || file_of_game(places.game).empty())
+      refuse("--game: '{}' is not {}:FILE, what the run in {} was trained with", places.game, settings.game,
+             folder);
+    settings.options.set_game_file(absolute_file(file_of_game(places.game)));
+  }
   if (!places.data.empty()) settings.data.source = absolute_source(places.data);
   if (!places.plant.empty()) settings.data.plant = absolute_source(places.plant);
   if (!places.without.empty()) settings.data.without = absolute_file(places.without);
   return settings;
+}
+
+std::vector<std::string> missing_files(const RunSettings& settings) {
+  std::vector<std::string> missing = missing_places(settings.data);
+  if (const std::string model = missing_model(settings); !model.empty()) missing.push_back(model);
+  return missing;
 }
 
 void check_settings(const Trajectory& trajectory, const RunSettings& settings) {
@@ -118,6 +151,14 @@ Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
   if (!same_data(trajectory_.attribute("data"), plan.attributes.at("data")))
     fail("{}: was recorded with other data than {} holds now ({} there and {} here)", trajectory_.path(),
          parts_.settings.data.source, trajectory_.attribute("data"), plan.attributes.at("data"));
+  if (const auto model = plan.attributes.find("model");
+      model != plan.attributes.end() && trajectory_.attribute("model") != model->second)
+    fail(
+        "{}: was recorded with another model than {} ({} there and {} here); --game script:FILE says where "
+        "it "
+        "lies now",
+        trajectory_.path(), parts_.settings.options.game_file(), trajectory_.attribute("model"),
+        model->second);
   if (trajectory_.attribute("layout") != plan.attributes.at("layout"))
     fail("{}: was recorded with other networks than {}/run.cfg says", trajectory_.path(), folder);
   const bool right_batches = (!trajectory_.knows_batches() || trajectory_.batch_size() == plan.batch) &&

@@ -77,6 +77,7 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   schedule.batch = options.integer("batch", 1);
   schedule.epochs = options.integer("epochs", 1);
   for (const std::string& name : kind.rates) schedule.rates.push_back(options.real(name, true));
+  if (kind.rates.empty()) schedule.rates = options.reals("rates", true);
   const std::string update = options.text("update");
   if (update == "alternating")
     schedule.update = Update::alternating;
@@ -84,7 +85,8 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
     refuse_value("update", update, {"simultaneous", "alternating"});
   schedule.decay = decay_named(options.text("rate-decay"));
   schedule.last_player_steps = options.integer("discriminator-steps", 1);
-  if (schedule.last_player_steps > 1 && (schedule.update != Update::alternating || schedule.rates.size() < 2))
+  if (schedule.last_player_steps > 1 &&
+      (schedule.update != Update::alternating || (!kind.rates.empty() && schedule.rates.size() < 2)))
     refuse("--discriminator-steps: needs --update alternating and a game of several players");
   schedule.instances += planted_count(optional_text(options, "plant"));
   schedule.total_steps = options.integer("steps", 0);
@@ -96,6 +98,12 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
   if (record_of(options) != undecided)
     recorded_steps(record_of(options), checked.steps(), checked.steps_per_epoch());
   return schedule;
+}
+
+PixelRange pixels_of(const std::string& text) {
+  if (text == "zero-to-one") return PixelRange::zero_to_one;
+  if (text == "minus-one-to-one") return PixelRange::minus_one_to_one;
+  refuse_value("pixels", text, {"zero-to-one", "minus-one-to-one"});
 }
 
 Orientation read_orientation(const ChosenOptions& options) {
@@ -119,6 +127,7 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
   data.swapped = trains_on_held_out(options);
   data.orientation = read_orientation(options);
   data.pixels = kind.pixels;
+  if (kind.has("pixels")) data.pixels = pixels_of(options.text("pixels"));
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
   if (kind.has("image-size")) data.image_size = options.integer("image-size", 0);
   data.plant = optional_text(options, "plant");
@@ -131,12 +140,14 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
 }
 
 // The settings with the absolute places of files, so that later jobs find them from any working folder.
-std::string with_places(const std::string& settings, const DataOptions& data, const std::string& from) {
+std::string with_places(const std::string& settings, const DataOptions& data, const std::string& from,
+                        const std::string& game) {
   const std::map<std::string, std::string> places{{"data", data.source},
                                                   {"plant", data.plant},
                                                   {"without", data.without},
                                                   {"train-ids", data.train_ids},
-                                                  {"from", from}};
+                                                  {"from", from},
+                                                  {"game", game}};
   std::istringstream lines(settings);
   std::string text;
   for (std::string line; std::getline(lines, line);) {
@@ -255,15 +266,17 @@ OptionTable train_options() {
 }
 
 RunSettings read_settings(const Options& given) {
-  const ChosenOptions options = choose_options(given);
+  ChosenOptions options = choose_options(given);
   const GameKind& kind = game_kind(options.text("game"));
   const std::uint64_t seed = given.seed("seed");
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;
   const DataOptions data = read_data(options, kind, seed);
   const std::string from = absolute_start(optional_text(options, "from"));
+  options.set_game_file(absolute_file(options.game_file()));
+  const std::string game = kind.from_file ? kind.name + ":" + options.game_file() : "";
   RunSettings settings{options,
-                       with_places(options.settings(), data, from),
+                       with_places(options.settings(), data, from, game),
                        kind.name,
                        seed,
                        data,

@@ -1,7 +1,17 @@
-"""What belongs to Whence in Python: reports of its results (whence.report) and PyTorch checkpoints as runs
-(whence.checkpoints)."""
+"""What belongs to Whence in Python: reports of its results (whence.report), PyTorch checkpoints as runs
+(whence.checkpoints), and PyTorch models as games (whence.Game, whence.Terms, whence.uniform, whence.export)."""
 import os
 
 # HDF5 reads this once, when it is loaded. Whence's files are complete when they are there, and locks fail on many
 # clusters' file systems.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+_OF_MODELS = ("Game", "Terms", "uniform", "export", "CannotExport")
+
+
+def __getattr__(name):
+    """Reports need no PyTorch, so it is loaded only when a model is spoken of."""
+    if name not in _OF_MODELS:
+        raise AttributeError("module 'whence' has no attribute '%s'" % name)
+    from . import models
+    return getattr(models, name)

@@ -11,6 +11,7 @@ namespace whence {
 /// The options that name files: --data, --plant and --without.
 struct DataPlaces {
   std::string data, plant, without;
+  std::string game = {};  ///< script:FILE, the model of a run of one
 };
 
 /// A source (DataOptions::source, or ::plant) with the absolute path of each file or folder it names, so that
@@ -23,6 +24,9 @@ std::string absolute_file(const std::string& path);
 /// Where the files that `options` names lie now: as named, or else, for a run folder that was moved together
 /// with its data, by the last parts of their paths in the folder `beside` or in one above it.
 void find_places(DataOptions& options, const std::string& beside);
+
+/// The same of the path of one file.
+std::string find_file(const std::string& path, const std::string& beside);
 
 /// The files and folders named in `options` that are not there, absolute.
 std::vector<std::string> missing_places(const DataOptions& options);

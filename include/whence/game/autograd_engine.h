@@ -20,6 +20,9 @@ class AutogradEngine : public Engine {
                    double kink_width) const override;
 
  private:
+  TracedStep trace_one_by_one(const at::Tensor& params, const Batch& batch, const at::Tensor& queries,
+                              double kink_width) const;
+
   std::shared_ptr<const Game> game_;
 };
 

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/game/batch.h"
 #include "whence/net/network.h"
 
 namespace whence {
@@ -61,6 +64,16 @@ class ImageClassifier {
                                const at::Tensor& by_feature, const at::Tensor& by_logit) const = 0;
   /// The same network computing in another dtype.
   virtual std::shared_ptr<const ImageClassifier> in_dtype(at::ScalarType dtype) const = 0;
+};
+
+/// Numbers of its own that a game can be judged by, by name.
+class OwnMetrics {
+ public:
+  virtual ~OwnMetrics() = default;
+  virtual std::vector<std::string> metric_names() const = 0;
+  virtual bool metric_larger_is_better(const std::string& name) const = 0;
+  /// The number [] of one theta [P] on points with latents, differentiable by theta.
+  virtual at::Tensor metric(const std::string& name, const at::Tensor& params, const Batch& points) const = 0;
 };
 
 /// A capability that keeps its game alive, e.g. shared_capability(game, &Game::generator); null where the

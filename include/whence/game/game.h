@@ -26,6 +26,8 @@ class Game {
   virtual ~Game() = default;
 
   virtual std::string name() const = 0;
+  /// Which model it is, where that is not all in the options: "" or what identifies the file it came from.
+  virtual std::string fingerprint() const { return ""; }
   virtual const ParameterLayout& layout() const = 0;
   virtual std::int64_t latent_size() const = 0;
   virtual at::ScalarType dtype() const = 0;
@@ -35,6 +37,9 @@ class Game {
   /// Whether `losses` must see one replica at a time for a replica's bits to depend on it alone: sums over
   /// the pixels of images round differently with the number of replicas beside them.
   virtual bool one_replica_at_a_time() const { return false; }
+
+  /// Operators whose slope jumps and whose second derivative `kink_width` does not mend, by name.
+  virtual std::vector<std::string> kinks_left_out() const { return {}; }
 
   /// About how many numbers the graph of losses() holds for one instance of `width` numbers and its latent.
   virtual std::int64_t graph_numbers(std::int64_t width) const { return 1000 * width; }
@@ -49,6 +54,7 @@ class Game {
   virtual const Generator* generator() const { return nullptr; }
   virtual const Autoencoder* autoencoder() const { return nullptr; }
   virtual const ImageClassifier* classifier() const { return nullptr; }
+  virtual const OwnMetrics* own_metrics() const { return nullptr; }
 
   /// An engine of CPU kernels for this game, which has to outlive it; null where there is none. `variant`:
   /// see NativeEngine.

@@ -20,24 +20,32 @@ using PresetValues = std::map<std::string, std::string>;
 /// naming the option.
 class ChosenOptions {
  public:
-  ChosenOptions(const Options& options, const PresetValues& preset) : options_(options), preset_(preset) {}
+  ChosenOptions(const Options& options, const PresetValues& preset, std::string game_file = "")
+      : options_(options), preset_(preset), game_file_(std::move(game_file)) {}
 
   /// The option's text; the preset's where the user left it.
   std::string text(const std::string& name) const;
   std::int64_t integer(const std::string& name, std::int64_t least) const;
   /// A finite number of at least 0 (greater than 0 if `positive`).
   double real(const std::string& name, bool positive = false) const;
+  /// Several numbers as real() has them, in the order given.
+  std::vector<double> reals(const std::string& name, bool positive = false) const;
   /// Layer widths, in the order given.
   std::vector<std::int64_t> widths(const std::string& name) const;
   /// true or false.
   bool yes_or_no(const std::string& name) const;
   at::ScalarType dtype() const;
+  /// The file that --game names, where the game is one from a file.
+  const std::string& game_file() const { return game_file_; }
+  /// Where that file lies now.
+  void set_game_file(const std::string& path) { game_file_ = path; }
   /// Options::settings() with the preset's values in place of the word 'preset': the content of run.cfg.
   std::string settings() const;
 
  private:
   Options options_;
   PresetValues preset_;
+  std::string game_file_;
 };
 
 /// The instances that a game is to be made for.
@@ -68,7 +76,7 @@ struct GameKind {
   std::string name;
   std::string summary;  ///< for --help
   std::vector<GameOption> options;
-  /// The options that hold the players' learning rates, in the players' order.
+  /// The options that hold the players' learning rates, in the players' order; none: --rates has them all.
   std::vector<std::string> rates;
   std::map<std::string, PresetValues> presets;
   /// Makes the game for such instances; UsageError naming the option when it is not for them.
@@ -77,6 +85,8 @@ struct GameKind {
   PixelRange pixels = PixelRange::minus_one_to_one;
   /// Whether every training instance has to have a label.
   bool needs_labels = false;
+  /// Whether --game names it with a file, NAME:FILE.
+  bool from_file = false;
 
   bool has(const std::string& option) const;
 };
@@ -84,8 +94,11 @@ struct GameKind {
 /// All games, those of registered_games.inc.
 const std::vector<GameKind>& game_kinds();
 
-/// UsageError naming --game when there is no such game.
+/// UsageError naming --game when there is no such game. `name`: what --game says, with or without a file.
 const GameKind& game_kind(const std::string& name);
+
+/// FILE of "NAME:FILE"; "" where there is none.
+std::string file_of_game(const std::string& game);
 
 /// The run's options with the values that --game, --preset and --optimiser decide. UsageError naming the
 /// option when the game has not got the preset, or game or optimiser have no use for an option that is given.

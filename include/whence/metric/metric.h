@@ -73,7 +73,7 @@ Evaluations evaluate_all(const std::vector<std::shared_ptr<const Metric>>& metri
 bool looks_at_images(const std::string& metric);
 
 /// Whether a larger value of the metric of that name is a better model; UsageError naming `option` for an
-/// unknown name.
-bool larger_is_better(const std::string& option, const std::string& metric);
+/// unknown name. `game`: whose metrics of its own and players are known besides; may be null.
+bool larger_is_better(const std::string& option, const std::string& metric, const Game* game = nullptr);
 
 }  // namespace whence

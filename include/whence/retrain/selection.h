@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/game/game.h"
 #include "whence/trace/estimates.h"
 
 namespace whence {
@@ -21,7 +22,8 @@ struct Selection {
 };
 
 /// Reads --select, names with commas between. UsageError naming it for an unknown or repeated selection.
-std::vector<Selection> parse_selections(const std::string& text);
+/// `game`: see larger_is_better().
+std::vector<Selection> parse_selections(const std::string& text, const Game* game = nullptr);
 
 /// What selections choose by.
 struct HarmSources {
@@ -29,6 +31,7 @@ struct HarmSources {
   std::int64_t epochs_back;             ///< which of the estimates
   at::Tensor forest_points;             ///< [N, ...] that the isolation forest is grown from
   std::uint64_t seed;
+  const Game* game = nullptr;  ///< see larger_is_better()
 };
 
 /// Whether a selection needs HarmSources::estimates.

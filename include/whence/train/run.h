@@ -47,6 +47,9 @@ struct RunParts {
 /// or where find_places() sees them.
 RunSettings settings_in(const std::string& folder, const DataPlaces& places = {});
 
+/// The files of data and the model's that are named in `settings` and are not there, absolute.
+std::vector<std::string> missing_files(const RunSettings& settings);
+
 /// Error when a trajectory's settings are not these (places of files apart).
 void check_settings(const Trajectory& trajectory, const RunSettings& settings);
 
