@@ -87,8 +87,7 @@ std::string settings_difference(const std::string& there, const std::string& her
 }
 
 bool same_data(const std::string& there, const std::string& here) {
-  const std::size_t labels = here.find(" labels=");
-  return there == here || (there.find(" labels=") == std::string::npos && there == here.substr(0, labels));
+  return there == here || there == here.substr(0, here.find(" labels="));
 }
 
 std::string attribute_difference(const std::string& name, const std::string& there, const std::string& here) {

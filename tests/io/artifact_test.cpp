@@ -65,6 +65,16 @@ TEST_F(Artifact, SaysWhatItIsAndWhereItCameFrom) {
   EXPECT_EQ(names(), std::vector<std::string>{"cake.h5"});
 }
 
+TEST_F(Artifact, SaysHowItsAttributesDifferAndWhichItWasMadeWithout) {
+  const H5File file = open_artifact(bake(), schema);
+  const Attributes own{{"oven", "180 degrees\nfan"}};
+  EXPECT_EQ(difference(file, own), "");
+  EXPECT_EQ(difference(file, {{"oven", "gas"}}), "oven is '180 degrees\\nfan' there and 'gas' here");
+  EXPECT_EQ(difference(file, {{"oven", "180 degrees\nfan"}, {"tin", "round"}}),
+            "tin is 'none' there and 'round' here");
+  EXPECT_EQ(difference(file, {{"tin", "none"}}), "") << "as if it had been made with none";
+}
+
 TEST_F(Artifact, RefusesAMissingFile) {
   EXPECT_EQ(refusal(path("none.h5")), path("none.h5") + ": no such file");
 }
