@@ -142,12 +142,9 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
 // The settings with the absolute places of files, so that later jobs find them from any working folder.
 std::string with_places(const std::string& settings, const DataOptions& data, const std::string& from,
                         const std::string& game) {
-  const std::map<std::string, std::string> places{{"data", data.source},
-                                                  {"plant", data.plant},
-                                                  {"without", data.without},
-                                                  {"train-ids", data.train_ids},
-                                                  {"from", from},
-                                                  {"game", game}};
+  const std::map<std::string, std::string> places{
+      {"data", data.source},         {"plant", data.plant}, {"without", data.without},
+      {"train-ids", data.train_ids}, {"from", from},        {"game", game}};
   std::istringstream lines(settings);
   std::string text;
   for (std::string line; std::getline(lines, line);) {
