@@ -96,9 +96,8 @@ void run_influence(const Options& options, const Communicator& all) {
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
   const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
-  const std::int64_t instances = run->parts().data.train.size();
   const std::int64_t numbers =
-      trace.kink_widths.size() * metrics.size() * trace.epochs_back.size() * instances;
+      trace.kink_widths.size() * metrics.size() * trace.epochs_back.size() * run->parts().data.train.size();
   if (options.flag("dry-run"))
     return say(needs_of_tracing_back(*run, metrics, trace, memory_limit(options), world), world);
   if (claim.done()) return log.say(result + ": already there");

@@ -41,6 +41,18 @@ RunSettings with_data(RunSettings settings, const std::string& folder) {
   return settings;
 }
 
+// What is wrong with the settings of a run is wrong with their file, unless this job's options moved its
+// data.
+template <typename Function>
+auto said_of_file(const std::string& folder, const DataPlaces& places, const Function& work) {
+  try {
+    return work();
+  } catch (const UsageError& error) {
+    if (!(places.data + places.plant + places.without + places.game).empty()) throw;
+    fail("{}/run.cfg: {}", folder, error.what());
+  }
+}
+
 // Listed instances are known to be missing only once the data are there, and players once a model is.
 ScheduleOptions fitted(ScheduleOptions options, std::int64_t instances, const Game& game) {
   options.instances = instances;
@@ -142,11 +154,12 @@ void check_settings(const Trajectory& trajectory, const RunSettings& settings) {
 
 Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
     : folder_(folder),
-      parts_(with_data(settings_in(folder, places), folder), device),
+      parts_(said_of_file(folder, places,
+                          [&] { return RunParts(with_data(settings_in(folder, places), folder), device); })),
       trajectory_(folder + "/trajectory.h5"),
       ahead_(trajectory_, device),
       replay_(new_replay({Walk::forth, Communicator(MPI_COMM_SELF), 0})) {
-  const TrajectoryPlan plan = parts_.plan();
+  const TrajectoryPlan plan = said_of_file(folder, places, [this] { return parts_.plan(); });
   check_settings(trajectory_, parts_.settings);
   if (!same_data(trajectory_.attribute("data"), plan.attributes.at("data")))
     fail("{}: was recorded with other data than {} holds now ({} there and {} here)", trajectory_.path(),

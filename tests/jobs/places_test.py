@@ -125,6 +125,21 @@ class LabelsTest(ProgramTest):
         self.assertEqual(len(sizes), 1)
 
 
+class SettingsTest(ProgramTest):
+    def test_what_is_wrong_in_run_cfg_is_said_of_it(self):
+        folder = self.train("run", "--instances", 20, "--held-out", 5, "--batch", 10, "--epochs", 1)
+        path = os.path.join(folder, "run.cfg")
+        whole = read_bytes(path).decode()
+        for name, value in (("generator-output", ""), ("generator-hidden", "0"), ("record", "sometimes"), ("engine", "x"),
+                            ("optimiser", "x")):
+            lines = [("%s = %s" % (name, value)) if line.startswith(name + " =") else line for line in whole.splitlines()]
+            self.assertNotEqual(lines, whole.splitlines(), name)
+            write_bytes(path, ("\n".join(lines) + "\n").encode())
+            result = whence("influence", "--run", folder, "--quiet")
+            self.assertEqual(result.code, 1, "%s: %s" % (name, result))
+            self.assert_one_sentence(result, "influence", "run.cfg")
+
+
 class SiteTest(ProgramTest):
     def test_a_folder_is_tried_and_left_as_it_was(self):
         place = self.path("site")

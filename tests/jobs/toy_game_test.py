@@ -81,7 +81,14 @@ class ToyGameTest(ProgramTest):
         theta = arrays(self.folder + "/trajectory.h5")["params"][-1]
         np.testing.assert_allclose(generated, theta + latents, atol=1e-6)
         self.assert_refused(("influence", "--run", self.folder, "--metric", "disc-loss"), "discriminator", "gaussian")
-        self.assert_refused(("tracin", "--run", self.folder), "--run", "gaussian")
+
+    def test_products_of_gradients_are_the_closed_form(self):
+        self.run_fine("tracin", "--run", self.folder, "--queries", "test:3", "--checkpoints", "last", "--weights", "none")
+        theta = arrays(self.folder + "/trajectory.h5")["params"][-1]
+        found, order = arrays(self.folder + "/tracin.h5"), arrays(self.folder + "/trajectory.h5")["instance_id"]
+        apart = lambda ids: theta - (self.images.reshape(90, 9)[ids] / 127.5 - 1)  # the loss's gradient by the mean
+        self.assertEqual(found["score"].shape, (3, INSTANCES))
+        np.testing.assert_allclose(found["score"], apart(found["query_id"]) @ apart(order).T, rtol=1e-10)
 
     def test_its_options_are_known_where_it_is(self):
         self.assertIn("--rate-mean", whence("train", "--help").out)

@@ -50,13 +50,21 @@ class Recorder : public WorkRecorder {
   }
 };
 
-// Written when the process ends without an error of its own.
-void report() {
+// Written when MPI is finalised, so not by a process that ends with an error.
+int report(MPI_Comm, int, void*, void*) {
   const char* path = std::getenv("DEVICE_DOUBLE_REPORT");
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
   if (path != nullptr)
     std::ofstream(fmt::format("{}.{}", path, rank == nullptr ? "0" : rank))
         << device_double::waits() << " " << device_double::operations() << "\n";
+  return MPI_SUCCESS;
+}
+
+bool report_at_the_end() {
+  int key = MPI_KEYVAL_INVALID;
+  MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, report, &key, nullptr);
+  MPI_Comm_set_attr(MPI_COMM_SELF, key, nullptr);
+  return true;
 }
 
 // Collectives over MPI, on the double's memory. All ranks of the world join at the same time, in groups of
@@ -124,7 +132,7 @@ VisibleDevices device_backend::visible() {
 }
 
 at::Device device_backend::use(int device) {
-  static const int registered = std::atexit(report);
+  static const bool registered = report_at_the_end();
   (void)registered;
   const c10::Device chosen(c10::DeviceType::PrivateUse1, static_cast<c10::DeviceIndex>(device));
   c10::impl::VirtualGuardImpl(chosen.type()).setDevice(chosen);

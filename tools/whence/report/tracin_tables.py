@@ -30,8 +30,10 @@ def self_top(scores):
 
 
 def foremost(scores):
-    """Tables 2, 3 and 10: classes, distances and norms in the latent space of the strongest 0.1 %."""
-    if scores.queries != "test" or "score" not in scores or "latent_mean" not in scores:
+    """Tables 2, 3 and 10: classes, distances and norms in the latent space of the strongest 0.1 %; not of games without
+    latent means."""
+    if scores.queries != "test" or "score" not in scores or not any(name in scores for name in
+                                                                    ("latent_mean", "query_latent_mean")):
         return None
     latent, of_queries = scores["latent_mean"], scores["query_latent_mean"]
     norms = np.linalg.norm(latent, axis=1)
