@@ -67,10 +67,10 @@ OptionTable density_options() {
   OptionTable table("density");
   table.required("out", "run folder to add density.h5 to; it is made where there is none")
       .add<std::string>("estimator", "knn,kde,gmm", "density estimators, comma between: knn, kde, gmm")
-      .add<std::string>(
-          "data", "six-clusters",
-          source_forms() + " (pixels scaled to [-1, 1]; COLUMN: name or number, from 1, of the clusters' "
-                           "column); gmm takes labels as clusters")
+      .add<std::string>("data", "six-clusters",
+                        source_forms() +
+                            " (pixels scaled to [-1, 1]; COLUMN: name or number, from 1, of the clusters' "
+                            "column); gmm takes labels as clusters")
       .add<std::string>("instances", "all", "N, training instances: all or a number")
       .add<std::int64_t>("k", 10, "k of k-NN: p = k / (N V_d R_k^d)")
       .add<double>("sigma", 1.0, "sigma of KDE, standard deviation of a kernel in the units of the data")

@@ -1,5 +1,5 @@
-// Loads every source that is named on a line of standard input and says in a line of JSON what came of it: its
-// shape and checksums, or the message that refused it. For tests/fuzz/data.py, which knows what is right.
+// Loads every source that is named on a line of standard input and says in a line of JSON what came of it:
+// its shape and checksums, or the message that refused it. For tests/fuzz/data.py, which knows what is right.
 
 #include <iostream>
 #include <nlohmann/json.hpp>

@@ -100,10 +100,11 @@ std::string without_hint(const std::string& message) {
 
 TEST(LoadData, RefusesUnknownSourcesSizesAndTypes) {
   for (const std::string source :
-       {"cifar",      "",              "mnist",     "mnist:",    "idx:",     "idx:a,",    "idx:,b",
-        "idx:a,b,c",  "normal2d:",     "normal2d:x", "csv",      "csv:",     "csv:a,",    "csv:,b",
-        "csv:a,b,c",  "six-clusters:", "hdf5",      "hdf5:",     "hdf5::X",  "hdf5:a:",   "hdf5:a:,y",
-        "hdf5:a:X,", "hdf5:a:X,y,z",  "npy",       "npy:",      "npy:a,",   "npy:a,b,c"})
+       {"cifar",   "",          "mnist",     "mnist:",        "idx:",         "idx:a,",
+        "idx:,b",  "idx:a,b,c", "normal2d:", "normal2d:x",    "csv",          "csv:",
+        "csv:a,",  "csv:,b",    "csv:a,b,c", "six-clusters:", "hdf5",         "hdf5:",
+        "hdf5::X", "hdf5:a:",   "hdf5:a:,y", "hdf5:a:X,",     "hdf5:a:X,y,z", "npy",
+        "npy:",    "npy:a,",    "npy:a,b,c"})
     EXPECT_EQ(without_hint(refusal(options(source, 1, 1))),
               "--data: '" + source +
                   "' is not a source; there are normal2d, six-clusters, mnist:DIR, idx:IMAGES[,LABELS], "

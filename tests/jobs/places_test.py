@@ -138,6 +138,9 @@ class SettingsTest(ProgramTest):
             result = whence("influence", "--run", folder, "--quiet")
             self.assertEqual(result.code, 1, "%s: %s" % (name, result))
             self.assert_one_sentence(result, "influence", "run.cfg")
+        os.remove(path)
+        os.mkfifo(path)
+        self.assert_one_sentence(whence("influence", "--run", folder, "--quiet"), "influence", "run.cfg: no regular file")
 
 
 class SiteTest(ProgramTest):

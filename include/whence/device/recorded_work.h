@@ -16,8 +16,8 @@ class RecordedWork {
   virtual void again() = 0;
 };
 
-/// Makes recordings that share their memory: what one left in tensors of its own is lost when another is asked
-/// for again.
+/// Makes recordings that share their memory: what one left in tensors of its own is lost when another is
+/// asked for again.
 class WorkRecorder {
  public:
   virtual ~WorkRecorder() = default;
