@@ -122,7 +122,7 @@ RunSettings settings_in(const std::string& folder, const DataPlaces& places) {
   if (!fs::is_directory(folder)) fail("{}: no such run folder", fs::absolute(folder).string());
   const std::string path = folder + "/run.cfg";
   if (!fs::exists(path)) fail("{}: not a run folder (it has no run.cfg)", folder);
-  if (!fs::is_regular_file(path)) fail("{}: no regular file", path);  // a pipe would be waited for
+  if (!fs::is_regular_file(path)) fail("{}: is not a file", path);  // a pipe would be waited for
   RunSettings settings = recorded_settings(path, folder);
   find_places(settings.data, folder);
   settings.options.set_game_file(find_file(settings.options.game_file(), folder));

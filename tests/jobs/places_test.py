@@ -140,7 +140,7 @@ class SettingsTest(ProgramTest):
             self.assert_one_sentence(result, "influence", "run.cfg")
         os.remove(path)
         os.mkfifo(path)
-        self.assert_one_sentence(whence("influence", "--run", folder, "--quiet"), "influence", "run.cfg: no regular file")
+        self.assert_one_sentence(whence("influence", "--run", folder, "--quiet"), "influence", "run.cfg: is not a file")
 
 
 class SiteTest(ProgramTest):
