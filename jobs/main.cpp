@@ -110,7 +110,7 @@ const std::vector<Job>& all_jobs() {
        run_counterfactual, ""},
       {"validate", "compare estimates with the ground truth, over one or several runs", validate_options,
        run_validate, ""},
-      {"tracin", "VAE-TracIn scores of every training instance, from checkpoints", tracin_options, run_tracin,
+      {"tracin", "TracIn scores of every training instance, from checkpoints", tracin_options, run_tracin,
        ""},
       {"cleanse", "retrain without the most harmful instances of several selections, and test",
        cleanse_options, run_cleanse, ""},

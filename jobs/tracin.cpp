@@ -57,7 +57,7 @@ void run_tracin(const Options& options, const Communicator& all) {
     plan = plan_tracin(*run, queries, tracin,
                        choose_checkpoints(options.text("checkpoints"), run->trajectory(),
                                           tracin.weights == CheckpointWeights::visits));
-    attributes = result_attributes(*run, options.settings(), {});
+    attributes = result_attributes(*run, tracin_settings(options), {});
     attributes["queries"] = fingerprint(queries);
     attributes["shape"] = fmt::format("{}", fmt::join(run->parts().data.train.shape, ","));
   });

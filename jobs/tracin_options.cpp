@@ -51,6 +51,10 @@ TracinOptions read_tracin_options(const Options& options) {
   return read;
 }
 
+std::string tracin_settings(const Options& options) {
+  return options.settings() + (options.flag("normalise") ? "normalise = true\n" : "");
+}
+
 OptionTable tracin_options() {
   OptionTable table("tracin");
   table.required("run", "run folder")

@@ -1,6 +1,8 @@
 #pragma once
 // What `whence tracin` is asked for.
 
+#include <string>
+
 #include "whence/core/options.h"
 #include "whence/tracin/tracin.h"
 
@@ -9,5 +11,7 @@ namespace whence {
 /// The options of `whence tracin` that say how scores are computed. UsageError naming the option for every
 /// impossible value.
 TracinOptions read_tracin_options(const Options& options);
+/// The job's settings with the switches that make other scores.
+std::string tracin_settings(const Options& options);
 
 }  // namespace whence

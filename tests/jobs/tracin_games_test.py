@@ -7,7 +7,7 @@ import os
 import h5py
 import numpy as np
 
-from support import ProgramTest, arrays, attributes, main, tiny
+from support import ProgramTest, arrays, attributes, main, tiny, whence
 from vae_support import VALIDATION_LATENTS, normals, torch_or_skip, vae, write_idx
 
 
@@ -92,6 +92,8 @@ class GanTest(GamesTest):
         cosine = self.tracin(self.run_folder, "--queries", "train:6", "--normalise", *at, name="cosine")["score"]
         close(cosine, gradients[:6] @ gradients.T / norms[:6, None] / norms)
         close(np.diag(cosine), np.ones(6), 1e-12)
+        other = whence("tracin", "--run", self.run_folder, "--queries", "train:6", *at, "--name", "cosine", "--quiet")
+        self.assert_one_sentence(other, "tracin", "cosine.h5", "normalise is true there and not given here")
         first, _ = self.gradients(step, points, "discriminator.0")
         layer = self.tracin(self.run_folder, "--queries", "train:6", "--layers", "discriminator.0.*", *at, name="layer")
         close(layer["score"], first[:6] @ first.T)
