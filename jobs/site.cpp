@@ -131,7 +131,8 @@ std::string site_in_words(const std::string& folder, const Communicator& world) 
     text += "folder          " + folder_in_words(folder, probe, world) + "\n";
     text += "one file        " + writing_in_words(probe + "/rows.h5", world) + "\n";
   } catch (const Error&) {
-    if (world.is_root()) std::filesystem::remove_all(probe);
+    std::error_code ignored;  // the first error is the one to tell
+    if (world.is_root()) std::filesystem::remove_all(probe, ignored);
     throw;
   }
   world.on_root([&] { std::filesystem::remove_all(probe); });

@@ -12,7 +12,7 @@
 namespace whence {
 namespace {
 
-// Each recording keeps the memory of a whole step.
+// Recordings share the memory of a step, but each keeps its inputs and results.
 constexpr std::size_t kept = 4;
 // A step of sizes that come up no more often than this is not worth a recording.
 constexpr int uses_before = 3;

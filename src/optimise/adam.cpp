@@ -113,15 +113,10 @@ at::Tensor Adam::pull_back(at::Tensor& u, const TakenStep& step, const Moves& mo
 }
 
 at::Tensor Adam::near_zero(const at::Tensor& after, const Moves& moves) const {
-  at::Tensor near = at::zeros({moves.back().end}, after.options());
   const double largest = options_.epsilon * (1 / epsilon_share - 1);  // of r
-  for (const Move& move : moves) {
-    if (move.rate == 0) continue;
-    const double largest_v = correction(options_.beta2, move) * (largest * largest - options_.epsilon_root);
-    near.narrow(0, move.begin, move.end - move.begin)
-        .copy_(block_of(after.unsqueeze(0), 2, moves, move)[0] < largest_v);
-  }
-  return near;
+  return elementwise::below(after, 2, moves, [&](const Move& move) {
+    return correction(options_.beta2, move) * (largest * largest - options_.epsilon_root);
+  });
 }
 
 }  // namespace whence

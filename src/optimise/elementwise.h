@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "whence/optimise/optimiser.h"
@@ -36,6 +37,18 @@ X with_decay(Number lambda, const X& g, const X& theta) {
 /// The player's block of a part of states [R, S].
 inline at::Tensor block_of(const at::Tensor& state, std::int64_t part, const Moves& moves, const Move& move) {
   return state.narrow(1, part * moves.back().end + move.begin, move.end - move.begin);
+}
+
+/// [P], 1 where that part of the state [S] is below its player's limit(move), else 0, also where it is not
+/// the player's turn.
+template <typename Limit>
+at::Tensor below(const at::Tensor& state, std::int64_t part, const Moves& moves, const Limit& limit) {
+  at::Tensor found = at::zeros({moves.back().end}, state.options());
+  for (const Move& move : moves)
+    if (move.rate != 0)
+      found.narrow(0, move.begin, move.end - move.begin)
+          .copy_(block_of(state.unsqueeze(0), part, moves, move)[0] < limit(move));
+  return found;
 }
 
 /// So many elements are worked on at a time: their operands stay in the nearest cache, apart from each other,

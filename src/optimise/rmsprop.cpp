@@ -115,14 +115,9 @@ at::Tensor Rmsprop::pull_back(at::Tensor& u, const TakenStep& step, const Moves&
 }
 
 at::Tensor Rmsprop::near_zero(const at::Tensor& after, const Moves& moves) const {
-  at::Tensor near = at::zeros({moves.back().end}, after.options());
   const double largest = options_.epsilon * (1 / epsilon_share - 1);  // of r
-  for (const Move& move : moves) {
-    if (move.rate == 0) continue;
-    near.narrow(0, move.begin, move.end - move.begin)
-        .copy_(block_of(after.unsqueeze(0), 1, moves, move)[0] < largest * largest - options_.epsilon_root);
-  }
-  return near;
+  return elementwise::below(after, 1, moves,
+                            [&](const Move&) { return largest * largest - options_.epsilon_root; });
 }
 
 }  // namespace whence
