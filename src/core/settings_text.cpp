@@ -54,6 +54,7 @@ bool as_before(const std::string& name, const std::string& value) {
                                                               {"discriminator-steps", "1"},
                                                               {"formula", "own"},
                                                               {"orient", "none"},
+                                                              {"plant-orient", "none"},
                                                               {"from", "none"},
                                                               {"train-ids", "none"},
                                                               {"train-rows", "none"},

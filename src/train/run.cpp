@@ -135,7 +135,7 @@ RunSettings settings_in(const std::string& folder, const DataPlaces& places) {
     settings.options.set_game_file(absolute_file(file_of_game(places.game)));
   }
   if (!places.data.empty()) settings.data.source = absolute_source(places.data);
-  if (!places.plant.empty()) settings.data.plant = absolute_source(places.plant);
+  if (!places.plant.empty()) settings.data.plant = absolute_plant(places.plant);
   if (!places.without.empty()) settings.data.without = absolute_file(places.without);
   return settings;
 }

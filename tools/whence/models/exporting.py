@@ -7,6 +7,7 @@ from . import checks, file
 from .failure import CannotExport, first_line
 from .functions import flat_metrics, flat_terms, functions_of, terms_of, used_parts
 from .operators import nodes_in
+from .state import others_of
 from .tracing import DTYPES, Players, traced
 
 OTHER_ROWS = (5, 3, 2, 4)  # of other examples, or one less than the first has
@@ -116,6 +117,7 @@ def described(game, players, inputs):
             "tensors": [{"name": n, "shape": s, "player": o} for n, s, o in zip(players.names, sizes, owners)],
             "terms": [used_parts(terms[name]) for name in players.modules], "noise": int(game.noise),
             "shape": list(x.shape[1:]), "labels": labels is not None, "sample": game.sample is not None,
+            "others": others_of(players),
             "metrics": metrics, "larger_is_better": [n for n in metrics if n in game.larger_is_better], "mixes": ""}
 
 
