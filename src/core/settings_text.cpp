@@ -61,7 +61,11 @@ bool as_before(const std::string& name, const std::string& value) {
                                                               {"resize-rounding", "preset"},
                                                               {"resize-rounding", "false"},
                                                               {"pixels", "preset"},
-                                                              {"rates", "preset"}};
+                                                              {"rates", "preset"},
+                                                              {"groups", "none"},
+                                                              {"fraction", "0.01,0.05,0.1"},
+                                                              {"weight", "0"},
+                                                              {"noise-draws", "1"}};
   const auto [first, last] = before.equal_range(name);
   return std::any_of(first, last, [&](const auto& known) { return same_value(name, known.second, value); });
 }
