@@ -60,6 +60,8 @@ bool as_before(const std::string& name, const std::string& value) {
                                                               {"resize-rounding", "preset"},
                                                               {"resize-rounding", "false"},
                                                               {"pixels", "preset"},
+                                                              {"initial", "preset"},
+                                                              {"initial", "file"},
                                                               {"rates", "preset"}};
   const auto [first, last] = before.equal_range(name);
   return std::any_of(first, last, [&](const auto& known) { return same_value(name, known.second, value); });
