@@ -7,6 +7,7 @@
 #include <sstream>
 #include <zlib.h>
 
+#include <ATen/ops/isfinite.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
 
@@ -14,6 +15,7 @@
 #include "whence/core/text.h"
 
 #include "torch_archive.h"
+#include "torch_pickle.h"
 
 namespace whence {
 namespace {
@@ -45,10 +47,16 @@ std::string torch_named_in(const std::string& bytes) {
       path, made_by, TORCH_VERSION, why, TORCH_VERSION);
 }
 
-// What a library says, in one line without its backtrace or source.
+// What a library says, in one line without its backtrace, source or advice.
 std::string short_reason(const std::exception& error) {
   std::string text = one_line(error);
+  if (text.find("INTERNAL ASSERT") != std::string::npos) return "its records do not fit together";
   return visible(text.substr(0, text.find(" Exception raised")), 160);
+}
+
+// "1.13" of "1.13.0a0".
+std::string first_numbers(const std::string& version) {
+  return version.substr(0, version.find('.', version.find('.') + 1));
 }
 
 ScriptDescription::Start start_in(const nlohmann::json& tensor) {
@@ -152,10 +160,15 @@ ScriptFile read_script_file(const std::string& path) {
     fail("{}: is no exported model, or is cut short ({})", path, why);
   }
   try {
+    for (const char* name : {"data", "constants"}) check_tensors(bytes, name);
+  } catch (const std::runtime_error& error) {
+    fail("{}: cannot be read, it is damaged ({})", path, error.what());
+  }
+  try {
     std::istringstream stream(bytes);
     file.module = torch::jit::load(stream, c10::Device(at::kCPU));
   } catch (const std::exception& error) {  // the importer's errors are of several kinds
-    if (file.description.torch != TORCH_VERSION)
+    if (first_numbers(file.description.torch) != first_numbers(TORCH_VERSION))
       fail_for_version(path, file.description.torch, short_reason(error));
     fail("{}: cannot be read, it is damaged ({})", path, short_reason(error));
   }
@@ -183,6 +196,7 @@ at::Tensor initial_in(const ScriptFile& file, const std::string& path) {
   const at::Tensor initial = has ? file.module.attr("initial").toTensor() : at::Tensor();
   if (!has || initial.dim() != 1 || initial.size(0) != numbers || !initial.is_floating_point())
     fail("{}: its parameters at the start are not those that its description names", path);
+  if (!at::isfinite(initial).all().item<bool>()) fail("{}: its parameters at the start are not finite", path);
   return initial.detach().to(at::kDouble).contiguous();
 }
 

@@ -63,8 +63,11 @@ std::vector<std::int64_t> numbers_in(const Value& tuple) {
 // The machine of Python's pickle (Lib/pickletools.py), of the instructions that torch.save writes.
 class Machine {
  public:
-  explicit Machine(const std::string& bytes) : stream_(bytes), archive_(&stream_) {
-    const auto [data, size] = archive_.getRecord("data.pkl");
+  /// Of the record NAME.pkl, whose tensors' numbers are the records NAME/KEY.
+  /// `strict`: a tensor of an unknown type is a fault, not another object.
+  Machine(const std::string& bytes, std::string name, bool strict)
+      : stream_(bytes), archive_(&stream_), name_(std::move(name)), strict_(strict) {
+    const auto [data, size] = archive_.getRecord(name_ + ".pkl");
     code_.assign(static_cast<const char*>(data.get()), size);
   }
 
@@ -150,10 +153,12 @@ class Machine {
   }
 
   // ("storage", class, key, device, numbers).
-  static Value storage(const Value& named) {
-    if (named->items.size() < 3) give_up("a tensor's numbers are not where torch.save puts them");
+  Value storage(const Value& named) const {
+    if (named->items.size() < 5) give_up("a tensor's numbers are not where torch.save puts them");
     Value found = make(Kind::storage, named->items[2]->text);
+    found->number = named->items[4]->number;
     const auto dtype = dtype_of(named->items[1]->text);
+    if (!dtype && strict_) give_up("a tensor's type is unknown");
     if (!dtype) return make(Kind::other);
     found->dtype = *dtype;
     return found;
@@ -172,8 +177,9 @@ class Machine {
 
   at::Tensor tensor_of(const Object& storage, std::int64_t offset, const std::vector<std::int64_t>& sizes,
                        const std::vector<std::int64_t>& strides) {
-    const auto [data, bytes] = archive_.getRecord("data/" + storage.text);
+    const auto [data, bytes] = archive_.getRecord(name_ + "/" + storage.text);
     const auto numbers = static_cast<std::int64_t>(bytes / c10::elementSize(storage.dtype));
+    if (storage.number > numbers) give_up("a record has fewer numbers than it should");
     double last = static_cast<double>(offset);
     bool empty = false;
     if (sizes.size() != strides.size() || offset < 0) give_up("a tensor's shape is damaged");
@@ -193,7 +199,8 @@ class Machine {
 
   std::istringstream stream_;
   caffe2::serialize::PyTorchStreamReader archive_;
-  std::string code_;
+  std::string name_, code_;
+  bool strict_;
   std::uint64_t at_ = 0;
   std::vector<Value> stack_;
   std::vector<std::size_t> marks_;
@@ -262,8 +269,8 @@ const Machine::Instructions& Machine::instructions() {
        [](Machine& m) {
          const auto both = m.last(2);
          m.push_name(both[0]->text, both[1]->text);
-       }},                                                  // STACK_GLOBAL
-      {'Q', [](Machine& m) { m.push(storage(m.pop())); }},  // BINPERSID
+       }},                                                    // STACK_GLOBAL
+      {'Q', [](Machine& m) { m.push(m.storage(m.pop())); }},  // BINPERSID
       {'R',
        [](Machine& m) {
          const auto both = m.last(2);
@@ -294,12 +301,19 @@ void collect(const Object& value, const std::string& name, int depth,
 std::map<std::string, at::Tensor> pickled_tensors(const std::string& bytes) {
   std::map<std::string, at::Tensor> found;
   try {
-    Machine machine(bytes);
-    collect(*machine.run(), "", 0, found);
+    collect(*Machine(bytes, "data", false).run(), "", 0, found);
   } catch (const c10::Error&) {
     give_up("records are missing that torch.save writes");
   }
   return found;
+}
+
+void check_tensors(const std::string& bytes, const std::string& name) {
+  try {
+    Machine(bytes, name, true).run();
+  } catch (const c10::Error&) {
+    give_up("records are missing");
+  }
 }
 
 }  // namespace whence

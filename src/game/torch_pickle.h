@@ -15,4 +15,8 @@ namespace whence {
 /// such file.
 std::map<std::string, at::Tensor> pickled_tensors(const std::string& bytes);
 
+/// The same for the record NAME.pkl of any archive of PyTorch, only to look: std::runtime_error where a
+/// tensor reaches beyond the numbers that are there, which LibTorch does not look after.
+void check_tensors(const std::string& bytes, const std::string& name);
+
 }  // namespace whence

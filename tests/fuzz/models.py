@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 import mutations
-from artifacts import fine, whence
+from artifacts import DIVERGED, fine, whence
 from support import read_bytes, write_bytes
 
 INSIDE = re.compile(r"Exception raised from|frame #|INTERNAL ASSERT|bad_alloc|terminate called|Segmentation|std::")
@@ -170,7 +170,8 @@ class Fuzz:
         lines = err.splitlines()
         if len(lines) != 1 or not lines[0].startswith("whence train: "):
             return "%d sentences: %s" % (len(lines), err[:400])
-        if model not in lines[0] or INSIDE.search(lines[0]) or not lines[0].isprintable():
+        told = model in lines[0] or any(words in lines[0] for words in DIVERGED)  # right checksums, huge numbers
+        if not told or INSIDE.search(lines[0]) or not lines[0].isprintable():
             return "a sentence that says little: " + lines[0][:400]
         return None
 
