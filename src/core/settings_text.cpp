@@ -61,6 +61,8 @@ bool as_before(const std::string& name, const std::string& value) {
                                                               {"resize-rounding", "preset"},
                                                               {"resize-rounding", "false"},
                                                               {"pixels", "preset"},
+                                                              {"initial", "preset"},
+                                                              {"initial", "file"},
                                                               {"rates", "preset"},
                                                               {"groups", "none"},
                                                               {"fraction", "0.01,0.05,0.1"},

@@ -226,8 +226,9 @@ OptionTable train_options() {
       .add<std::string>("train-rows", "none", "the same as FIRST:END, e.g. 0:5000; or none")
       .add<std::string>(
           "from", "none",
-          "run folder whose parameters to start from, those of its end or (RUN:STEP) of a recorded "
-          "step; tools/import_checkpoints.py makes one of PyTorch checkpoints; none: random ones")
+          "run folder whose model to start from, that of its end or (RUN:STEP) of a recorded step, or a "
+          "PyTorch file (FILE.pt or FILE.pt:KEY) that has the tensors by their names; "
+          "tools/import_checkpoints.py makes a run of other checkpoints; none: random ones")
       .add<std::string>("instances", "10000", "N, training instances")
       .add<std::string>("held-out", "preset",
                         "N', held-out instances and validation latents that metrics use")

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 from scipy.stats import mannwhitneyu, pearsonr
 
-from resume_test import kill_when, read_when_there
+from interrupt_support import kill_when, read_when_there
 from support import SOURCE, Job, ProgramTest, arrays, main, mnist_folder, whence
 from vae_support import VALIDATION_LATENTS, mlp_vae, normals, torch_loss, torch_or_skip, vae, write_idx
 
