@@ -76,6 +76,19 @@ class ScriptTest(ProgramTest):
         np.testing.assert_allclose(one["influence"], two["influence"], rtol=0, atol=1e-12 * scale)
         self.assertGreater(np.abs(two["influence"]).max(), 1e-5)
 
+    def test_a_gan_trained_with_a_state_is_the_built_in_one(self):
+        how = ("--optimiser", "adamw", "--average", 0.9, "--clip-norm", 0.3, "--update", "alternating",
+               "--discriminator-steps", 2, *FCGAN, *SHORT)
+        built_in = self.train("gan-adamw", "--game", "fcgan", "--preset", "paper", "--generator-output", "linear",
+                              "--generator-hidden", 8, "--discriminator-hidden", 8, "--rate-generator", 0.01,
+                              "--rate-discriminator", 0.02, "--latent", 10, *how)
+        exported = self.train("script-adamw", "--game", "script:" + self.model, "--rates", "0.01,0.02", *how)
+        for folder in (built_in, exported):
+            self.influence_and_truth(folder, "disc-loss,gen-loss")
+        self.same(exported, built_in, "trajectory.h5", ["params", "rate"], 1e-9)
+        self.same(exported, built_in, "influence.h5", ["influence", "value"], 1e-7)
+        self.same(exported, built_in, "counterfactual.h5", ["influence"], 1e-7)
+
     def test_a_vae_is_the_built_in_one(self):
         images = np.random.default_rng(2).integers(0, 256, (90, 4, 5)).astype(np.uint8)
         write_idx(self.path("x.idx"), images)
