@@ -159,7 +159,8 @@ class ScriptTest(ProgramTest):
         self.assertIn("max_pool1d", told.err)
 
     def test_killed_and_resumed(self):
-        options, folder = (*self.options, "--epochs", 500), self.path("killed")
+        # What the optimiser remembers goes on, too.
+        options, folder = (*self.options, "--epochs", 500, "--optimiser", "adam"), self.path("killed")
         job, part = Job("train", "--out", folder, "--quiet", *options), os.path.join(folder, "trajectory.h5.part")
         while job.running() and not os.path.exists(part):
             time.sleep(0.01)
