@@ -6,6 +6,7 @@
 #include "whence/core/error.h"
 #include "whence/core/settings_text.h"
 #include "whence/game/engine.h"
+#include "whence/train/settings_defaults.h"
 #include "whence/train/step.h"
 #include "whence/train/trajectory/recording.h"
 
@@ -147,7 +148,7 @@ std::vector<std::string> missing_files(const RunSettings& settings) {
 }
 
 void check_settings(const Trajectory& trajectory, const RunSettings& settings) {
-  const std::string differs = settings_difference(trajectory.attribute("settings"), settings.text);
+  const std::string differs = run_settings_difference(trajectory.attribute("settings"), settings.text);
   if (!differs.empty())
     fail("{}: was recorded with other settings than the run.cfg beside it says ({})", trajectory.path(),
          differs);

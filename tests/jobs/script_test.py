@@ -81,6 +81,19 @@ class ScriptTest(ProgramTest):
         self.same(self.gan, self.built_in, "influence.h5", ["influence", "value"])
         self.same_truth(self.gan, self.built_in)
 
+    def test_a_gan_trained_with_a_state_is_the_built_in_one(self):
+        how = ("--optimiser", "adamw", "--average", 0.9, "--clip-norm", 0.3, "--update", "alternating",
+               "--discriminator-steps", 2, *FCGAN, *SHORT)
+        built_in = self.train("gan-adamw", "--game", "fcgan", "--preset", "paper", "--generator-output", "linear",
+                              "--generator-hidden", 8, "--discriminator-hidden", 8, "--rate-generator", 0.01,
+                              "--rate-discriminator", 0.02, "--latent", 10, *how)
+        exported = self.train("script-adamw", "--game", "script:" + self.model, "--rates", "0.01,0.02", *how)
+        for folder in (built_in, exported):
+            self.influence_and_truth(folder, "disc-loss,gen-loss")
+        self.same(exported, built_in, "trajectory.h5", ["params", "rate"], 1e-9)
+        self.same(exported, built_in, "influence.h5", ["influence", "value"], 1e-7)
+        self.same(exported, built_in, "counterfactual.h5", ["influence"], 1e-7)
+
     def test_a_vae_is_the_built_in_one(self):
         images = np.random.default_rng(2).integers(0, 256, (90, 4, 5)).astype(np.uint8)
         write_idx(self.path("x.idx"), images)
@@ -226,7 +239,8 @@ class ScriptTest(ProgramTest):
         np.testing.assert_allclose(run["params"][1], expected, rtol=0, atol=1e-14)
 
     def test_killed_and_resumed(self):
-        options, folder = (*self.options, "--epochs", 500), self.path("killed")
+        # What the optimiser remembers goes on, too.
+        options, folder = (*self.options, "--epochs", 500, "--optimiser", "adam"), self.path("killed")
         job, part = Job("train", "--out", folder, "--quiet", *options), os.path.join(folder, "trajectory.h5.part")
         while job.running() and not os.path.exists(part):
             time.sleep(0.01)
