@@ -159,24 +159,24 @@ GameKind conv_vae_kind() {
   const PresetValues published{{"dtype", "float32"},         {"latent", "64"},     {"beta", "2"},
                                {"loss", "squared"},          {"image-size", "64"}, {"rate", "0.0003"},
                                {"resize-rounding", "false"}, {"batch", "64"},      {"held-out", "500"}};
-  return {"conv-vae",
-          "a convolutional VAE on 3 x 64 x 64 pixels",
-          {rate_option,
-           latent_option,
-           beta_option,
-           loss_option,
-           {"image-size", "pixels a side that images are resized to; 0: as they are"},
-           {"resize-rounding",
-            "round resized pixels to whole bytes, as pipelines of pictures do: true or false"}},
-          {"rate"},
-          {{"published", published}},
-          [](const ChosenOptions& options, const InstanceKind& instances) {
-            if (instances.shape != std::vector<std::int64_t>{3, 64, 64})
-              refuse("--game: conv-vae is for images of 3 x 64 x 64, but the data's have the shape [{}]",
-                     fmt::join(instances.shape, ", "));
-            return made(conv_vae(options.integer("latent", 1)), options, instances);
-          },
-          PixelRange::zero_to_one};
+  return {
+      "conv-vae",
+      "a convolutional VAE on 3 x 64 x 64 pixels",
+      {rate_option,
+       latent_option,
+       beta_option,
+       loss_option,
+       {"image-size", "pixels a side that images are resized to; 0: as they are"},
+       {"resize-rounding", "resize in whole bytes, as Pillow and pipelines of pictures do: true or false"}},
+      {"rate"},
+      {{"published", published}},
+      [](const ChosenOptions& options, const InstanceKind& instances) {
+        if (instances.shape != std::vector<std::int64_t>{3, 64, 64})
+          refuse("--game: conv-vae is for images of 3 x 64 x 64, but the data's have the shape [{}]",
+                 fmt::join(instances.shape, ", "));
+        return made(conv_vae(options.integer("latent", 1)), options, instances);
+      },
+      PixelRange::zero_to_one};
 }
 
 }  // namespace whence

@@ -8,6 +8,7 @@ import sys
 import zipfile
 
 import numpy as np
+from PIL import Image
 
 from import_support import D, SAMPLES, STEPS, CheckpointsTest, import_checkpoints
 from support import WHENCE, arrays, main, read_bytes, small_disk, write_bytes
@@ -56,13 +57,17 @@ class ImportTest(CheckpointsTest):
         folder = self.save("small", [model], steps=(50,))
         images = np.random.default_rng(4).integers(0, 256, (8, 3, 32, 32))
         write_idx(self.path("small-images"), images)
-        data = ["--data", "idx:" + self.path("small-images"), "--image-size", "64"]
+        options = self.options("conv-vae")
+        options[options.index("--data") + 1] = "idx:" + self.path("small-images")
+        options[options.index("--image-size") + 1] = "64"
         resized = self.torch.nn.functional.interpolate(self.torch.tensor(images, dtype=self.torch.float64), size=(64, 64),
                                                        mode="bilinear", align_corners=False).numpy().reshape(8, -1)
+        pillow = np.stack([np.asarray(Image.fromarray(image.astype(np.uint8).transpose(1, 2, 0)).resize((64, 64), Image.BILINEAR))
+                           for image in images]).transpose(0, 3, 1, 2).reshape(8, -1)
         losses = {}
-        for rounding, pixels in (("false", resized), ("true", np.rint(resized))):
+        for rounding, pixels in (("false", resized), ("true", pillow)):
             run = self.path("run-small-" + rounding)
-            done = import_checkpoints(folder, run, *self.options("conv-vae"), *data, "--resize-rounding", rounding)
+            done = import_checkpoints(folder, run, *options, "--resize-rounding", rounding)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.run_fine("tracin", "--run", run, "--queries", "test:3", "--instances", "none", "--samples", "2", "--quiet")
             found = arrays(os.path.join(run, "tracin.h5"))

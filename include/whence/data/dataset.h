@@ -71,7 +71,7 @@ struct DataOptions {
   /// Which rows of the source train, where the seed does not choose: a file of ids, one a line, or FIRST:END;
   /// may be empty, and one of them is. Held-out and test instances come from the others.
   std::string train_ids = {}, train_rows = {};
-  bool round_resized = false;                          ///< resized pixels become those of whole bytes again
+  bool round_resized = false;                          ///< resizing keeps whole bytes, as Pillow does
   Orientation orientation = Orientation::as_is;        ///< of the source's instances
   Orientation plant_orientation = Orientation::as_is;  ///< of the planted ones
 };
