@@ -215,7 +215,8 @@ class NamesTest(ProgramTest):
                 for word in re.findall(r"[\w./*-]+", text):
                     if word.startswith(tops) or (re.search(r"\w\.(py|md|sh|cpp|h)$", word) and "/" in word and word[0] not in "/."):
                         pattern = re.sub(r"\b[A-Z]{2,}\b", "*", word.rstrip("./"))
-                        self.assertTrue(glob.glob(os.path.join(SOURCE, pattern)) or glob.glob(os.path.join(own, pattern)),
+                        places = (SOURCE, own, os.path.join(SOURCE, "include/whence"))
+                        self.assertTrue(any(glob.glob(os.path.join(place, pattern)) for place in places),
                                         "%s: %s" % (page.where(line), word))
 
     def test_each_page_is_found_from_the_first(self):
@@ -268,7 +269,7 @@ class OptionsTest(ProgramTest):
             settings = dict(line.split(" = ", 1) for line in read_bytes(run + "/run.cfg").decode().splitlines())
             owner = more[1] if "--optimiser" in more else game
             for name, default, _ in options_page.options_in(whence("train", "--help").out):
-                if default.startswith(("`", "off", "has")) or settings[name] in ("none", "preset") or name in ("optimiser",):
+                if not default or default[0] == "`" or settings.get(name, "none") in ("none", "preset") or name == "optimiser":
                     continue
                 self.assertEqual(float_or_text(settings[name]), float_or_text(default_of(default, owner, "paper" in more)), name)
 
