@@ -9,7 +9,9 @@ LARGEST = {"instances": 40, "held-out": 20, "test": 12, "epochs": 2, "batch": 10
            "replicas": 4, "channels": 2, "latent": 4, "samples": 4, "critical": 2, "list": 5}
 OF_CONVOLUTIONS = {"instances": 12, "batch": 4}  # 3 x 64 x 64 pixels take long
 DENSITY_INSTANCES = 100  # six-clusters come in multiples of 20
-ALWAYS = {"train": ("instances", "held-out", "epochs", "batch"), "counterfactual": ("targets", "replicas")}
+ALWAYS = {"train": ("instances", "held-out", "epochs", "batch"), "counterfactual": ("targets", "replicas"),
+          "cleanse": ("remove",), "tracin": ("queries",)}
+DEFAULTS = {**LARGEST, "remove": "1,2", "queries": "test:4"}
 OF_GAMES = {"mlp-vae": ("latent",), "conv-vae": ("latent",), "dcgan": ("channels", "latent"), "classifier": ("channels",)}
 LAST_EPOCH = str(LARGEST["epochs"])
 
@@ -64,7 +66,7 @@ def small(words):
     always = ALWAYS.get(job, ()) + (OF_GAMES.get(game, ()) if job == "train" else ())
     for option in always:
         if "--" + option not in given and not (option == "epochs" and "--steps" in given):
-            out += ["--" + option, str(sizes[option])]
+            out += ["--" + option, str({**DEFAULTS, **sizes}[option])]
     return out
 
 
