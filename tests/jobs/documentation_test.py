@@ -26,9 +26,9 @@ sys.path.insert(0, os.path.join(SOURCE, "tools"))  # of the snippets' forks
 PAGES = pages(SOURCE)
 # What the reader puts in place of these words in a block of commands.
 PLACES = {"mnist:DIR": "mnist:%s/data", "idx:KMNIST:": "idx:%s/data/t10k-images-idx3-ubyte:", "cifar10:FILE": "cifar10:%s/data/cifar.bin",
-          "=RUN": "=runs/quickstart", " OUT ": " runs/out ", " OUT\n": " runs/out\n"}
+          "--highest $n": "--highest 3"}
 BUILDING = ("setup", "build", "test", "bench")  # scripts of tools/ that did their work before this test
-# Options of other programs, which the pages name.
+# Options of other programs, which the pages name (ctest and cmake, too, do nothing here).
 OF_OTHERS = {"--help", "--version", "--prefix", "--install", "--test-dir", "--mpi", "--mca", "--output-on-failure", "--ntasks",
              "--jobs", "--mem", "--time", "--qos", "--constraint", "--parallel", "--target", "--dry-run", "--build"}
 JOBS = [name for name, _ in options_page.jobs_in(whence("--help").out)]
@@ -40,9 +40,9 @@ def options_of_jobs():
 
 
 def options_in_scripts():
-    """All that the scripts of tools/, slurm/ and tests/ take, or at least say."""
+    """All that the scripts of tools/, slurm/ and tests/bench/ take, or at least say."""
     text = b""
-    for pattern in ("tools/*", "tools/*/*.py", "tools/*/*/*.py", "slurm/*", "tests/*/*.py", "tests/bench/*.cpp", ".ci/*"):
+    for pattern in ("tools/*", "tools/*/*.py", "tools/*/*/*.py", "slurm/*", "tests/bench/*.cpp", "tests/bench/*.py"):
         text += b"".join(read_bytes(path) for path in glob.glob(os.path.join(SOURCE, pattern)) if os.path.isfile(path))
     return {word.decode() for word in re.findall(rb"--[a-z][a-z0-9-]+", text)} | {
         "--" + name.decode() for name in re.findall(rb'add_argument\(\s*"--([a-z-]+)', text)}
@@ -105,6 +105,8 @@ class Clone:
         executable(os.path.join(self.place, "shims/whence"), small)
         executable(os.path.join(self.place, "shims/mpirun"),  # what ranks do has tests of its own
                    '#!/bin/bash\nwhile [[ $1 == -* ]]; do [[ $1 != -n ]] || shift; shift; done\nexec "$@"\n')
+        for name in ("ctest", "cmake"):
+            executable(os.path.join(self.place, "shims", name), "#!/bin/sh\n")
         executable(os.path.join(self.place, "shims/seq"), '#!/bin/bash\n/usr/bin/seq "$@" | head -n 2\n')
         executable(os.path.join(self.place, "shims/python3"), '#!/bin/sh\nexec "%s" "$@"\n' % sys.executable)
         self.more.update(
@@ -216,7 +218,7 @@ class NamesTest(ProgramTest):
                 for word in re.findall(r"[\w./*-]+", text):
                     if word.startswith(tops) or (re.search(r"\w\.(py|md|sh|cpp|h)$", word) and "/" in word and word[0] not in "/."):
                         pattern = re.sub(r"(?<![A-Za-z])[A-Z]{2,}(?![a-z])", "*", word.rstrip("./"))
-                        places = (SOURCE, own, os.path.join(SOURCE, "include/whence"))
+                        places = (SOURCE, own, own + "/whence", SOURCE + "/include/whence")
                         self.assertTrue(any(glob.glob(os.path.join(place, pattern)) for place in places),
                                         "%s: %s" % (page.where(line), word))
 
