@@ -3,7 +3,8 @@ anchor that it names is there, and the page of options is what the program says.
 
 A page's blocks run one after another in a folder of its own, which looks like a built clone. Sizes are cut by the table in
 small_whence.py, and places that the reader fills in are those of PLACES. A block that cannot run says why in the line
-before it: <!-- not run: REASON -->. What it needs beforehand and a reader has already is in <!-- first: COMMAND -->."""
+before it: <!-- not run: REASON -->. What it needs beforehand and a reader has already is in <!-- first: COMMAND -->; the run
+of the quickstart is there on every page that speaks of it."""
 
 import glob
 import gzip
@@ -26,7 +27,7 @@ sys.path.insert(0, os.path.join(SOURCE, "tools"))  # of the snippets' forks
 PAGES = pages(SOURCE)
 # What the reader puts in place of these words in a block of commands.
 PLACES = {"mnist:DIR": "mnist:%s/data", "idx:KMNIST:": "idx:%s/data/t10k-images-idx3-ubyte:", "cifar10:FILE": "cifar10:%s/data/cifar.bin",
-          "--highest $n": "--highest 3"}
+          "--highest $n": "--highest 3", "k=10": "k=2"}
 BUILDING = ("setup", "build", "test", "bench")  # scripts of tools/ that did their work before this test
 # Options of other programs, which the pages name (ctest and cmake, too, do nothing here).
 OF_OTHERS = {"--help", "--version", "--prefix", "--install", "--test-dir", "--mpi", "--mca", "--output-on-failure", "--ntasks",
@@ -132,7 +133,8 @@ class Clone:
         text = block.text
         for word, place in PLACES.items():
             text = text.replace(word, place % self.place if "%s" in place else place)
-        for command in block.first:
+        made = os.path.exists(os.path.join(self.place, "runs/quickstart"))
+        for command in (["tools/quickstart"] if "runs/quickstart" in text and not made else []) + block.first:
             failed = self.shell(command.replace("DIR", self.place + "/data"))
             if failed:
                 return failed

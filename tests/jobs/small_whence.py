@@ -42,7 +42,9 @@ def cut_value(job, name, text, sizes):
     if name == "checkpoints":
         if job == "train":
             return cut_number(text, 2)
-        return cut_numbers_in(text, 1) if text.startswith("last") or text == "all" else "last"
+        if text.startswith("last") or text == "all":
+            return cut_numbers_in(text, 1)
+        return "all" if "," in text else "last"  # steps
     if name == "queries" and not text.startswith(("ids:", "file:")):
         return cut_numbers_in(text, 4)
     if name == "plant":
