@@ -10,7 +10,6 @@
 
 #include "whence/core/error.h"
 #include "whence/game/defaults.h"
-#include "whence/optimise/optimiser.h"
 
 namespace whence {
 
@@ -108,13 +107,13 @@ std::string in_words(const std::vector<std::pair<std::string, std::string>>& val
 
 }  // namespace
 
-std::string default_in_words(const std::string& option) {
+std::string default_in_words(const std::string& option, const std::vector<std::string>& optimisers) {
   std::vector<std::pair<std::string, std::string>> values;
   for (const GameKind& kind : game_kinds())
     if (const std::string value = value_of_game(kind, option); !value.empty())
       values.emplace_back(value, kind.name);
   if (values.empty())
-    for (const std::string& name : optimiser_names()) {
+    for (const std::string& name : optimisers) {
       const PresetValues own = values_of_optimiser(name);
       const auto found = own.find(option);
       if (found != own.end() && found->second != not_there) values.emplace_back(found->second, name);

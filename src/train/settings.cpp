@@ -165,7 +165,7 @@ std::string summaries_of_games() {
 
 // --help shows what the preset makes of an option in place of the word 'preset'.
 std::string with_default(const std::string& name, const std::string& help) {
-  return help + "; default: " + default_in_words(name);
+  return help + "; default: " + default_in_words(name, optimiser_names());
 }
 
 // Each once, with the games that have it.

@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(SOURCE, "tools"))  # of the snippets' forks
 PAGES = pages(SOURCE)
 # What the reader puts in place of these words in a block of commands.
 PLACES = {"mnist:DIR": "mnist:%s/data", "idx:KMNIST:": "idx:%s/data/t10k-images-idx3-ubyte:", "cifar10:FILE": "cifar10:%s/data/cifar.bin",
-          "--highest $n": "--highest 3", "k=10": "k=2"}
+          "--highest $n": "--highest 3", "k=10": "k=2", "--seeds 10 ": "--seeds 2 "}
 BUILDING = ("setup", "build", "test", "bench")  # scripts of tools/ that did their work before this test
 # Options of other programs, which the pages name (ctest and cmake, too, do nothing here).
 OF_OTHERS = {"--help", "--version", "--prefix", "--install", "--test-dir", "--mpi", "--mca", "--output-on-failure", "--ntasks",
