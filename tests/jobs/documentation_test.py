@@ -26,8 +26,10 @@ from vae_support import write_idx
 sys.path.insert(0, os.path.join(SOURCE, "tools"))  # of the snippets' forks
 PAGES = pages(SOURCE)
 # What the reader puts in place of these words in a block of commands.
-PLACES = {"mnist:DIR": "mnist:%s/data", "idx:KMNIST:": "idx:%s/data/t10k-images-idx3-ubyte:", "cifar10:FILE": "cifar10:%s/data/cifar.bin",
-          "--highest $n": "--highest 3", "k=10": "k=2", "--seeds 10 ": "--seeds 2 "}
+PLACES = {"mnist:DIR": "mnist:%s/data", "idx:KMNIST:": "idx:%s/data/t10k-images-idx3-ubyte:", "cifar10:FILE": "cifar10:%s/data/cifar.bin"}
+# Sizes of what is no command of the program: one seed of several.
+SIZES = {"--highest $n": "--highest 3", "k=10": "k=2", "--seeds 10 ": "--seeds 1 ", "in 0 1 2; do": "in 0; do",
+         " --run runs/seed1 --run runs/seed2": ""}
 BUILDING = ("setup", "build", "test", "bench")  # scripts of tools/ that did their work before this test
 # Options of other programs, which the pages name (ctest and cmake, too, do nothing here).
 OF_OTHERS = {"--help", "--version", "--prefix", "--install", "--test-dir", "--mpi", "--mca", "--output-on-failure", "--ntasks",
@@ -108,7 +110,7 @@ class Clone:
                    '#!/bin/bash\nwhile [[ $1 == -* ]]; do [[ $1 != -n ]] || shift; shift; done\nexec "$@"\n')
         for name in ("ctest", "cmake"):
             executable(os.path.join(self.place, "shims", name), "#!/bin/sh\n")
-        executable(os.path.join(self.place, "shims/seq"), '#!/bin/bash\n/usr/bin/seq "$@" | head -n 2\n')
+        executable(os.path.join(self.place, "shims/seq"), '#!/bin/bash\n/usr/bin/seq "$@" | head -n 1\n')
         executable(os.path.join(self.place, "shims/python3"), '#!/bin/sh\nexec "%s" "$@"\n' % sys.executable)
         self.more.update(
             WHENCE_PROGRAM=real, WHENCE=os.path.join(self.place, "shims/whence"), PYTHONPATH=os.path.join(SOURCE, "tools"), OMP_NUM_THREADS="1", PYTHON=sys.executable,
@@ -131,7 +133,7 @@ class Clone:
     def run(self, block):
         """Runs a block; what went wrong, or ""."""
         text = block.text
-        for word, place in PLACES.items():
+        for word, place in {**PLACES, **SIZES}.items():
             text = text.replace(word, place % self.place if "%s" in place else place)
         made = os.path.exists(os.path.join(self.place, "runs/quickstart"))
         for command in (["tools/quickstart"] if "runs/quickstart" in text and not made else []) + block.first:
