@@ -12,15 +12,32 @@
 #include "whence/retrain/begun_blocks.h"
 #include "whence/retrain/counterfactual_rows.h"
 #include "whence/retrain/retrain_blocks.h"
-#include "whence/retrain/targets.h"
 #include "whence/retrain/truth.h"
 #include "whence/train/result_file.h"
 
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
+#include "removals.h"
 
 namespace whence {
+namespace {
+
+// k of --epochs-back; with --from-start all of them.
+std::vector<std::int64_t> horizons_of(const Options& options, const Run& run) {
+  auto horizons = integer_list("epochs-back", options.text("epochs-back"));
+  if (options.flag("from-start")) {
+    const std::int64_t each = run.parts().schedule.steps_per_epoch();
+    if (run.steps() % each != 0)
+      refuse("--from-start: the run's {} steps are no whole number of epochs of {} steps", run.steps(), each);
+    horizons = {run.steps() / each};
+  }
+  run.check_epochs_back("epochs-back", horizons);
+  return horizons;
+}
+
+}  // namespace
+
 OptionTable counterfactual_options() {
   OptionTable table("counterfactual");
   table.required("run", "run folder")
@@ -28,10 +45,12 @@ OptionTable counterfactual_options() {
           "metric", "all",
           "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
-      .add<std::string>("targets", "200",
-                        "how many instances, chosen at random, or a file of ids, one a line")
+      .flag("from-start", "take the whole training again, whatever --epochs-back is");
+  add_removal_options(table)
+      .add<std::int64_t>("noise-draws", 1,
+                         "a metric is the mean over so many draws of the latents (or noise) it looks through")
       .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
-      .flag("overwrite", "replace a counterfactual.h5 that was made with other options");
+      .flag("overwrite", "replace a result that was made with other options");
   add_place_options(table);
   add_classifier_option(table);
   add_device_options(table);
@@ -47,51 +66,50 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   choose_determinism(options, place.device);
   const Stopwatch watch;
   const StopSignals signals;
-  CounterfactualTruth truth;
+  RetrainedValues values;
+  Removals removals;
   std::int64_t replicas = 0;
   std::unique_ptr<Run> run;
   std::vector<std::shared_ptr<const Metric>> metrics;
-  std::vector<std::vector<std::int64_t>> removals;
   std::string result;
   Attributes attributes;
   MetricClassifier metric_classifier;
   world.on_every_rank([&] {
-    truth.metrics = split_list("metric", options.text("metric"));
-    truth.epochs_back = integer_list("epochs-back", options.text("epochs-back"));
+    values.metrics = split_list("metric", options.text("metric"));
     replicas = options.integer("replicas", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
     const RunParts& parts = run->parts();
-    run->check_epochs_back("epochs-back", truth.epochs_back);
+    values.epochs_back = horizons_of(options, *run);
     metric_classifier = read_metric_classifier(options, parts);
-    metrics = make_metrics(truth.metrics, parts.game, validation_of(parts, metric_classifier));
-    truth.target_positions = choose_targets(options.text("targets"), parts.data.train, parts.settings.seed);
-    replicas = std::min<std::int64_t>(replicas, truth.target_positions.size());
-    for (const std::int64_t position : truth.target_positions) {
-      truth.target_ids.push_back(parts.data.train.ids[position]);
-      removals.push_back({position});
-    }
-    result = run->folder() + "/counterfactual.h5";
-    attributes = result_attributes(*run, options.settings(), truth.metrics);
+    metrics = metrics_over_draws(values.metrics, parts, metric_classifier, options.integer("noise-draws", 1));
+    removals = choose_removals(options, *run, values);
+    replicas = std::min<std::int64_t>(replicas, removals.sets.size());
+    values.weight = removals.weight;
+    values.classifier = metric_classifier.fingerprint;
+    result = run->folder() + "/" + removals.file;
+    attributes = result_attributes(*run, options.settings(), values.metrics);
     attributes["classifier"] = metric_classifier.fingerprint;
-    attributes["targets"] = targets_fingerprint(truth.target_ids);
+    attributes.insert(removals.attribute);
+    attributes["from_start"] = options.flag("from-start") ? "yes" : "none";
   });
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
-  const ResultClaim claim(result, counterfactual_schema, attributes, claim_of(options, log), world);
+  const ResultClaim claim(result, removals.schema(), attributes, claim_of(options, log), world);
   if (claim.done() && !options.flag("dry-run")) return log.say(result + ": already there");
 
   const RecordedSteps steps = recorded_steps_of(*run);
-  const auto blocks = plan_counterfactuals(steps, removals, truth.epochs_back, replicas);
-  const std::int64_t block_count = blocks.size(), width = row_width(replicas, truth.metrics.size());
+  const auto blocks = plan_counterfactuals(steps, removals.sets, values.epochs_back, replicas);
+  const std::int64_t block_count = blocks.size(), width = row_width(replicas, values.metrics.size());
   const auto row = [&](const Retraining& block) { return as_row(block.result(metrics), width); };
   if (options.flag("dry-run"))
-    return say(needs_of_retraining("counterfactual", *run, blocks, removals, width, row, world), world);
+    return say(needs_of_retraining("counterfactual", *run, blocks, removals.sets, width, row, world), world);
 
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
   BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world,
                    unfinished_of(options));
   const BegunBlocks begun(result, attributes);
-  const BlockProgress done_now = retrain_blocks(
-      {steps, blocks, removals, store, begun, signals, "blocks of counterfactuals", row}, log, world);
+  const BlockProgress done_now = retrain_blocks({steps, blocks, removals.sets, store, begun, signals,
+                                                 "blocks of counterfactuals", row, removals.weight},
+                                                log, world);
   JobCost cost{"counterfactual",
                watch.seconds(),
                done_now.replica_steps,
@@ -102,11 +120,11 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   if (!cost.finished) leave_off(store, done_now.finished, block_count, run->folder(), cost, log, world);
   log.say(run->replay_report(world));
   const at::Tensor rows = store.close_and_read();
-  assemble(truth, blocks, rows);
-  world.on_root([&] { write_counterfactual(result, truth, attributes); });
+  assemble(values, static_cast<std::int64_t>(removals.sets.size()), blocks, rows);
+  world.on_root([&] { write_truth(result, removals, values, *run, attributes); });
   store.remove();
   log.say(fmt::format("replaying without removal differs from the recorded run by at most {:.1e}",
-                      truth.distance.max().item<double>()));
+                      values.distance.max().item<double>()));
   cost.seconds = watch.seconds();
   log.say(record_cost(run->folder(), cost, world));
 }

@@ -55,7 +55,7 @@ OptionTable& add_place_options(OptionTable& table) {
                         "where the run's data lie now, as for whence train; default: where they were, or the "
                         "same place beside or above the run folder",
                         Kind::execution)
-      .add<std::string>("plant", "", "where --plant's file lies now, idx:IMAGES:NUMBER", Kind::execution)
+      .add<std::string>("plant", "", "where --plant's file lies now, SOURCE:NUMBER", Kind::execution)
       .add<std::string>("without", "", "where --without's file lies now", Kind::execution)
       .add<std::string>("game", "", "where the run's exported model lies now, script:FILE", Kind::execution);
 }

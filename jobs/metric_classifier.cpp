@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "whence/core/error.h"
+#include "whence/metric/mean_metric.h"
+#include "whence/train/step.h"
 
 namespace whence {
 namespace {
@@ -58,6 +60,25 @@ Validation validation_of(const RunParts& parts, const MetricClassifier& metric_c
     refuse("--metric: this run holds out no instances to judge by (whence train --held-out)");
   return {parts.held_out_instances(), parts.validation_latents(), metric_classifier.classifier,
           labels_of(parts.data.held_out, parts.device)};
+}
+
+std::vector<std::shared_ptr<const Metric>> metrics_over_draws(const std::vector<std::string>& names,
+                                                              const RunParts& parts,
+                                                              const MetricClassifier& metric_classifier,
+                                                              std::int64_t draws) {
+  Validation validation = validation_of(parts, metric_classifier);
+  auto metrics = make_metrics(names, parts.game, validation);
+  if (draws == 1) return metrics;
+  std::vector<std::vector<std::shared_ptr<const Metric>>> all(metrics.size());
+  for (std::int64_t draw = 0; draw < draws; ++draw) {
+    validation.latents = validation_latents(parts.settings.seed, parts.data.held_out.size(),
+                                            parts.game->latent_size(), parts.game->dtype(), draw)
+                             .to(parts.device);
+    const auto drawn = make_metrics(names, parts.game, validation);
+    for (std::size_t m = 0; m < drawn.size(); ++m) all[m].push_back(drawn[m]);
+  }
+  for (std::size_t m = 0; m < metrics.size(); ++m) metrics[m] = std::make_shared<MeanMetric>(all[m]);
+  return metrics;
 }
 
 Validation test_of(const RunParts& parts, const MetricClassifier& metric_classifier) {

@@ -24,6 +24,13 @@ struct MetricClassifier {
 
 /// What metrics judge the run by while influence is estimated, and what tests the decisions afterwards.
 Validation validation_of(const RunParts& parts, const MetricClassifier& metric_classifier);
+
+/// Metrics by name (make_metrics), each the mean over so many draws of the latents that it looks through; the
+/// first draw is validation_of's.
+std::vector<std::shared_ptr<const Metric>> metrics_over_draws(const std::vector<std::string>& names,
+                                                              const RunParts& parts,
+                                                              const MetricClassifier& metric_classifier,
+                                                              std::int64_t draws);
 Validation test_of(const RunParts& parts, const MetricClassifier& metric_classifier);
 
 /// UsageError naming --classifier when the folder is no classifier's.

@@ -14,6 +14,7 @@ const std::vector<RunFile>& run_files() {
       {"trajectory.h5", "train", "the recorded training"},
       {"influence.h5", "influence", "estimated influence of every instance"},
       {"counterfactual.h5", "counterfactual", "influence by training without each target"},
+      {"groups.h5", "counterfactual", "the same without each group"},
       {"validation.json", "validate", "agreement of the two"},
       {"cleansing.h5", "cleanse", "training without the most harmful instances"},
       {"cleansing.json", "cleanse-table", "what that changed"},

@@ -5,6 +5,8 @@
 #include <set>
 #include <sstream>
 
+#include "whence/train/settings_defaults.h"
+
 namespace whence {
 namespace {
 
@@ -26,7 +28,7 @@ std::string value_of(const Settings& settings, const std::string& name) {
 }  // namespace
 
 Settings experiment_of(const std::string& run_cfg) {
-  Settings settings = settings_in(run_cfg);
+  Settings settings = settings_in(with_defaults(run_cfg));
   for (const char* name : {"seed", "record", "checkpoints"}) settings.erase(name);
   return settings;
 }

@@ -13,6 +13,7 @@
 #include "whence/core/settings_text.h"
 #include "whence/io/summary.h"
 #include "whence/train/automatic_record.h"
+#include "whence/train/settings_defaults.h"
 #include "whence/train/start.h"
 #include "whence/train/trajectory/writer.h"
 
@@ -42,7 +43,7 @@ void prepare_folder(const std::string& folder, const RunSettings& settings) {
   if (!fs::exists(config) && !only_beginnings(folder))
     refuse("--out: {} exists and is not a run folder (it has no run.cfg)", folder);
   if (!fs::exists(config)) return;
-  const std::string differs = settings_difference(read_text(config), settings.text);
+  const std::string differs = run_settings_difference(read_text(config), settings.text);
   if (!differs.empty()) refuse("--out: {} holds a run with other settings: {}", folder, differs);
 }
 

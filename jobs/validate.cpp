@@ -9,42 +9,33 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 #include "whence/io/summary.h"
-#include "whence/retrain/truth.h"
-#include "whence/trace/estimates.h"
+#include "whence/train/trajectory/reader.h"
 
 #include "job.h"
 #include "run_files.h"
-#include "validation_table.h"
+#include "validated_run.h"
 
 namespace whence {
 namespace {
 
-constexpr const char* parts[] = {"trajectory.h5", "influence.h5", "counterfactual.h5"};
-
-ValidatedRun read_run(const std::string& folder, std::size_t extremes) {
-  const Trajectory trajectory(folder + "/trajectory.h5");
-  const auto truth = read_counterfactual(needed_file(folder, "counterfactual.h5"), trajectory);
-  const auto pairs = paired(read_influence(needed_file(folder, "influence.h5"), trajectory), truth);
-  if (pairs.empty())
-    fail("{}: influence.h5 and counterfactual.h5 have no metric and epochs-back in common", folder);
-  ValidatedRun run{folder, experiment_of(trajectory.attribute("settings")), truth.classifier, {}};
-  run.settings["targets"] = std::to_string(truth.target_ids.size());
-  for (const Pair& pair : pairs)
-    run.rows[{pair.metric, pair.epochs_back, pair.kink_width}] =
-        stats::agreement(pair.truth, pair.estimate, extremes);
-  return run;
-}
-
 // Files to read, and that no run is there twice.
-std::vector<std::string> files_of(const std::vector<std::string>& folders) {
+std::vector<std::string> files_of(const Options& options, const std::vector<std::string>& folders) {
   if (folders.empty()) refuse("the option '--run' is required");
-  std::vector<std::string> files;
+  std::vector<std::string> files = options.texts("scores");
   std::set<std::string> runs;
   for (const std::string& folder : folders) {
-    if (!std::filesystem::exists(folder + "/trajectory.h5.part")) needed_file(folder, parts[0]);
+    if (!std::filesystem::exists(folder + "/trajectory.h5.part")) needed_file(folder, "trajectory.h5");
     if (!runs.insert(Trajectory(folder + "/trajectory.h5").fingerprint()).second)
       refuse("--run: {} is a run that was already given", folder);
-    for (const char* name : parts) files.push_back(needed_file(folder, name));
+    files.push_back(needed_file(folder, "trajectory.h5"));
+    const auto groups = files_like(folder, "groups");
+    if (groups.empty() && !options.texts("scores").empty())
+      fail("{}: has no groups.h5 to judge --scores by; make it with: whence counterfactual --groups NUMBER",
+           folder);
+    files.insert(files.end(), groups.begin(), groups.end());
+    for (const std::string& name : {std::string("influence.h5"), truth_file(options)})
+      if (groups.empty() || std::filesystem::exists(folder + "/" + name))
+        files.push_back(needed_file(folder, name));
   }
   return files;
 }
@@ -56,10 +47,15 @@ OptionTable validate_options() {
   table.repeated("run", "run folder; several times for several runs, which are averaged over seeds")
       .add<std::int64_t>("critical", 10,
                          "how many largest and smallest values are critical for the Jaccard index")
+      .add<std::string>("truth", "", "judge by counterfactual-NAME.h5 (whence counterfactual --name)")
       .add<std::string>("out", "",
                         "JSON file; default: validation.json in the run folder, or in the parent folder of "
                         "several",
                         Kind::execution);
+  table.repeated(
+      "scores",
+      "CSV (id,METRIC,...) or HDF5 file of another library's scores, to judge by groups.h5 besides; may "
+      "be given again");
   add_reading_options(table);
   return table;
 }
@@ -71,17 +67,23 @@ void run_validate(const Options& options, const Communicator& world) {
   std::int64_t bytes = 0;
   world.on_root([&] {
     const auto critical = static_cast<std::size_t>(options.integer("critical", 1));
-    const auto files = files_of(folders);
+    const auto files = files_of(options, folders);
     const auto path = place_of_result(options, folders, "validation.json");
     if (told_dry_run(options, world, files, {path.string()})) return;
+    std::vector<ReadRun> read;
     std::vector<ValidatedRun> runs;
+    std::vector<std::vector<LdsValue>> lds;
     std::vector<Settings> settings;
     for (const std::string& folder : folders) {
-      runs.push_back(read_run(folder, critical));
+      read.push_back(read_run(options, folder, critical));
+      runs.push_back(read.back().agreement);
+      lds.push_back(read.back().lds);
       settings.push_back(runs.back().settings);
     }
     const auto groups = group_runs(settings);
     const nlohmann::json json{{"rows", validation_rows(runs, groups)},
+                              {"lds", lds_rows(lds, groups)},
+                              {"ceilings", ceilings_as_json(read)},
                               {"groups", groups_as_json(groups, folders)},
                               {"runs", folders},
                               {"sign_convention", sign_convention},
@@ -91,7 +93,9 @@ void run_validate(const Options& options, const Communicator& world) {
     write_text(path.string(), json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
     result = path;
-    tell(options, world, validation_table(json["rows"], json["groups"]));
+    tell(options, world,
+         (json["rows"].empty() ? "" : validation_table(json["rows"], json["groups"])) +
+             ceilings_table(json["ceilings"]) + lds_table(json["lds"]));
   });
   if (world.broadcast(bytes) == 0) return;
   record_cost(result.parent_path().string(),

@@ -10,6 +10,7 @@
 #include "whence/io/block_store.h"
 #include "whence/retrain/begun_blocks.h"
 #include "whence/retrain/cleansing.h"
+#include "whence/retrain/groups.h"
 #include "whence/retrain/truth.h"
 #include "whence/trace/estimates.h"
 #include "whence/trace/trace_checkpoint.h"
@@ -55,7 +56,9 @@ std::map<std::string, Check> results_in(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string path = entry.path().string(), name = entry.path().filename().string();
     if (name == "influence.h5") results[path] = whole(read_influence);
-    if (name == "counterfactual.h5") results[path] = whole(read_counterfactual);
+    if (name.rfind("groups", 0) == 0 && entry.path().extension() == ".h5") results[path] = whole(read_groups);
+    if (name.rfind("counterfactual", 0) == 0 && entry.path().extension() == ".h5")
+      results[path] = whole(read_counterfactual);
     if (name == "cleansing.h5") results[path] = whole(read_cleansing);
     if (name.rfind("tracin", 0) == 0 && entry.path().extension() == ".h5")
       results[path] = whole(verify_tracin);

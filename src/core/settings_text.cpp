@@ -35,34 +35,16 @@ bool same_value(const std::string& name, const std::string& a, const std::string
   return first && second && *first == *second;
 }
 
-// Options that came later, and values that say what was done before there were such options.
+// Options of jobs on runs that came later, and values that say what was done before there were such options.
+// Those of runs themselves: train/settings_defaults.h.
 bool as_before(const std::string& name, const std::string& value) {
-  static const std::multimap<std::string, std::string> before{{"momentum", "none"},
-                                                              {"nesterov", "none"},
-                                                              {"beta1", "none"},
-                                                              {"beta1", "0.9"},
-                                                              {"beta2", "none"},
-                                                              {"beta2", "0.999"},
-                                                              {"epsilon", "none"},
-                                                              {"epsilon", "1e-8"},
-                                                              {"epsilon-root", "none"},
-                                                              {"epsilon-root", "0"},
-                                                              {"weight-decay", "0"},
-                                                              {"clip-norm", "0"},
-                                                              {"average", "0"},
-                                                              {"warmup", "0"},
-                                                              {"discriminator-steps", "1"},
-                                                              {"formula", "own"},
-                                                              {"orient", "none"},
-                                                              {"from", "none"},
-                                                              {"train-ids", "none"},
-                                                              {"train-rows", "none"},
-                                                              {"resize-rounding", "preset"},
-                                                              {"resize-rounding", "false"},
-                                                              {"pixels", "preset"},
-                                                              {"rates", "preset"}};
-  const auto [first, last] = before.equal_range(name);
-  return std::any_of(first, last, [&](const auto& known) { return same_value(name, known.second, value); });
+  static const std::map<std::string, std::string> before{{"formula", "own"},
+                                                         {"groups", "none"},
+                                                         {"fraction", "0.01,0.05,0.1"},
+                                                         {"weight", "0"},
+                                                         {"noise-draws", "1"}};
+  const auto known = before.find(name);
+  return known != before.end() && same_value(name, known->second, value);
 }
 
 std::string shown(const Values& values, const std::string& name) {

@@ -94,6 +94,15 @@ std::string source_forms() {
          "npy:FILE[,LABELS] and csv:FILE[,COLUMN]";
 }
 
+DataOptions all_of(const std::string& source, const DataOptions& of_run) {
+  DataOptions all{source, every_instance, 0, of_run.seed, of_run.dtype};
+  all.pixels = of_run.pixels;
+  all.image_size = of_run.image_size;
+  all.round_resized = of_run.round_resized;
+  all.orientation = of_run.orientation;
+  return all;
+}
+
 DataSplit load_data(const DataOptions& options) {
   if (options.instances < 1 && options.instances != every_instance)
     refuse("--instances is {}, but must be at least 1", options.instances);

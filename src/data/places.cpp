@@ -27,8 +27,7 @@ std::string changed_hdf5(const std::string& source, const std::string& place, co
   return hdf5_place(text).file == moved ? "hdf5:" + text : source;
 }
 
-// A source with its paths changed: all parts between commas, of csv:FILE,COLUMN and idx:FILE:NUMBER the
-// first.
+// A source with its paths changed: all parts between commas, of csv:FILE,COLUMN the first.
 std::string changed(const std::string& source, const PathChange& change) {
   const std::size_t colon = source.find(':');
   if (colon == std::string::npos || colon + 1 == source.size()) return source;
@@ -46,17 +45,11 @@ std::string changed(const std::string& source, const PathChange& change) {
   }
 }
 
-// idx:FILE:NUMBER
+// SOURCE:NUMBER
 std::string changed_plant(const std::string& plant, const PathChange& change) {
-  const std::size_t first = plant.find(':'), last = plant.rfind(':');
-  if (first == last) return plant;
-  return plant.substr(0, first + 1) + change(plant.substr(first + 1, last - first - 1)) + plant.substr(last);
-}
-
-bool plant_like(const std::string& source) {
-  const std::size_t last = source.rfind(':');
-  return source.rfind("hdf5:", 0) != 0 && last != source.find(':') && last + 1 < source.size() &&
-         source.find_first_not_of("0123456789", last + 1) == std::string::npos;
+  const std::size_t last = plant.rfind(':');
+  if (plant.find(':') == last) return plant;
+  return changed(plant.substr(0, last), change) + plant.substr(last);
 }
 
 void change_all(DataOptions& options, const PathChange& change) {
@@ -92,9 +85,9 @@ std::string absolute_file(const std::string& path) {
   return code || !readable ? path : absolute;
 }
 
-std::string absolute_source(const std::string& source) {
-  return plant_like(source) ? changed_plant(source, absolute_file) : changed(source, absolute_file);
-}
+std::string absolute_source(const std::string& source) { return changed(source, absolute_file); }
+
+std::string absolute_plant(const std::string& plant) { return changed_plant(plant, absolute_file); }
 
 void find_places(DataOptions& options, const std::string& beside) {
   const fs::path folder = fs::weakly_canonical(beside);

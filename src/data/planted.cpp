@@ -12,23 +12,38 @@
 #include "whence/core/options.h"
 #include "whence/core/random.h"
 #include "whence/data/ids.h"
-#include "whence/data/sources.h"
 
 namespace whence {
 namespace {
 
 struct PlantName {
-  std::string file;
+  std::string source;
   std::int64_t count;
 };
 
 PlantName parse_plant(const std::string& text) {
   const std::size_t first = text.find(':'), last = text.rfind(':');
-  if (first == std::string::npos || last == first || text.substr(0, first) != "idx" || last == first + 1)
-    refuse("--plant: '{}' is not idx:IMAGES:NUMBER", text);
+  const bool drawn = text.rfind("normal2d", 0) == 0 || text.rfind("six-clusters", 0) == 0;
+  if (first == std::string::npos || last <= first + 1 || drawn)
+    refuse("--plant: '{}' is not SOURCE:NUMBER with a file as for --data, e.g. idx:IMAGES:100", text);
   const auto number = integer_list("plant", text.substr(last + 1));
-  if (number.size() != 1) refuse("--plant: '{}' is not idx:IMAGES:NUMBER", text);
-  return {text.substr(first + 1, last - first - 1), number.front()};
+  if (number.size() != 1) refuse("--plant: '{}' does not end in one number of instances", text);
+  return {text.substr(0, last), number.front()};
+}
+
+// Faults of the source are told of --plant, not of --data.
+Dataset foreign_instances(const std::string& source, const DataOptions& options) {
+  DataOptions all = all_of(source, options);
+  all.orientation = options.plant_orientation;
+  try {
+    return load_data(all).train;
+  } catch (const UsageError& error) {
+    std::string text = error.what();
+    for (const std::string option : {"--data", "--orient"})
+      if (text.rfind(option, 0) == 0)
+        text = (option == "--data" ? "--plant" : "--plant-orient") + text.substr(option.size());
+    refuse("{}", text);
+  }
 }
 
 }  // namespace
@@ -36,17 +51,17 @@ PlantName parse_plant(const std::string& text) {
 std::int64_t planted_count(const std::string& plant) { return plant.empty() ? 0 : parse_plant(plant).count; }
 
 void plant(DataSplit& data, const DataOptions& options) {
-  if (options.plant.empty()) return;
-  const auto [path, count] = parse_plant(options.plant);
-  DataOptions all = options;
-  all.instances = every_instance;
-  all.held_out = 0;
-  all.class_filter = every_class;
-  const Dataset foreign = load_idx(path, std::nullopt, all).train;
+  if (options.plant.empty()) {
+    if (options.plant_orientation != Orientation::as_is) refuse("--plant-orient: nothing is planted");
+    return;
+  }
+  const auto [source, count] = parse_plant(options.plant);
+  const Dataset foreign = foreign_instances(source, options);
   if (foreign.shape != data.train.shape)
-    fail("{}: its images have the shape [{}], but the data's have [{}]", path, fmt::join(foreign.shape, ", "),
-         fmt::join(data.train.shape, ", "));
-  if (count > foreign.size()) refuse("--plant: {} are asked for, but {} has {}", count, path, foreign.size());
+    fail("--plant: {}: its instances have the shape [{}], but the data's have [{}]", source,
+         fmt::join(foreign.shape, ", "), fmt::join(data.train.shape, ", "));
+  if (count > foreign.size())
+    refuse("--plant: {} are asked for, but {} has {}", count, source, foreign.size());
   auto rows = RandomStream(options.seed, Purpose::planted).permutation(foreign.size());
   rows.resize(count);
   Dataset& train = data.train;

@@ -5,8 +5,8 @@
 
 namespace whence {
 
-/// Appends the foreign instances of options.plant to data.train. UsageError naming --plant where the file has
-/// too few, Error where their shape is another than the data's or the file cannot be read.
+/// Appends the foreign instances of options.plant to data.train. UsageError naming --plant or --plant-orient where the source
+/// has too few or cannot be turned, Error where their shape is another than the data's or the file cannot be read.
 void plant(DataSplit& data, const DataOptions& options);
 
 /// Takes the instances listed in options.without out of data.train; UsageError naming --without for an id

@@ -19,4 +19,10 @@ struct ScriptFile {
 /// See ScriptModel's constructor; operators are not looked at yet.
 ScriptFile read_script_file(const std::string& path);
 
+/// Whether an archive is the file of a model.
+bool is_script_file(const std::string& bytes);
+
+/// theta [P] float64 that the file starts from; Error naming it when that is not as its description says.
+at::Tensor initial_in(const ScriptFile& file, const std::string& path);
+
 }  // namespace whence

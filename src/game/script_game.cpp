@@ -38,8 +38,8 @@ std::vector<at::Tensor> replica(const std::vector<at::Tensor>& tensors, std::int
 }  // namespace
 
 ScriptGame::ScriptGame(std::shared_ptr<const ScriptModel> model, at::ScalarType dtype,
-                       const std::vector<std::int64_t>& shape, std::int64_t classes)
-    : model_(std::move(model)), dtype_(dtype), layout_(model_->description().players) {
+                       const std::vector<std::int64_t>& shape, std::int64_t classes, bool drawn)
+    : model_(std::move(model)), dtype_(dtype), layout_(model_->description().players), drawn_(drawn) {
   const ScriptDescription& about = model_->description();
   if (!fits(about.shape, shape))
     refuse("--data: {} is for instances of the shape [{}], but these have [{}]", model_->path(),
@@ -147,15 +147,25 @@ GameKind script_kind() {
   return {"script",
           "a model exported from PyTorch by whence.export, script:FILE",
           {{"rates", "learning rates of the players in the model's order, or one for all"},
-           {"pixels", "what bytes of images are scaled to: zero-to-one or minus-one-to-one"}},
+           {"pixels", "what bytes of images are scaled to: zero-to-one or minus-one-to-one"},
+           {"initial",
+            "what training starts from: the numbers in the file, or such as its modules would draw, by "
+            "--seed: file or seed"}},
           {},
           {{"published",
-            {{"dtype", "float32"}, {"batch", "64"}, {"held-out", "1000"}, {"pixels", "zero-to-one"}}}},
+            {{"dtype", "float32"},
+             {"batch", "64"},
+             {"held-out", "1000"},
+             {"pixels", "zero-to-one"},
+             {"initial", "file"}}}},
           [](const ChosenOptions& options, const InstanceKind& instances) -> std::shared_ptr<const Game> {
             const auto model = std::make_shared<ScriptModel>(options.game_file(), options.dtype());
             if (model->description().labels && options.text("plant") != "none")
               refuse("--plant: {} needs labels, and planted instances have none", model->path());
-            return std::make_shared<ScriptGame>(model, options.dtype(), instances.shape, instances.classes);
+            const std::string initial = options.text("initial");
+            if (initial != "file" && initial != "seed") refuse_value("initial", initial, {"file", "seed"});
+            return std::make_shared<ScriptGame>(model, options.dtype(), instances.shape, instances.classes,
+                                                initial == "seed");
           },
           PixelRange::zero_to_one,
           false,

@@ -7,10 +7,12 @@
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
 #include "whence/core/error.h"
+#include "whence/core/random.h"
 #include "whence/core/text.h"
 
 #include "script_file.h"
@@ -63,6 +65,7 @@ std::shared_ptr<torch::jit::Graph> checked_graph(const ScriptFile& file, const s
 ScriptModel::ScriptModel(const std::string& path, at::ScalarType dtype)
     : path_(path), functions_(std::make_unique<Functions>()) {
   ScriptFile file = read_script_file(path);
+  const at::Tensor initial = initial_in(file, path);
   description_ = std::move(file.description);
   fingerprint_ = std::move(file.fingerprint);
   const std::string suffix = dtype == at::kDouble ? "_float64" : "_float32";
@@ -75,17 +78,34 @@ ScriptModel::ScriptModel(const std::string& path, at::ScalarType dtype)
   if (!description_.metrics.empty())
     checked["metrics"] =
         checked_graph(file, path, "metrics", suffix, with_labels, description_.metrics.size());
-  std::int64_t numbers = 0;
-  for (const auto& tensor : description_.tensors) numbers += product(tensor.shape);
-  const bool has = file.module.hasattr("initial") && file.module.attr("initial").isTensor();
-  const at::Tensor initial = has ? file.module.attr("initial").toTensor() : at::Tensor();
-  if (!has || initial.dim() != 1 || initial.size(0) != numbers)
-    fail("{}: its parameters at the start are not those that its description names", path);
-  initial_ = initial.detach().to(dtype).contiguous();
+  initial_ = initial.to(dtype);
   kinks_left_out_ = add_kink_curvature(checked.at("terms")->copy());
 }
 
 ScriptModel::~ScriptModel() = default;
+
+at::Tensor ScriptModel::drawn(std::uint64_t seed) const {
+  using Kind = ScriptDescription::Start::Kind;
+  at::Tensor theta = at::empty({initial_.size(0)}, at::kDouble);
+  double* values = theta.data_ptr<double>();
+  std::uint32_t number = 0;
+  for (const auto& tensor : description_.tensors) {
+    const RandomStream stream(seed, Purpose::initial_parameters, number++);
+    const auto& [kind, first, second, reason] = tensor.start;
+    const std::int64_t count = product(tensor.shape);
+    if (kind == Kind::unknown)
+      refuse("--initial: {} does not say how to draw {} ({}); --initial file starts from its own numbers",
+             path_, tensor.name, visible(reason, 160));
+    if (kind == Kind::normal) stream.normal(0, values, count);
+    for (std::int64_t k = 0; k < count; ++k) {
+      if (kind == Kind::uniform) values[k] = first + (second - first) * stream.uniform(k);
+      if (kind == Kind::normal) values[k] = first + second * values[k];
+      if (kind == Kind::constant) values[k] = first;
+    }
+    values += count;
+  }
+  return theta.to(initial_.scalar_type());
+}
 
 const ScriptModel::Function& ScriptModel::function(const std::string& name, bool kinks,
                                                    at::Device device) const {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include "elementwise.h"
@@ -18,34 +17,29 @@ double correction(double beta, const Move& move) {
   return 1 - std::pow(beta, static_cast<double>(move.taken + 1));
 }
 
-// What all queries are multiplied by: B / (c1 D), B (m' / c1) / (2 c2 r D^2) and 2 (1 - beta2) h, [3, n].
-at::Tensor factors(const AdamOptions& options, const TakenStep& step, const Moves& moves, const Move& move) {
-  const at::Tensor before = step.before.unsqueeze(0), after = step.after.unsqueeze(0);
-  at::Tensor all = at::empty({3, move.end - move.begin}, before.options());
-  elementwise::apply<3, 3>(
-      {all.narrow(0, 0, 1), all.narrow(0, 1, 1), all.narrow(0, 2, 1)},
-      {block_of(before, 1, moves, move), block_of(after, 1, moves, move), block_of(after, 2, moves, move)},
-      [&](auto number) {
-        using Number = decltype(number);
-        const auto rate = static_cast<Number>(move.rate), beta1 = static_cast<Number>(options.beta1),
-                   epsilon = static_cast<Number>(options.epsilon),
-                   epsilon_root = static_cast<Number>(options.epsilon_root),
-                   c1 = static_cast<Number>(correction(options.beta1, move)),
-                   over_c2 = static_cast<Number>(1 / correction(options.beta2, move)),
-                   half_over_c2 = static_cast<Number>(0.5 / correction(options.beta2, move)),
-                   twice_new = static_cast<Number>(2 * (1 - options.beta2) / (1 - options.beta1));
-        return [=](auto own, const auto& from) {
-          const auto& [m, new_m, new_v] = from;
-          const auto r = sqrt(new_v * over_c2 + epsilon_root);
-          const auto divisor = r + epsilon;
-          const auto by_divisor = rate / (divisor * c1);
-          own[0] = by_divisor;
-          own[1] = elementwise::quotient_or_zero(by_divisor * new_m * half_over_c2, divisor * r);
-          own[2] = (new_m - m * beta1) * twice_new;
-          return own;
-        };
-      });
-  return all;
+// What all queries are multiplied by, from m, m' and v': B / (c1 D), B (m' / c1) / (2 c2 r D^2) and
+// 2 (1 - beta2) h.
+auto factors_of(const AdamOptions& options, const Move& move) {
+  return [&](auto number) {
+    using Number = decltype(number);
+    const auto rate = static_cast<Number>(move.rate), beta1 = static_cast<Number>(options.beta1),
+               epsilon = static_cast<Number>(options.epsilon),
+               epsilon_root = static_cast<Number>(options.epsilon_root),
+               c1 = static_cast<Number>(correction(options.beta1, move)),
+               over_c2 = static_cast<Number>(1 / correction(options.beta2, move)),
+               half_over_c2 = static_cast<Number>(0.5 / correction(options.beta2, move)),
+               twice_new = static_cast<Number>(2 * (1 - options.beta2) / (1 - options.beta1));
+    return [=](auto own, const auto& from) {
+      const auto& [m, new_m, new_v] = from;
+      const auto r = sqrt(new_v * over_c2 + epsilon_root);
+      const auto divisor = r + epsilon;
+      const auto by_divisor = rate / (divisor * c1);
+      own[0] = by_divisor;
+      own[1] = elementwise::quotient_or_zero(by_divisor * new_m * half_over_c2, divisor * r);
+      own[2] = (new_m - m * beta1) * twice_new;
+      return own;
+    };
+  };
 }
 
 }  // namespace
@@ -57,14 +51,13 @@ void Adam::update(at::Tensor& state, const at::Tensor& gradient, const Moves& mo
         {block_of(state, 0, moves, move), block_of(state, 1, moves, move), block_of(state, 2, moves, move)},
         {block_of(gradient, 0, moves, move)}, [&, decoupled = options_.decoupled](auto number) {
           using Number = decltype(number);
-          const auto rate = static_cast<Number>(move.rate), beta1 = static_cast<Number>(options_.beta1),
-                     beta2 = static_cast<Number>(options_.beta2),
+          const auto rate_over_c1 = static_cast<Number>(move.rate / correction(options_.beta1, move)),
+                     beta1 = static_cast<Number>(options_.beta1), beta2 = static_cast<Number>(options_.beta2),
                      epsilon = static_cast<Number>(options_.epsilon),
                      epsilon_root = static_cast<Number>(options_.epsilon_root),
                      lambda = static_cast<Number>(decoupled ? 0 : options_.weight_decay),
                      kept = static_cast<Number>(1 - move.rate * options_.weight_decay),
-                     c1 = static_cast<Number>(correction(options_.beta1, move)),
-                     c2 = static_cast<Number>(correction(options_.beta2, move)),
+                     over_c2 = static_cast<Number>(1 / correction(options_.beta2, move)),
                      first_share = static_cast<Number>(1 - options_.beta1),
                      second_share = static_cast<Number>(1 - options_.beta2);
           return [=](auto own, const auto& from) {
@@ -72,10 +65,9 @@ void Adam::update(at::Tensor& state, const at::Tensor& gradient, const Moves& mo
             const auto h = elementwise::with_decay(lambda, from[0], theta);
             m = m * beta1 + h * first_share;
             v = v * beta2 + h * h * second_share;
-            const auto spread = v / c2;
-            const auto divisor = (epsilon_root == 0 ? sqrt(spread) : sqrt(spread + epsilon_root)) + epsilon;
+            const auto divisor = sqrt(v * over_c2 + epsilon_root) + epsilon;
             if (decoupled) theta = theta * kept;
-            theta = theta - m / c1 / divisor * rate;
+            theta = theta - m * rate_over_c1 / divisor;
             return own;
           };
         });
@@ -86,11 +78,12 @@ at::Tensor Adam::pull_back(at::Tensor& u, const TakenStep& step, const Moves& mo
   at::Tensor q = at::zeros({u.size(0), moves.back().end}, u.options());
   for (const Move& move : moves) {
     if (move.rate == 0) continue;
-    const at::Tensor all = factors(options_, step, moves, move);
-    elementwise::apply<4, 3>(
+    elementwise::apply_prepared<3, 4, 3>(
         {block_of(q, 0, moves, move), block_of(u, 0, moves, move), block_of(u, 1, moves, move),
          block_of(u, 2, moves, move)},
-        {all.narrow(0, 0, 1), all.narrow(0, 1, 1), all.narrow(0, 2, 1)}, [&](auto number) {
+        {block_of(step.before, 1, moves, move), block_of(step.after, 1, moves, move),
+         block_of(step.after, 2, moves, move)},
+        factors_of(options_, move), [&](auto number) {
           using Number = decltype(number);
           const auto beta1 = static_cast<Number>(options_.beta1), beta2 = static_cast<Number>(options_.beta2),
                      first_share = static_cast<Number>(1 - options_.beta1),

@@ -43,9 +43,17 @@ void Averaged::update(at::Tensor& state, const at::Tensor& gradient, const Moves
 at::Tensor Averaged::pull_back(at::Tensor& u, const TakenStep& step, const Moves& moves) const {
   for (const Move& move : moves) {
     if (move.rate == 0) continue;
-    const at::Tensor average = block_of(u, model_part(), moves, move);
-    block_of(u, 0, moves, move).add_(average * (1 - decay_));
-    average.mul_(decay_);
+    elementwise::apply<2, 0>(
+        {block_of(u, 0, moves, move), block_of(u, model_part(), moves, move)}, {}, [&](auto number) {
+          using Number = decltype(number);
+          const auto kept = static_cast<Number>(decay_), share = static_cast<Number>(1 - decay_);
+          return [=](auto own, const auto&) {
+            auto& [u_theta, u_average] = own;
+            u_theta = u_theta + u_average * share;
+            u_average = u_average * kept;
+            return own;
+          };
+        });
   }
   at::Tensor others = without_average(u);
   return other_->pull_back(others, {without_average(step.before), without_average(step.after), step.gradient},

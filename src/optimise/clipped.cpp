@@ -1,6 +1,7 @@
 #include "whence/optimise/clipped.h"
 
-#include <ATen/ops/empty.h>
+#include <cmath>
+
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -9,13 +10,14 @@
 namespace whence {
 namespace {
 
+using elementwise::Block;
 using elementwise::block_of;
 
 constexpr double beside_norm = 1e-6;  // torch.nn.utils.clip_grad_norm_'s
 
-// On the CPU in one order, whatever runs beside a row.
+// x . y, in one order whatever runs beside it.
 template <typename Float>
-double sum_of_products(const Float* x, const Float* y, std::int64_t count) {
+double dot(const Float* x, const Float* y, std::int64_t count) {
   constexpr std::int64_t lanes = 8;
   double sums[lanes] = {};
   std::int64_t i = 0;
@@ -28,18 +30,52 @@ double sum_of_products(const Float* x, const Float* y, std::int64_t count) {
   return sum;
 }
 
-// x . y of each row of x [R, n] with y [1, n] or [R, n]: [R, 1] float64.
+// Row by row: [R, 1] float64.
 at::Tensor dots(const at::Tensor& x, const at::Tensor& y) {
-  if (!x.device().is_cpu()) return (x * y).sum(1, /*keepdim=*/true, at::kDouble);
-  at::Tensor result = at::empty({x.size(0), 1}, at::kDouble);
-  for (std::int64_t r = 0; r < x.size(0); ++r) {
-    const at::Tensor own = x[r], other = y[y.size(0) == 1 ? 0 : r];
-    result.data_ptr<double>()[r] =
-        x.scalar_type() == at::kFloat
-            ? sum_of_products(own.data_ptr<float>(), other.data_ptr<float>(), own.numel())
-            : sum_of_products(own.data_ptr<double>(), other.data_ptr<double>(), own.numel());
+  return (x * y).sum(1, /*keepdim=*/true, at::kDouble);
+}
+
+// s for the norm n: of one row, or of all of them.
+template <typename Number>
+Number scale_of(double largest_norm, const Number& norm) {
+  return largest_norm / (norm + beside_norm);
+}
+
+// How much of g is taken from q, where s < 1; there n is not 0.
+template <typename Number>
+Number share_of_gradient(const Number& scale, const Number& norm, const Number& q_dot_g) {
+  return scale / (norm + beside_norm) / norm * q_dot_g;
+}
+
+template <typename Float>
+void clip_on_cpu(const Block& into, double largest_norm) {
+  for (std::int64_t r = 0; r < into.rows(); ++r) {
+    Float* g = into.row<Float>(r);
+    const double scale = scale_of(largest_norm, std::sqrt(dot<Float>(g, g, into.width)));
+    if (scale >= 1) continue;
+    const auto factor = static_cast<Float>(scale);
+    for (std::int64_t i = 0; i < into.width; ++i) g[i] *= factor;
   }
-  return result;
+}
+
+template <typename Float>
+void pull_back_on_cpu(const Block& into, const Block& gradient, double largest_norm) {
+  const Float* g = gradient.row<Float>(0);
+  const double norm = std::sqrt(dot(g, g, into.width)), scale = scale_of(largest_norm, norm);
+  if (!(scale < 1)) return;
+  for (std::int64_t r = 0; r < into.rows(); ++r) {
+    Float* q = into.row<Float>(r);
+    const auto factor = static_cast<Float>(scale),
+               away = static_cast<Float>(share_of_gradient(scale, norm, dot<Float>(q, g, into.width)));
+    for (std::int64_t i = 0; i < into.width; ++i) q[i] = q[i] * factor - g[i] * away;
+  }
+}
+
+void pull_back_on_device(const at::Tensor& q, const at::Tensor& g, double largest_norm) {
+  const at::Tensor norm = dots(g, g).sqrt(), scale = scale_of(largest_norm, norm);
+  const at::Tensor along = share_of_gradient(scale, norm, dots(q, g));
+  const at::Tensor factor = scale.clamp_max(1), away = at::where(scale < 1, along, at::zeros_like(along));
+  q.copy_(q * factor.to(q.scalar_type()) - g * away.to(q.scalar_type()));
 }
 
 }  // namespace
@@ -48,9 +84,15 @@ at::Tensor Clipped::clipped(const at::Tensor& gradient, const Moves& moves) cons
   at::Tensor result = gradient.clone();
   for (const Move& move : moves) {
     if (move.rate == 0) continue;
-    const at::Tensor g = block_of(gradient, 0, moves, move);
-    const at::Tensor scale = (largest_norm_ / (dots(g, g).sqrt() + beside_norm)).clamp_max(1);
-    block_of(result, 0, moves, move).mul_(scale.to(g.scalar_type()));
+    const Block own = block_of(result, 0, moves, move);
+    if (!gradient.device().is_cpu()) {
+      const at::Tensor g = own.view();
+      g.mul_(scale_of(largest_norm_, dots(g, g).sqrt()).clamp_max(1).to(g.scalar_type()));
+    } else if (gradient.scalar_type() == at::kFloat) {
+      clip_on_cpu<float>(own, largest_norm_);
+    } else {
+      clip_on_cpu<double>(own, largest_norm_);
+    }
   }
   return result;
 }
@@ -60,16 +102,17 @@ void Clipped::update(at::Tensor& state, const at::Tensor& gradient, const Moves&
 }
 
 at::Tensor Clipped::pull_back(at::Tensor& u, const TakenStep& step, const Moves& moves) const {
-  const at::Tensor gradient = step.gradient.unsqueeze(0);
-  at::Tensor all = other_->pull_back(u, {step.before, step.after, clipped(gradient, moves)[0]}, moves);
+  const at::Tensor others = other_->needs_gradient() ? clipped(step.gradient, moves) : at::Tensor();
+  at::Tensor all = other_->pull_back(u, {step.before, step.after, others}, moves);
   for (const Move& move : moves) {
     if (move.rate == 0) continue;
-    const at::Tensor g = block_of(gradient, 0, moves, move), q = block_of(all, 0, moves, move);
-    const at::Tensor norm = dots(g, g).sqrt(), scale = largest_norm_ / (norm + beside_norm);
-    const at::Tensor along = scale / (norm + beside_norm) / norm * dots(q, g);
-    const at::Tensor is_clipped = scale < 1;  // there the norm is not 0
-    const at::Tensor factor = scale.clamp_max(1), away = at::where(is_clipped, along, at::zeros_like(along));
-    q.copy_(q * factor.to(q.scalar_type()) - g * away.to(q.scalar_type()));
+    const Block q = block_of(all, 0, moves, move), g = block_of(step.gradient, 0, moves, move);
+    if (!all.device().is_cpu())
+      pull_back_on_device(q.view(), g.view(), largest_norm_);
+    else if (all.scalar_type() == at::kFloat)
+      pull_back_on_cpu<float>(q, g, largest_norm_);
+    else
+      pull_back_on_cpu<double>(q, g, largest_norm_);
   }
   return all;
 }

@@ -6,6 +6,9 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
@@ -34,9 +37,27 @@ X with_decay(Number lambda, const X& g, const X& theta) {
   return g + theta * lambda;
 }
 
-/// The player's block of a part of states [R, S].
-inline at::Tensor block_of(const at::Tensor& state, std::int64_t part, const Moves& moves, const Move& move) {
-  return state.narrow(1, part * moves.back().end + move.begin, move.end - move.begin);
+/// The player's block of a part of states [R, S] or of one state [S], whose rows are contiguous.
+struct Block {
+  const at::Tensor& state;
+  std::int64_t begin, width;
+
+  std::int64_t rows() const { return state.dim() == 1 ? 1 : state.size(0); }
+  /// [R, width], or [1, width] of one state.
+  at::Tensor view() const {
+    const at::Tensor own = state.narrow(-1, begin, width);
+    return state.dim() == 1 ? own.unsqueeze(0) : own;
+  }
+  /// Of one state: the same for every r. On the CPU.
+  template <typename Float>
+  Float* row(std::int64_t r) const {
+    TORCH_CHECK(state.stride(-1) == 1 || state.size(-1) <= 1, "optimiser: rows must be contiguous");
+    return state.data_ptr<Float>() + (rows() == 1 ? 0 : r * state.stride(0)) + begin;
+  }
+};
+
+inline Block block_of(const at::Tensor& state, std::int64_t part, const Moves& moves, const Move& move) {
+  return {state, part * moves.back().end + move.begin, move.end - move.begin};
 }
 
 /// [P], 1 where that part of the state [S] is below its player's limit(move), else 0, also where it is not
@@ -47,61 +68,124 @@ at::Tensor below(const at::Tensor& state, std::int64_t part, const Moves& moves,
   for (const Move& move : moves)
     if (move.rate != 0)
       found.narrow(0, move.begin, move.end - move.begin)
-          .copy_(block_of(state.unsqueeze(0), part, moves, move)[0] < limit(move));
+          .copy_(block_of(state, part, moves, move).view()[0] < limit(move));
   return found;
 }
 
-/// So many elements are worked on at a time: their operands stay in the nearest cache, apart from each other,
-/// which lets compilers use vectors.
-inline constexpr std::int64_t block = 64;
+// Roots and quotients are most of an optimiser's work, and twice as wide vectors halve their time. Every
+// instruction rounds as the narrow one does, so that processors agree bit for bit.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define WHENCE_WIDER_VECTORS __attribute__((target("avx2"), flatten))
+inline bool has_wider_vectors() { return __builtin_cpu_supports("avx2"); }
+#else
+#define WHENCE_WIDER_VECTORS
+inline bool has_wider_vectors() { return false; }
+#endif
 
-template <typename Float, std::size_t N, std::size_t M, typename Formula>
-void on_cpu(const std::array<at::Tensor, N>& into, const std::array<at::Tensor, M>& from,
-            const Formula& formula) {
-  const std::int64_t rows = into[0].size(0), width = into[0].size(1);
-  std::array<std::array<Float, block>, N> own;
-  std::array<std::array<Float, block>, M> given{};
-  for (std::int64_t r = 0; r < rows; ++r) {
-    std::array<Float*, N> to;
-    std::array<const Float*, M> at;
-    for (std::size_t k = 0; k < N; ++k) to[k] = into[k].template data_ptr<Float>() + r * into[k].stride(0);
-    for (std::size_t k = 0; k < M; ++k)
-      at[k] = from[k].template data_ptr<Float>() + (from[k].size(0) == 1 ? 0 : r * from[k].stride(0));
-    for (std::int64_t begin = 0; begin < width; begin += block) {
-      const std::int64_t count = std::min(block, width - begin);
-      for (std::size_t k = 0; k < N; ++k) std::copy_n(to[k] + begin, count, own[k].begin());
-      for (std::size_t k = 0; k < M; ++k) std::copy_n(at[k] + begin, count, given[k].begin());
-      for (std::int64_t i = 0; i < count; ++i) {
-        std::array<Float, N> x;
-        std::array<Float, M> y;
-        for (std::size_t k = 0; k < N; ++k) x[k] = own[k][i];
-        for (std::size_t k = 0; k < M; ++k) y[k] = given[k][i];
-        x = formula(x, y);
-        for (std::size_t k = 0; k < N; ++k) own[k][i] = x[k];
-      }
-      for (std::size_t k = 0; k < N; ++k) std::copy_n(own[k].begin(), count, to[k] + begin);
-    }
+// The loop that follows: what an element reads, no other one writes.
+#if defined(__clang__)
+#define WHENCE_APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define WHENCE_APART _Pragma("GCC ivdep")
+#endif
+
+/// to = formula(to, from) for `count` elements, whose places in memory are the same or apart.
+template <typename Float, typename Formula, std::size_t N, std::size_t M, std::size_t... I, std::size_t... J>
+[[gnu::always_inline]] inline void each(const std::array<Float*, N>& to,
+                                        const std::array<const Float*, M>& from, std::int64_t count,
+                                        const Formula& formula, std::index_sequence<I...>,
+                                        std::index_sequence<J...>) {
+  WHENCE_APART
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::array<Float, N> values =
+        formula(std::array<Float, N>{to[I][i]...}, std::array<Float, M>{from[J][i]...});
+    ((to[I][i] = values[I]), ...);
   }
 }
 
-/// into = formula(into, from), element by element. `into` are [R, n], `from` [R, n] or [1, n] for all rows;
-/// rows are contiguous. formula(array of N, array of M) returns an array of N, whether of float, of double or
-/// of at::Tensor; make_formula(number) gives it, constants being of the type of `number`.
+template <typename Float, typename Formula, std::size_t N, std::size_t M>
+WHENCE_WIDER_VECTORS void each_in_wider_vectors(std::array<Float*, N> to, std::array<const Float*, M> from,
+                                                std::int64_t count, const Formula& formula) {
+  each(to, from, count, formula, std::make_index_sequence<N>(), std::make_index_sequence<M>());
+}
+
+template <typename Float, typename Formula, std::size_t N, std::size_t M>
+void each_on_cpu(std::array<Float*, N> to, std::array<const Float*, M> from, std::int64_t count,
+                 const Formula& formula) {
+  if (has_wider_vectors()) return each_in_wider_vectors(to, from, count, formula);
+  each(to, from, count, formula, std::make_index_sequence<N>(), std::make_index_sequence<M>());
+}
+
+/// Where element `column` of row r of each block lies.
+template <typename Float, std::size_t N>
+std::array<Float*, N> places(const std::array<Block, N>& blocks, std::int64_t r, std::int64_t column) {
+  std::array<Float*, N> all{};
+  for (std::size_t k = 0; k < N; ++k) all[k] = blocks[k].template row<Float>(r) + column;
+  return all;
+}
+
+template <typename Pointers>
+auto as_given(const Pointers& pointers) {
+  std::array<std::add_pointer_t<std::add_const_t<std::remove_pointer_t<typename Pointers::value_type>>>,
+             std::tuple_size_v<Pointers>>
+      given{};
+  std::copy(pointers.begin(), pointers.end(), given.begin());
+  return given;
+}
+
+template <std::size_t N>
+std::array<at::Tensor, N> views(const std::array<Block, N>& blocks) {
+  std::array<at::Tensor, N> tensors;
+  for (std::size_t k = 0; k < N; ++k) tensors[k] = blocks[k].view();
+  return tensors;
+}
+
+template <std::size_t N>
+void put(const std::array<at::Tensor, N>& values, const std::array<Block, N>& blocks) {
+  for (std::size_t k = 0; k < N; ++k) blocks[k].view().copy_(values[k]);
+}
+
+/// into = formula(into, from), element by element. `into` are [R, n], `from` [R, n] or [n] for all rows.
+/// formula(array of N, array of M) returns an array of N, whether of float, of double or of at::Tensor;
+/// make_formula(number) gives it, constants being of the type of `number`.
 template <std::size_t N, std::size_t M, typename MakeFormula>
-void apply(const std::array<at::Tensor, N>& into, const std::array<at::Tensor, M>& from,
+void apply(const std::array<Block, N>& into, const std::array<Block, M>& from,
            const MakeFormula& make_formula) {
-  const bool rows_contiguous =
-      std::all_of(into.begin(), into.end(), [](const at::Tensor& x) { return x.stride(1) == 1; }) &&
-      std::all_of(from.begin(), from.end(), [](const at::Tensor& x) { return x.stride(1) == 1; });
-  TORCH_CHECK(rows_contiguous || into[0].size(1) <= 1, "optimiser: rows must be contiguous");
-  if (!into[0].device().is_cpu()) {
-    const std::array<at::Tensor, N> values = make_formula(0.0)(into, from);
-    for (std::size_t k = 0; k < N; ++k) into[k].copy_(values[k]);
-  } else if (into[0].scalar_type() == at::kFloat) {
-    on_cpu<float>(into, from, make_formula(0.0F));
-  } else {
-    on_cpu<double>(into, from, make_formula(0.0));
+  if (!into[0].state.device().is_cpu()) return put(make_formula(0.0)(views(into), views(from)), into);
+  const auto on_cpu = [&](auto number) {
+    using Float = decltype(number);
+    const auto formula = make_formula(number);
+    for (std::int64_t r = 0; r < into[0].rows(); ++r)
+      each_on_cpu(places<Float>(into, r, 0), as_given(places<Float>(from, r, 0)), into[0].width, formula);
+  };
+  into[0].state.scalar_type() == at::kFloat ? on_cpu(0.0F) : on_cpu(0.0);
+}
+
+/// into = formula(into, factors) with K factors = prepare(..., once) that all rows share: `once` are [n].
+/// Factors are worked out once, for as many elements at a time as stay in the nearest cache.
+template <std::size_t K, std::size_t N, std::size_t M, typename MakePrepare, typename MakeFormula>
+void apply_prepared(const std::array<Block, N>& into, const std::array<Block, M>& once,
+                    const MakePrepare& make_prepare, const MakeFormula& make_formula) {
+  if (!into[0].state.device().is_cpu()) {
+    const std::array<at::Tensor, K> factors = make_prepare(0.0)(std::array<at::Tensor, K>{}, views(once));
+    return put(make_formula(0.0)(views(into), factors), into);
   }
+  const auto on_cpu = [&](auto number) {
+    using Float = decltype(number);
+    constexpr std::int64_t together = 256;
+    const auto prepare = make_prepare(number);
+    const auto formula = make_formula(number);
+    std::array<std::array<Float, together>, K> memory{};
+    std::array<Float*, K> factors{};
+    for (std::size_t k = 0; k < K; ++k) factors[k] = memory[k].data();
+    for (std::int64_t begin = 0; begin < into[0].width; begin += together) {
+      const std::int64_t count = std::min(together, into[0].width - begin);
+      each_on_cpu(factors, as_given(places<Float>(once, 0, begin)), count, prepare);
+      for (std::int64_t r = 0; r < into[0].rows(); ++r)
+        each_on_cpu(places<Float>(into, r, begin), as_given(factors), count, formula);
+    }
+  };
+  into[0].state.scalar_type() == at::kFloat ? on_cpu(0.0F) : on_cpu(0.0);
 }
 
 }  // namespace whence::elementwise

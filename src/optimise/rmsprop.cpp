@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include "elementwise.h"
@@ -10,34 +9,28 @@
 namespace whence {
 namespace {
 
+using elementwise::Block;
 using elementwise::block_of;
 using std::sqrt;
 
-// What all queries are multiplied by: 1 / D, h / (2 r D^2) and 2 (1 - alpha) h, [3, n].
-at::Tensor factors(const RmspropOptions& options, const TakenStep& step, const Moves& moves,
-                   const Move& move) {
-  const at::Tensor before = step.before.unsqueeze(0), after = step.after.unsqueeze(0);
-  at::Tensor all = at::empty({3, move.end - move.begin}, before.options());
-  elementwise::apply<3, 3>({all.narrow(0, 0, 1), all.narrow(0, 1, 1), all.narrow(0, 2, 1)},
-                           {block_of(step.gradient.unsqueeze(0), 0, moves, move),
-                            block_of(before, 0, moves, move), block_of(after, 1, moves, move)},
-                           [&](auto number) {
-                             using Number = decltype(number);
-                             const auto epsilon = static_cast<Number>(options.epsilon),
-                                        epsilon_root = static_cast<Number>(options.epsilon_root),
-                                        lambda = static_cast<Number>(options.weight_decay),
-                                        twice_new = static_cast<Number>(2 * (1 - options.alpha));
-                             return [=](auto own, const auto& from) {
-                               const auto h = elementwise::with_decay(lambda, from[0], from[1]);
-                               const auto r = sqrt(from[2] + epsilon_root);
-                               const auto divisor = r + epsilon;
-                               own[0] = Number(1) / divisor;
-                               own[1] = elementwise::quotient_or_zero(h * own[0] * Number(0.5), divisor * r);
-                               own[2] = h * twice_new;
-                               return own;
-                             };
-                           });
-  return all;
+// What all queries are multiplied by, from g, theta and v': 1 / D, h / (2 r D^2) and 2 (1 - alpha) h.
+auto factors_of(const RmspropOptions& options) {
+  return [&](auto number) {
+    using Number = decltype(number);
+    const auto epsilon = static_cast<Number>(options.epsilon),
+               epsilon_root = static_cast<Number>(options.epsilon_root),
+               lambda = static_cast<Number>(options.weight_decay),
+               twice_new = static_cast<Number>(2 * (1 - options.alpha));
+    return [=](auto own, const auto& from) {
+      const auto h = elementwise::with_decay(lambda, from[0], from[1]);
+      const auto r = sqrt(from[2] + epsilon_root);
+      const auto divisor = r + epsilon;
+      own[0] = Number(1) / divisor;
+      own[1] = elementwise::quotient_or_zero(h * own[0] * Number(0.5), divisor * r);
+      own[2] = h * twice_new;
+      return own;
+    };
+  };
 }
 
 }  // namespace
@@ -71,8 +64,8 @@ void Rmsprop::update(at::Tensor& state, const at::Tensor& gradient, const Moves&
         return own;
       };
     };
-    const at::Tensor g = block_of(gradient, 0, moves, move);
-    const at::Tensor theta = block_of(state, 0, moves, move), v = block_of(state, 1, moves, move);
+    const Block g = block_of(gradient, 0, moves, move), theta = block_of(state, 0, moves, move),
+                v = block_of(state, 1, moves, move);
     if (moving)
       elementwise::apply<3, 1>({theta, v, block_of(state, 2, moves, move)}, {g}, make);
     else
@@ -84,7 +77,6 @@ at::Tensor Rmsprop::pull_back(at::Tensor& u, const TakenStep& step, const Moves&
   at::Tensor q = at::zeros({u.size(0), moves.back().end}, u.options());
   for (const Move& move : moves) {
     if (move.rate == 0) continue;
-    const at::Tensor all = factors(options_, step, moves, move);
     const auto make = [&](auto number) {
       using Number = decltype(number);
       const auto rate = static_cast<Number>(move.rate), alpha = static_cast<Number>(options_.alpha),
@@ -103,13 +95,16 @@ at::Tensor Rmsprop::pull_back(at::Tensor& u, const TakenStep& step, const Moves&
         return own;
       };
     };
-    const std::array<at::Tensor, 3> from{all.narrow(0, 0, 1), all.narrow(0, 1, 1), all.narrow(0, 2, 1)};
-    const at::Tensor by_g = block_of(q, 0, moves, move), u_theta = block_of(u, 0, moves, move),
-                     u_v = block_of(u, 1, moves, move);
+    const std::array<Block, 3> once{block_of(step.gradient, 0, moves, move),
+                                    block_of(step.before, 0, moves, move),
+                                    block_of(step.after, 1, moves, move)};
+    const Block by_g = block_of(q, 0, moves, move), u_theta = block_of(u, 0, moves, move),
+                u_v = block_of(u, 1, moves, move);
     if (options_.momentum != 0)
-      elementwise::apply<4, 3>({by_g, u_theta, u_v, block_of(u, 2, moves, move)}, from, make);
+      elementwise::apply_prepared<3, 4, 3>({by_g, u_theta, u_v, block_of(u, 2, moves, move)}, once,
+                                           factors_of(options_), make);
     else
-      elementwise::apply<3, 3>({by_g, u_theta, u_v}, from, make);
+      elementwise::apply_prepared<3, 3, 3>({by_g, u_theta, u_v}, once, factors_of(options_), make);
   }
   return q;
 }

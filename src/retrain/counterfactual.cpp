@@ -63,10 +63,12 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, 
   return blocks;
 }
 
-Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& block, const Removals& removals)
+Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& block, const Removals& removals,
+                       double weight)
     : run_(run),
       block_(block),
       removals_(removals),
+      weight_(weight),
       absent_(absentees(block, removals)),
       step_(block.first_step),
       state_(run.state(block.first_step).repeat({static_cast<std::int64_t>(block.removals.size()) + 1, 1})),
@@ -96,7 +98,8 @@ void Retraining::advance() {
   const std::int64_t* position = positions.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i)
     if (const auto found = absent_.find(position[i]); found != absent_.end())
-      for (const std::int64_t replica : found->second) present.data_ptr<double>()[replica * count + i] = 0;
+      for (const std::int64_t replica : found->second)
+        present.data_ptr<double>()[replica * count + i] = weight_;
 
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, {0, count}, run_.game);
   const at::Tensor gradient = run_.engine.gradient(

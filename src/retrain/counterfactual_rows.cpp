@@ -18,23 +18,22 @@ at::Tensor as_row(const CounterfactualResult& result, std::int64_t width) {
   return row;
 }
 
-void assemble(CounterfactualTruth& truth, const std::vector<CounterfactualBlock>& blocks,
+void assemble(RetrainedValues& values, std::int64_t sets, const std::vector<CounterfactualBlock>& blocks,
               const at::Tensor& rows) {
-  const auto metrics = static_cast<std::int64_t>(truth.metrics.size());
-  const auto horizons = static_cast<std::int64_t>(truth.epochs_back.size());
-  const auto targets = static_cast<std::int64_t>(truth.target_ids.size());
-  truth.influence = at::zeros({metrics, horizons, targets}, at::kDouble);
-  truth.baseline = at::zeros({metrics, horizons, targets}, at::kDouble);
-  truth.distance = at::zeros({horizons}, at::kDouble);
+  const auto metrics = static_cast<std::int64_t>(values.metrics.size());
+  const auto horizons = static_cast<std::int64_t>(values.epochs_back.size());
+  values.influence = at::zeros({metrics, horizons, sets}, at::kDouble);
+  values.baseline = at::zeros({metrics, horizons, sets}, at::kDouble);
+  values.distance = at::zeros({horizons}, at::kDouble);
   for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const auto& horizon = truth.epochs_back;
+    const auto& horizon = values.epochs_back;
     const std::int64_t k = std::find(horizon.begin(), horizon.end(), blocks[b].epochs_back) - horizon.begin();
     const double* row = rows[b].data_ptr<double>();
-    truth.distance[k] = std::max(truth.distance[k].item<double>(), row[0]);
+    values.distance[k] = std::max(values.distance[k].item<double>(), row[0]);
     for (std::size_t i = 0; i < blocks[b].removals.size(); ++i)
       for (std::int64_t m = 0; m < metrics; ++m) {
-        truth.influence[m][k][blocks[b].removals[i]] = row[1 + metrics + i * metrics + m];
-        truth.baseline[m][k][blocks[b].removals[i]] = row[1 + m];
+        values.influence[m][k][blocks[b].removals[i]] = row[1 + metrics + i * metrics + m];
+        values.baseline[m][k][blocks[b].removals[i]] = row[1 + m];
       }
   }
 }

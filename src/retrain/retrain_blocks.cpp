@@ -33,7 +33,7 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
     while (const auto b = queue.next()) {
       progress.advance_to(*b);
       if (work.store.finished(*b)) continue;
-      Retraining block(work.run, work.blocks[*b], work.removals);
+      Retraining block(work.run, work.blocks[*b], work.removals, work.weight);
       work.begun.load(*b, block);
       const std::int64_t first = block.step();
       step_seconds += take_steps(block, queue, work.signals);

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <unordered_map>
 
+#include <ATen/ops/sort.h>
+
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/random.h"
@@ -40,6 +42,24 @@ std::vector<std::int64_t> choose_targets(const std::string& targets, const Datas
   auto order = RandomStream(seed, Purpose::targets).permutation(data.size());
   order.resize(count);
   return order;
+}
+
+std::vector<std::int64_t> largest_estimates(std::int64_t count, const InfluenceEstimates& estimates,
+                                            const std::string& metric, std::int64_t epochs_back) {
+  const auto place = [](const auto& list, const auto& value) {
+    return std::find(list.begin(), list.end(), value) - list.begin();
+  };
+  const auto m = place(estimates.metrics, metric);
+  const auto k = place(estimates.epochs_back, epochs_back);
+  if (m == static_cast<std::ptrdiff_t>(estimates.metrics.size()) ||
+      k == static_cast<std::ptrdiff_t>(estimates.epochs_back.size()))
+    refuse("--targets: influence.h5 has no estimates of {} at k = {}", metric, epochs_back);
+  const at::Tensor size = estimates.influence[0][m][k].abs();
+  if (count > size.size(0))
+    refuse("--targets: {} is more than the {} training instances", count, size.size(0));
+  const at::Tensor order = std::get<1>(at::sort(size, /*stable=*/true, 0, /*descending=*/true));
+  const auto* first = order.data_ptr<std::int64_t>();
+  return {first, first + count};
 }
 
 std::string targets_fingerprint(const std::vector<std::int64_t>& ids) {

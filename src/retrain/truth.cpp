@@ -6,18 +6,19 @@
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
+#include "whence/core/text.h"
 #include "whence/metric/metric.h"
 #include "whence/train/result_file.h"
 
 namespace whence {
 namespace {
 
-const ArrayRules counterfactual_arrays{{"influence", {at::kDouble}, {"M", "K", "n"}, Numbers::finite},
-                                       {"baseline", {at::kDouble}, {"M", "K", "n"}, Numbers::finite},
-                                       {"distance", {at::kDouble}, {"K"}, Numbers::not_negative},
-                                       {"epochs_back", {at::kLong}, {"K"}, Numbers::positive},
-                                       {"target_id", {at::kLong}, {"n"}},
-                                       {"target_position", {at::kLong}, {"n"}, Numbers::any, "N"}};
+// The rules of `more` after those that all files of retraining have.
+ArrayRules retrained_and(const ArrayRules& more) {
+  ArrayRules rules = retrained_arrays;
+  rules.insert(rules.end(), more.begin(), more.end());
+  return rules;
+}
 
 std::vector<double> reals(const at::Tensor& values) {
   const at::Tensor flat = values.contiguous();
@@ -33,13 +34,40 @@ std::optional<std::int64_t> place(const std::vector<T>& list, const T& value) {
 
 }  // namespace
 
+const ArrayRules retrained_arrays{{"influence", {at::kDouble}, {"M", "K", "n"}, Numbers::finite},
+                                  {"baseline", {at::kDouble}, {"M", "K", "n"}, Numbers::finite},
+                                  {"distance", {at::kDouble}, {"K"}, Numbers::not_negative},
+                                  {"epochs_back", {at::kLong}, {"K"}, Numbers::positive}};
+
+Attributes with_weight(Attributes attributes, double weight) {
+  if (weight != 0) attributes["weight"] = fmt::format("{}", weight);
+  return attributes;
+}
+
+void put_values(const H5File& file, const RetrainedValues& values) {
+  file.put("influence", values.influence);
+  file.put("baseline", values.baseline);
+  file.put("distance", values.distance);
+  file.put("epochs_back", at::tensor(values.epochs_back, at::kLong));
+}
+
+RetrainedValues values_in(const H5File& file) {
+  const std::string text = attribute_or_none(file, "weight");
+  const double weight = text == "none" ? 0 : real_number(text).value_or(-1);
+  if (!(weight >= 0 && weight < 1)) fail("{}: its weight is '{}'; the file is damaged", file.path(), text);
+  return {names_in(file, "metrics"),
+          file.verified_integers("epochs_back"),
+          file.verified("influence"),
+          file.verified("baseline"),
+          file.verified("distance"),
+          weight,
+          attribute_or_none(file, "classifier")};
+}
+
 void write_counterfactual(const std::string& path, const CounterfactualTruth& truth,
                           const Attributes& attributes) {
-  write_artifact(path, counterfactual_schema, attributes, [&](const H5File& file) {
-    file.put("influence", truth.influence);
-    file.put("baseline", truth.baseline);
-    file.put("distance", truth.distance);
-    file.put("epochs_back", at::tensor(truth.epochs_back, at::kLong));
+  write_artifact(path, counterfactual_schema, with_weight(attributes, truth.weight), [&](const H5File& file) {
+    put_values(file, truth);
     file.put("target_id", at::tensor(truth.target_ids, at::kLong));
     file.put("target_position", at::tensor(truth.target_positions, at::kLong));
   });
@@ -47,41 +75,55 @@ void write_counterfactual(const std::string& path, const CounterfactualTruth& tr
 
 CounterfactualTruth read_counterfactual(const std::string& path, const Trajectory& trajectory) {
   const H5File file = open_result(path, counterfactual_schema, trajectory);
-  const auto metrics = names_in(file, "metrics");
-  check_result(file, counterfactual_arrays, trajectory, {{"M", metrics.size()}});
+  static const ArrayRules rules = retrained_and(
+      {{"target_id", {at::kLong}, {"n"}}, {"target_position", {at::kLong}, {"n"}, Numbers::any, "N"}});
+  check_result(file, rules, trajectory, {{"M", names_in(file, "metrics").size()}});
   const auto ids = file.verified_integers("target_id"), positions = file.verified_integers("target_position"),
              all_ids = trajectory.instance_ids();
   for (std::size_t i = 0; i < ids.size(); ++i)
     if (all_ids[positions[i]] != ids[i])
       fail("{}: target {} is not the run's instance at position {}; the file is damaged", path, ids[i],
            positions[i]);
-  return {metrics,
-          file.verified_integers("epochs_back"),
-          ids,
-          positions,
-          file.verified("influence"),
-          file.verified("baseline"),
-          file.verified("distance"),
-          attribute_or_none(file, "classifier")};
+  return {values_in(file), ids, positions};
+}
+
+void check_one_classifier(const std::string& metric, const std::string& estimated,
+                          const std::string& retrained) {
+  if (looks_at_images(metric) && retrained != estimated)
+    fail("{} is judged by one classifier in influence.h5 and by another in what was retrained (--classifier)",
+         metric);
 }
 
 std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth) {
   const at::Tensor positions = at::tensor(truth.target_positions, at::kLong);
+  const RetrainedValues& values = truth;
   std::vector<Pair> pairs;
-  for (std::size_t m = 0; m < truth.metrics.size(); ++m)
-    for (std::size_t k = 0; k < truth.epochs_back.size(); ++k) {
-      const auto em = place(estimates.metrics, truth.metrics[m]);
-      const auto ek = place(estimates.epochs_back, truth.epochs_back[k]);
+  for (std::size_t m = 0; m < values.metrics.size(); ++m)
+    for (std::size_t k = 0; k < values.epochs_back.size(); ++k) {
+      const auto em = place(estimates.metrics, values.metrics[m]);
+      const auto ek = place(estimates.epochs_back, values.epochs_back[k]);
       if (!em || !ek) continue;
-      if (looks_at_images(truth.metrics[m]) && truth.classifier != estimates.classifier)
-        fail(
-            "{} is judged by one classifier in influence.h5 and by another in counterfactual.h5 "
-            "(--classifier)",
-            truth.metrics[m]);
+      check_one_classifier(values.metrics[m], estimates.classifier, values.classifier);
       for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h)
-        pairs.push_back({truth.metrics[m], truth.epochs_back[k], estimates.kink_widths[h],
-                         reals(truth.influence[m][k]),
-                         reals(estimates.influence[h][*em][*ek].index_select(0, positions))});
+        pairs.push_back(
+            {values.metrics[m], values.epochs_back[k], estimates.kink_widths[h],
+             reals(values.influence[m][k]),
+             reals(estimates.influence[h][*em][*ek].index_select(0, positions) * (1 - values.weight))});
+    }
+  return pairs;
+}
+
+std::vector<Pair> paired(const CounterfactualTruth& one, const CounterfactualTruth& other) {
+  if (one.target_ids != other.target_ids || one.weight == other.weight) return {};
+  std::vector<Pair> pairs;
+  for (std::size_t m = 0; m < one.metrics.size(); ++m)
+    for (std::size_t k = 0; k < one.epochs_back.size(); ++k) {
+      const auto om = place(other.metrics, one.metrics[m]);
+      const auto ok = place(other.epochs_back, one.epochs_back[k]);
+      if (!om || !ok) continue;
+      check_one_classifier(one.metrics[m], one.classifier, other.classifier);
+      pairs.push_back({one.metrics[m], one.epochs_back[k], 0, reals(one.influence[m][k] / (1 - one.weight)),
+                       reals(other.influence[*om][*ok] / (1 - other.weight))});
     }
   return pairs;
 }

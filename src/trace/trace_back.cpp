@@ -63,10 +63,15 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
 }
 
 FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t numbers) const {
+  // Terms of the kink go through slopes of 1 / epsilon where a second moment is near 0.
+  const char* way_out = kink_width == 0 ? "fewer --epochs-back" : "--kink-width 0 or fewer --epochs-back";
   return {{{0, numbers}},
-          [first = queries_.begin, kink_width](std::int64_t t, std::int64_t row, std::int64_t) {
-            return fmt::format("trace-back of query {} at step {}: not a finite number (kink width {})",
-                               first + row, t, kink_width);
+          [first = queries_.begin, kink_width, last = run_.steps, way_out](std::int64_t t, std::int64_t row,
+                                                                           std::int64_t) {
+            return fmt::format(
+                "trace-back of query {} at step {}: not a finite number (kink width {}): it has grown beyond "
+                "every bound in {} steps, and no estimate of so many means anything; {} may help",
+                first + row, t, kink_width, last - t, way_out);
           }};
 }
 

@@ -48,16 +48,9 @@ TracinQueries held_out(const Dataset& data, std::int64_t count) {
 
 // Another source, read by the run's options but for those that choose among its own instances.
 TracinQueries from_source(const std::string& place, const DataSplit& data, const DataOptions& of_run) {
-  DataOptions options = of_run;
   const std::string kind = place.substr(0, place.find(':'));
   const bool named = kind == "hdf5" || kind == "npy" || kind == "idx" || kind == "cifar10" || kind == "csv";
-  options.source = named ? place : "hdf5:" + place;
-  options.instances = every_instance;
-  options.held_out = options.test = 0;
-  options.class_filter = every_class;
-  options.plant = options.without = "";
-  options.swapped = false;
-  const Dataset read = load_data(options).train;
+  const Dataset read = load_data(all_of(named ? place : "hdf5:" + place, of_run)).train;
   if (read.shape != data.train.shape && read.width() != data.train.width())
     refuse("--queries: {} has instances of the shape [{}], but the run's have [{}]", place,
            fmt::join(read.shape, ", "), fmt::join(data.train.shape, ", "));

@@ -6,6 +6,7 @@
 #include "whence/core/error.h"
 #include "whence/core/settings_text.h"
 #include "whence/game/engine.h"
+#include "whence/train/settings_defaults.h"
 #include "whence/train/step.h"
 #include "whence/train/trajectory/recording.h"
 
@@ -135,7 +136,7 @@ RunSettings settings_in(const std::string& folder, const DataPlaces& places) {
     settings.options.set_game_file(absolute_file(file_of_game(places.game)));
   }
   if (!places.data.empty()) settings.data.source = absolute_source(places.data);
-  if (!places.plant.empty()) settings.data.plant = absolute_source(places.plant);
+  if (!places.plant.empty()) settings.data.plant = absolute_plant(places.plant);
   if (!places.without.empty()) settings.data.without = absolute_file(places.without);
   return settings;
 }
@@ -147,7 +148,7 @@ std::vector<std::string> missing_files(const RunSettings& settings) {
 }
 
 void check_settings(const Trajectory& trajectory, const RunSettings& settings) {
-  const std::string differs = settings_difference(trajectory.attribute("settings"), settings.text);
+  const std::string differs = run_settings_difference(trajectory.attribute("settings"), settings.text);
   if (!differs.empty())
     fail("{}: was recorded with other settings than the run.cfg beside it says ({})", trajectory.path(),
          differs);

@@ -107,11 +107,11 @@ PixelRange pixels_of(const std::string& text) {
   refuse_value("pixels", text, {"zero-to-one", "minus-one-to-one"});
 }
 
-Orientation read_orientation(const ChosenOptions& options) {
-  const std::string text = options.text("orient");
+Orientation read_orientation(const ChosenOptions& options, const std::string& name) {
+  const std::string text = options.text(name);
   if (text == "transpose") return Orientation::transpose;
   if (text == "channels-first") return Orientation::channels_first;
-  if (text != "none") refuse_value("orient", text, {"none", "transpose", "channels-first"});
+  if (text != "none") refuse_value(name, text, {"none", "transpose", "channels-first"});
   return Orientation::as_is;
 }
 
@@ -126,7 +126,8 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
   if (kind.has("image-size")) data.round_resized = options.yes_or_no("resize-rounding");
   data.test = options.integer("test", 0);
   data.swapped = trains_on_held_out(options);
-  data.orientation = read_orientation(options);
+  data.orientation = read_orientation(options, "orient");
+  data.plant_orientation = read_orientation(options, "plant-orient");
   data.pixels = kind.pixels;
   if (kind.has("pixels")) data.pixels = pixels_of(options.text("pixels"));
   if (options.text("class-filter") != "all") data.class_filter = options.integer("class-filter", 0);
@@ -136,7 +137,7 @@ DataOptions read_data(const ChosenOptions& options, const GameKind& kind, std::u
     refuse("--plant: {} needs labels, and planted instances have none", kind.name);
   data.without = absolute_file(optional_text(options, "without"));
   data.source = absolute_source(data.source);
-  data.plant = absolute_source(data.plant);
+  data.plant = absolute_plant(data.plant);
   return data;
 }
 
@@ -229,7 +230,11 @@ OptionTable train_options() {
                         "none; transpose: rows and columns of images exchanged; or channels-first: images "
                         "[h, w, c] become [c, h, w]")
       .add<std::string>("class-filter", "all", "only instances with this label, or all")
-      .add<std::string>("plant", "none", "idx:IMAGES:NUMBER, foreign instances to train on besides, or none")
+      .add<std::string>(
+          "plant", "none",
+          "SOURCE:NUMBER, so many foreign instances of a file as for --data, e.g. idx:IMAGES:100, train "
+          "besides; or none")
+      .add<std::string>("plant-orient", "none", "how planted images are turned, as --orient")
       .add<std::string>("without", "none", "file of instance ids, one a line, not to train on, or none")
       .add<std::string>(
           "train-ids", "none",
@@ -238,8 +243,9 @@ OptionTable train_options() {
       .add<std::string>("train-rows", "none", "the same as FIRST:END, e.g. 0:5000; or none")
       .add<std::string>(
           "from", "none",
-          "run folder whose parameters to start from, those of its end or (RUN:STEP) of a recorded "
-          "step; tools/import_checkpoints.py makes one of PyTorch checkpoints; none: random ones")
+          "run folder whose model to start from, that of its end or (RUN:STEP) of a recorded step, or a "
+          "PyTorch file (FILE.pt or FILE.pt:KEY) that has the tensors by their names; "
+          "tools/import_checkpoints.py makes a run of other checkpoints; none: random ones")
       .add<std::string>("instances", "10000", "N, training instances")
       .add<std::string>(
           "held-out", "preset",

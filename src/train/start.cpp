@@ -6,7 +6,10 @@
 #include "whence/core/error.h"
 #include "whence/core/text.h"
 #include "whence/data/places.h"
+#include "whence/game/parameter_file.h"
 #include "whence/io/checksum.h"
+#include "whence/optimise/optimiser.h"
+#include "whence/train/run.h"
 #include "whence/train/trajectory/reader.h"
 
 namespace fs = std::filesystem;
@@ -38,7 +41,11 @@ at::Tensor from_run(const Place& place, const Game& game) {
   const auto& recorded = trajectory.recorded();
   if (std::find(recorded.begin(), recorded.end(), step) == recorded.end())
     refuse("--from: step {} of {} is not recorded", step, place.path);
-  return trajectory.params(step).narrow(0, 0, game.layout().size()).to(game.dtype());
+  // Its model, as its metrics look at it: with --average that is not theta.
+  const auto optimiser = make_optimiser(settings_in(place.path).optimiser);
+  if (trajectory.parameters() != optimiser->state_size(game.layout().size()))
+    refuse("--from: {} holds other states than its run.cfg says", place.path);
+  return optimiser->model(trajectory.params(step)).to(game.dtype()).contiguous();
 }
 
 }  // namespace
@@ -61,9 +68,8 @@ at::Tensor start_parameters(const std::string& from, const Game& game) {
   std::error_code ignored;
   if (fs::is_directory(place.path, ignored)) return from_run(place, game);
   if (fs::exists(place.path, ignored))
-    refuse("--from: {} is no run folder; tools/import_checkpoints.py makes one of PyTorch checkpoints",
-           place.path);
-  refuse("--from: {}: no such run folder", place.path);
+    return parameters_in_file(place.path, place.part, game.layout(), game.dtype());
+  refuse("--from: {}: no such run folder or file", place.path);
 }
 
 }  // namespace whence

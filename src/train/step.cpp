@@ -28,8 +28,9 @@ at::Tensor training_latents(std::uint64_t seed, std::int64_t t, Range rows, std:
 }
 
 at::Tensor validation_latents(std::uint64_t seed, std::int64_t count, std::int64_t width,
-                              at::ScalarType dtype) {
-  return normals(RandomStream(seed, Purpose::validation_latents), {0, count}, width, dtype);
+                              at::ScalarType dtype, std::int64_t draw) {
+  return normals(RandomStream(seed, Purpose::validation_latents, static_cast<std::uint32_t>(draw)),
+                 {0, count}, width, dtype);
 }
 
 at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t width, at::ScalarType dtype) {

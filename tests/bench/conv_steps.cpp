@@ -109,7 +109,7 @@ void print_conv_steps(std::int64_t channels, const std::string& dtype_name, std:
   const AutogradEngine plain(std::make_shared<PlainDcgan>(options));
   const NativeEngine native(game);
   const Batch batch{at::tanh(normals({100, 784}, 1, dtype)), normals({100, 32}, 2, dtype), 100};
-  const at::Tensor rates = at::ones({game->layout().size()}, dtype) * 1e-3;
+  const Moves moves{{0, game->layout().size(), 1e-3, 0}};
 
   fmt::print("DCGAN, {} channels, {}, mini-batch 100, milliseconds a replica or query\n", channels,
              dtype_name);
@@ -123,7 +123,7 @@ void print_conv_steps(std::int64_t channels, const std::string& dtype_name, std:
       const auto step = [=](const Engine& engine) {
         if (trace) return engine.trace(params[0], batch, u, 0).u_jacobian;
         at::Tensor moved = params.clone();
-        Sgd().update(moved, engine.gradient(params, batch, present), rates, 0);
+        Sgd().update(moved, engine.gradient(params, batch, present), moves);
         return moved;
       };
       const double apart = difference(step(native), step(plain));

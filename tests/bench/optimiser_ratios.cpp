@@ -1,6 +1,7 @@
 #include "optimiser_ratios.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <fmt/format.h>
 
@@ -91,8 +92,7 @@ void print_ratios(const char* name, const std::shared_ptr<const Game>& game, at:
   Dataset data;
   data.instances = std::move(points);
   for (std::int64_t i = 0; i < instances; ++i) data.ids.push_back(i);
-  ScheduleOptions options{instances, batch, 3, 1};
-  options.rates = {1e-3, 1e-3};
+  const ScheduleOptions options{instances, batch, 3, 1, Update::simultaneous, Decay::constant, {1e-3, 1e-3}};
   const Schedule schedule(options);
   std::vector<Case> all = cases();
   for (std::int64_t turn = 0; turn < turns; ++turn)
@@ -100,6 +100,7 @@ void print_ratios(const char* name, const std::shared_ptr<const Game>& game, at:
   for (const Case& one : all)
     fmt::print("{:10} {:16} {:10.4f} {:7.2f} {:10.4f} {:7.2f}\n", name, one.name, one.training,
                one.training / all.front().training, one.trace, one.trace / all.front().trace);
+  std::fflush(stdout);
 }
 
 }  // namespace

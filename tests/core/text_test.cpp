@@ -89,18 +89,6 @@ TEST(SettingsDifference, NamesOldAndNewValues) {
   EXPECT_EQ(settings_difference("rate = 1e-3\n", "rate = 0.001\n"), "");
 }
 
-TEST(SettingsDifference, OptionsThatCameLaterAreAsBefore) {
-  const std::string old = "seed = 0\n";
-  EXPECT_EQ(
-      settings_difference(old,
-                          "from = none\norient = none\npixels = preset\nrates = preset\nseed = 0\n"
-                          "resize-rounding = preset\ntrain-ids = none\ntrain-rows = none\nwarmup = 0\n"),
-      "");
-  EXPECT_EQ(settings_difference(old, "resize-rounding = false\nseed = 0\n"), "");
-  EXPECT_EQ(settings_difference(old, "orient = transpose\nseed = 0\n"),
-            "orient is not given there and transpose here");
-}
-
 TEST(SettingsDifference, PassesOverPlacesButNotWhatLiesThere) {
   EXPECT_EQ(settings_difference("data = idx:d/x.idx\n", "data = idx:/abs/x.idx\n"), "");
   EXPECT_EQ(settings_difference("data = normal2d\n", "data = idx:x\n"),

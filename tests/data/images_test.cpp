@@ -136,15 +136,55 @@ TEST_F(Planted, ListedInstancesAreTakenOut) {
   EXPECT_NE(message_of<UsageError>([&] { load_data(wanted); }).find("id 99"), std::string::npos);
 }
 
+TEST_F(Planted, ComeFromFilesOfAnyKindAndAreTurnedByThemselves) {
+  DataOptions wanted = options();
+  const Bytes records = [] {
+    Bytes bytes;
+    for (int record = 0; record < 3; ++record) {
+      bytes.push_back(static_cast<Bytes::value_type>(record));
+      for (const auto byte : pattern(3072)) bytes.push_back(byte);
+    }
+    return bytes;
+  }();
+  wanted.source = "cifar10:" + write("records.bin", records);
+  wanted.instances = 2;
+  wanted.held_out = 0;
+  wanted.plant = wanted.source + ":1";
+  const Dataset same = load_data(wanted).train;
+  wanted.plant_orientation = Orientation::transpose;
+  const Dataset turned = load_data(wanted).train;
+  const auto images = [](const Dataset& set) { return set.instances.view({3, 3, 32, 32}); };
+  EXPECT_TRUE(images(turned)[2].equal(images(same)[2].transpose(-1, -2)));
+  EXPECT_FALSE(images(turned)[2].equal(images(same)[2]));
+  EXPECT_TRUE(images(turned)[0].equal(images(same)[0]));
+  // A run that resizes its images resizes the planted ones.
+  wanted.image_size = 16;
+  const Dataset small = load_data(wanted).train;
+  EXPECT_EQ(small.shape, (std::vector<std::int64_t>{3, 16, 16}));
+  EXPECT_EQ(small.size(), 3);
+  // Which rows of the run's own source train says nothing of the planted ones.
+  wanted.train_rows = "1:3";
+  EXPECT_EQ(load_data(wanted).train.ids[2], turned.ids[2]);
+}
+
 TEST_F(Planted, RefusesWhatCannotBePlanted) {
   DataOptions wanted = options();
   const std::string other = write("other", idx_header({5, 3, 3}) + pattern(45));
   for (const std::string& plant :
-       {std::string("idx:"), "idx:" + path("foreign"), "idx:" + path("foreign") + ":6", "idx:" + other + ":1",
-        "csv:" + other + ":1"}) {
+       std::vector<std::string>{"idx:", "idx:" + path("foreign"), "idx:" + path("foreign") + ":6",
+                                "idx:" + other + ":1", "csv:" + other + ":1", "normal2d:3", "six-clusters:3",
+                                "x:" + other + ":1", "idx:" + other + ":1,2"}) {
     wanted.plant = plant;
+    EXPECT_NE(message_of<Error>([&] { load_data(wanted); }).find("--data"), 0u) << plant;
     EXPECT_FALSE(message_of<Error>([&] { load_data(wanted); }).empty()) << plant;
   }
+  wanted.plant = "csv:" + write("points.csv", Bytes{'.', '5', ',', '2', '\n', '3', ',', '4', '\n'}) + ":1";
+  EXPECT_NE(message_of<Error>([&] { load_data(wanted); }).find("shape [2]"), std::string::npos);
+  wanted.plant_orientation = Orientation::transpose;
+  EXPECT_NE(message_of<UsageError>([&] { load_data(wanted); }).find("--plant-orient transpose"),
+            std::string::npos);
+  wanted.plant = "";
+  EXPECT_NE(message_of<UsageError>([&] { load_data(wanted); }).find("--plant-orient"), std::string::npos);
 }
 
 }  // namespace

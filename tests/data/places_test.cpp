@@ -41,10 +41,20 @@ TEST(AbsoluteSource, NamesEveryFileFromTheRoot) {
   EXPECT_EQ(absolute_source("hdf5:a.h5"), "hdf5:" + here + "a.h5");
   EXPECT_EQ(absolute_source("hdf5:a,b.h5:X,y"), "hdf5:" + here + "a,b.h5:X,y");
   EXPECT_EQ(absolute_source("hdf5:a:train/X"), "hdf5:" + here + "a:train/X");
-  EXPECT_EQ(absolute_source("hdf5:a.h5:7"), "hdf5:" + here + "a.h5:7");  // an array named 7, not --plant's
-  EXPECT_EQ(absolute_source("idx:a:7"), "idx:" + here + "a:7");
+  EXPECT_EQ(absolute_source("hdf5:a.h5:7"), "hdf5:" + here + "a.h5:7");  // an array named 7
   EXPECT_EQ(absolute_source(""), "");
   EXPECT_EQ(absolute_source("idx:"), "idx:");
+}
+
+TEST(AbsolutePlant, NamesTheFilesAndKeepsTheNumber) {
+  const std::string here = fs::current_path().string() + "/";
+  EXPECT_EQ(absolute_plant("idx:a:7"), "idx:" + here + "a:7");
+  EXPECT_EQ(absolute_plant("idx:a,b:7"), "idx:" + here + "a," + here + "b:7");
+  EXPECT_EQ(absolute_plant("hdf5:a.h5:7"), "hdf5:" + here + "a.h5:7");
+  EXPECT_EQ(absolute_plant("hdf5:a.h5:X,y:7"), "hdf5:" + here + "a.h5:X,y:7");
+  EXPECT_EQ(absolute_plant("csv:a.csv,kind:7"), "csv:" + here + "a.csv,kind:7");
+  EXPECT_EQ(absolute_plant(""), "");
+  EXPECT_EQ(absolute_plant("none"), "none");
 }
 
 TEST(Hdf5Place, IsAFileAndItsArrays) {

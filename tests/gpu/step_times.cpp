@@ -246,11 +246,11 @@ class Measurement {
 
  private:
   std::function<void()> training(std::int64_t replicas) {
-    const at::Tensor weights = at::ones({replicas, setting_.batch.instances.size(0)}, theta_.options()),
-                     rates = at::ones({theta_.size(0)}, theta_.options()) * 1e-5;
+    const at::Tensor weights = at::ones({replicas, setting_.batch.instances.size(0)}, theta_.options());
+    const Moves moves{{0, theta_.size(0), 1e-5, 0}};
     at::Tensor state = theta_.repeat({replicas, 1});
-    return [this, weights, rates, state]() mutable {
-      Sgd().update(state, engine_->gradient(state, setting_.batch, weights), rates, 0);
+    return [this, weights, moves, state]() mutable {
+      Sgd().update(state, engine_->gradient(state, setting_.batch, weights), moves);
     };
   }
 

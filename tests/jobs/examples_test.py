@@ -4,11 +4,7 @@ import os
 import subprocess
 import sys
 
-import numpy as np
-from sklearn.datasets import load_digits
-
 from support import SOURCE, WHENCE, ProgramTest, arrays, main, read_json
-from vae_support import write_idx
 
 EXAMPLES = os.path.join(SOURCE, "tools", "examples")
 SIZES = {"vae": ("--width", "12", "--latent", "3"), "dcgan": ("--channels", "4", "--latent", "4"),
@@ -16,18 +12,10 @@ SIZES = {"vae": ("--width", "12", "--latent", "3"), "dcgan": ("--channels", "4",
 
 
 class ExamplesTest(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        digits = load_digits()
-        write_idx(os.path.join(cls.place, "x.idx"), (digits.images * 15.9).astype(np.uint8))
-        write_idx(os.path.join(cls.place, "y.idx"), digits.target.astype(np.uint8))
-
     def run_example(self, name):
         out = self.path(name)
         done = subprocess.run(
-            [os.path.join(EXAMPLES, "run.sh"), name, out, "idx:%s,%s" % (self.path("x.idx"), self.path("y.idx")),
-             "--side", "8", *SIZES[name]], capture_output=True, text=True, timeout=300,
+            [os.path.join(EXAMPLES, "run.sh"), name, out, "digits", *SIZES[name]], capture_output=True, text=True, timeout=300,
             env={**os.environ, "WHENCE": os.path.abspath(WHENCE), "PYTHON": sys.executable, "INSTANCES": "60",
                  "HELD_OUT": "20", "EPOCHS": "2", "TARGETS": "12", "BATCH": "10", "DTYPE": "float64"})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -11,7 +11,7 @@ import numpy as np
 
 from import_support import D, SAMPLES, STEPS, CheckpointsTest, import_checkpoints
 from support import WHENCE, arrays, main, read_bytes, small_disk, write_bytes
-from vae_support import TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, keyed_noise, mlp_vae, normals, torch_loss
+from vae_support import TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, keyed_noise, mlp_vae, normals, torch_loss, write_idx
 
 
 class ImportTest(CheckpointsTest):
@@ -50,6 +50,28 @@ class ImportTest(CheckpointsTest):
 
     def test_conv_vae_of_data_parallel_reproduces_pytorchs_losses_and_scores(self):
         self.check_against_torch("conv-vae", lambda state: {"module." + name: value for name, value in state.items()})
+
+    def test_resized_images_are_rounded_to_bytes_where_the_pipeline_did(self):
+        model = self.models("conv-vae")[0]
+        folder = self.save("small", [model], steps=(50,))
+        images = np.random.default_rng(4).integers(0, 256, (8, 3, 32, 32))
+        write_idx(self.path("small-images"), images)
+        data = ["--data", "idx:" + self.path("small-images"), "--image-size", "64"]
+        resized = self.torch.nn.functional.interpolate(self.torch.tensor(images, dtype=self.torch.float64), size=(64, 64),
+                                                       mode="bilinear", align_corners=False).numpy().reshape(8, -1)
+        losses = {}
+        for rounding, pixels in (("false", resized), ("true", np.rint(resized))):
+            run = self.path("run-small-" + rounding)
+            done = import_checkpoints(folder, run, *self.options("conv-vae"), *data, "--resize-rounding", rounding)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.run_fine("tracin", "--run", run, "--queries", "test:3", "--instances", "none", "--samples", "2", "--quiet")
+            found = arrays(os.path.join(run, "tracin.h5"))
+            ids = [int(i) for i in found["query_id"]]
+            noise = keyed_noise(0, TRACIN_QUERIES, 50, ids, 2, D)
+            losses[rounding] = [torch_loss(model, self.torch.tensor(pixels[i] / 255.0), self.torch.tensor(eps), 2.0, False).item()
+                                for i, eps in zip(ids, noise)]
+            np.testing.assert_allclose(found["query_loss"][0], losses[rounding], rtol=1e-10)
+        self.assertGreater(np.abs(np.subtract(losses["true"], losses["false"])).max(), 1e-6)
 
     def test_float32_losses_agree_to_1e_5_with_the_noise_of_metrics(self):
         models = [mlp_vae(D, 36) for _ in STEPS]

@@ -3,43 +3,17 @@
 import os
 import random
 import re
-import time
 import zlib
 
 import h5py
 import numpy as np
 
+from interrupt_support import kill_when, read_when_there
 from support import Job, ProgramTest, arrays, attributes, crc, main, tiny, whence
 
 # 6,000 steps, committed in blocks of 64, by the slower engine: there must be time to kill in the middle.
 STEPS = 6000
 TRAINING = dict(batch=10, epochs=200, engine="torch")
-
-
-def read_when_there(path, name):
-    """An array of a file that may just be in the making; None while it is."""
-    try:
-        with h5py.File(path, "r") as file:
-            return file[name][...]
-    except (OSError, KeyError):
-        return None
-
-
-def kill_when(job, reached, one_rank, draw):
-    """kill -9 of all processes or of one rank as soon as `reached()`; False when the job ended before."""
-    while job.running():
-        if reached():
-            time.sleep(draw.uniform(0, 0.03))
-            break
-        time.sleep(0.005)
-    if not job.running():
-        job.wait()
-        return False
-    if one_rank:
-        job.kill_one(draw.randrange(job.ranks))
-    else:
-        job.kill_all()
-    return True
 
 
 class TrainingTest(ProgramTest):

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz"))
+
+import models
 import script_support
 from script_support import Fcgan, whence
 from support import whence as run_whence
-from support import SOURCE, ProgramTest, main, read_bytes, write_bytes
+from support import FULL, SOURCE, ProgramTest, main, read_bytes, write_bytes
 from whence.models import file as model_file
 from whence.models.operators import ALLOWED
 
@@ -138,6 +141,14 @@ class ReadingTest(ProgramTest):
         torch.jit.save(torch.jit.script(nn.Linear(2, 2)), self.path("plain.pt"))
         self.train_refused(self.path("plain.pt"), "plain.pt", "whence.export")
         self.assert_refused(("train", "--out", self.path("no-run"), "--game", "script"), "--game", "script:FILE")
+
+    def test_damaged_files(self):
+        """More of it: tests/fuzz/models.py."""
+        fuzz = models.Fuzz(self.path(), 1, self.model)
+        for kind in models.KINDS:
+            for number in range(20 if FULL else 4):
+                outcome = fuzz.case(kind, number)
+                self.assertIsNone(outcome.complaint, "%s, case %d (%s), code %s: %s" % outcome)
 
     def test_a_newer_torch(self):
         """One with an operator that this one has not got, and one whose files have a later version."""

@@ -84,6 +84,58 @@ class MlpVae(whence.Game):
         return {"vae": whence.Terms(instances=reconstruction + self.beta * divergence)}
 
 
+class Sigmoidal(nn.Module):
+    """A (transposed) convolution, and of hidden layers sigmoid and layer norm over a whole sample; kernels have their
+    channels last, as the program stores them."""
+
+    def __init__(self, transposed, kernel, stride, before, after, hidden):
+        super().__init__()
+        self.transposed, self.stride = transposed, stride
+        self.weight = nn.Parameter(torch.zeros(kernel, kernel, before, after))
+        self.bias = nn.Parameter(torch.zeros(after))
+        if hidden:
+            self.gain, self.offset = nn.Parameter(torch.ones(after)), nn.Parameter(torch.zeros(after))
+
+    def forward(self, x):
+        if self.transposed:
+            x = torch.nn.functional.conv_transpose2d(x, self.weight.permute(2, 3, 0, 1), self.bias, self.stride)
+        else:
+            x = torch.nn.functional.conv2d(x, self.weight.permute(3, 2, 0, 1), self.bias, self.stride)
+        if not hasattr(self, "gain"):
+            return x
+        h = torch.sigmoid(x)
+        centred = h - h.mean((1, 2, 3), keepdim=True)
+        deviation = (centred.square().mean((1, 2, 3), keepdim=True) + 1e-12).sqrt()
+        return centred / deviation * self.gain[:, None, None] + self.offset[:, None, None]
+
+
+class Dcgan(whence.Game):
+    """The dcgan of Terashita et al., 28 x 28 pixels."""
+    KERNELS, STRIDES = (4, 3, 3, 2, 3, 3, 2), (1, 2, 1, 1, 2, 1, 1)
+
+    def __init__(self, latent, channels, l2=0.001):
+        self.noise, self.l2, last = latent, l2, len(self.KERNELS) - 1
+        up = [Sigmoidal(True, self.KERNELS[i], self.STRIDES[i], latent if i == last else channels, channels, True)
+              for i in range(last, -1, -1)]
+        down = [Sigmoidal(False, self.KERNELS[i], self.STRIDES[i], channels if i else 1, channels, True)
+                for i in range(last + 1)]
+        self.players = {"generator": nn.Sequential(*up, Sigmoidal(False, 1, 1, channels, 1, False), nn.Tanh()).double(),
+                        "discriminator": nn.Sequential(*down, Sigmoidal(False, 1, 1, channels, 1, False)).double()}
+
+    def terms(self, players, x, noise, labels):
+        g, d = players["generator"], players["discriminator"]
+        real = d(x.reshape(-1, 1, 28, 28)).flatten()
+        fake = d(g(noise[:, :, None, None])).flatten()
+        penalty = {name: 0.5 * self.l2 * sum(p.square().sum() for key, p in player.named_parameters() if "weight" in key)
+                   for name, player in ((name, players[name]) for name in ("generator", "discriminator"))}
+        return {"generator": whence.Terms(noise=softplus(-fake), penalty=penalty["generator"]),
+                "discriminator": whence.Terms(instances=softplus(-real), noise=softplus(fake),
+                                              penalty=penalty["discriminator"])}
+
+    def sample(self, players, noise):
+        return players["generator"](noise[:, :, None, None]).flatten(1)
+
+
 def export(game, path, width_or_shape, theta=None, low=-1.0, labels=None):
     """Exports the game, beginning at theta, with made-up instances as its example."""
     if theta is not None:

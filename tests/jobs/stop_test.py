@@ -2,50 +2,12 @@
 
 import os
 import signal
-import time
 
-from support import Job, ProgramTest, arrays, main, read_json, tiny, whence
-
-INTERRUPTED = 75
+from interrupt_support import InterruptedTest, at_work
+from support import arrays, main, read_json, tiny, whence
 
 
-def catches_signals(pid):
-    """Whether the process has a handler of its own for SIGUSR1 yet."""
-    try:
-        with open("/proc/%d/status" % pid) as status:
-            caught = next(line for line in status if line.startswith("SigCgt:"))
-    except (OSError, StopIteration):
-        return False
-    return int(caught.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1 == 1
-
-
-def at_work(job, ranks):
-    """All ranks have begun, and had time for some steps."""
-    pids = job.rank_pids()
-    if len(pids) < ranks or not all(catches_signals(pid) for pid in pids):
-        return False
-    time.sleep(0.7)
-    return True
-
-
-class Stop(ProgramTest):
-    def stopped(self, *arguments, ranks, number, to, ready):
-        """Starts a job, waits until ready(), signals the ranks `to`; the job must leave in order."""
-        job = Job(*arguments, ranks=ranks)
-        while job.running() and not ready(job):
-            time.sleep(0.02)
-        self.assertTrue(job.running(), "ended before it could be stopped")
-        pids = job.rank_pids()
-        for rank in to:
-            os.kill(pids[rank], number)
-        begin = time.monotonic()
-        result = job.wait(60)
-        self.assertEqual(result.code, INTERRUPTED, str(result))
-        self.assertLess(time.monotonic() - begin, 20, str(result))
-        self.assertEqual(result.err.count("stopped by a signal at"), 1, str(result))
-        self.assertIn(" interrupted: %d rank" % ranks, result.err)
-        return result
-
+class Stop(InterruptedTest):
     def check_cost(self, run, other, job, unit, starts):
         """Over all starts nothing was computed twice."""
         one, whole = (read_json(os.path.join(folder, "summary.json"))[job] for folder in (run, other))

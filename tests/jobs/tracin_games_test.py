@@ -7,8 +7,9 @@ import os
 import h5py
 import numpy as np
 
-from support import ProgramTest, arrays, attributes, main, tiny, whence
-from vae_support import VALIDATION_LATENTS, normals, torch_or_skip, vae, write_idx
+from support import SOURCE, ProgramTest, arrays, attributes, main, tiny, whence
+from vae_support import (TRACIN_INSTANCES, TRACIN_QUERIES, VALIDATION_LATENTS, keyed_noise, normals, torch_or_skip, vae,
+                         write_idx)
 
 
 def close(a, b, tolerance=1e-10):
@@ -195,6 +196,107 @@ class VaeTest(GamesTest):
         self.assertLessEqual(np.abs(cosine).max(), 1)
         engine = self.tracin(self.run_folder, *at[:4], "--queries", "sum:train:1", "--normalise", name="engine")["score"]
         close(engine[0], cosine[0])
+
+
+class ExportedTest(GamesTest):
+    """Games of PyTorch: directional derivatives and replicas of one instance each are the module's own gradients, taken
+    instance by instance in Python without a file or a graph."""
+    SAMPLES = 2
+
+    def check(self, name, game, shape, low=0.0, labels=None):
+        """Scores and self-influence of a run of the exported game, at its end."""
+        torch = torch_or_skip()
+        import script_support
+        draw, more, options = np.random.default_rng(6), {}, ()
+        images = draw.integers(0, 256, (24,) + shape).astype(np.uint8)
+        write_idx(self.path(name + "-x.idx"), images)
+        data = "idx:" + self.path(name + "-x.idx")
+        if labels:
+            more["labels"] = torch.arange(8) % labels
+            marks = np.arange(24) % labels
+            write_idx(self.path(name + "-y.idx"), marks)
+            data += "," + self.path(name + "-y.idx")
+        script_support.export(game, self.path(name + ".pt"), (1,) + shape, low=low, **more)
+        run = self.train(name, "--game", "script:" + self.path(name + ".pt"), "--data", data, "--instances", 16, "--held-out", 8,
+                         "--batch", 8, "--epochs", 1, "--rates", 0.01, "--dtype", "float64", "--pixels",
+                         "minus-one-to-one" if low else "zero-to-one")
+        at = ("--samples", self.SAMPLES, "--checkpoints", "last")
+        scores = self.tracin(run, "--queries", "test:3", *at)
+        norms = self.tracin(run, "--queries", "self", *at, name="self")["self_influence"]
+        trajectory = arrays(run + "/trajectory.h5")
+        for player in game.players.values():
+            player.double()
+        script_support.load_flat(game.players, trajectory["params"][-1])
+        pixels = images / 255.0 if not low else images / 127.5 - 1
+
+        def gradients(ids, purpose):
+            rows = []
+            noises = keyed_noise(0, purpose, int(scores["step"][0]), [int(i) for i in ids], self.SAMPLES, game.noise)
+            for j, noise in zip(ids, noises):
+                x = torch.tensor(pixels[j]).expand(self.SAMPLES, 1, *shape)
+                label = torch.full((self.SAMPLES,), int(marks[j])) if labels else None
+                terms, row = game.terms(game.players, x, torch.tensor(noise), label), []
+                for player, module in game.players.items():
+                    own, loss = list(module.parameters()), terms[player].instances
+                    found = (torch.autograd.grad(loss.mean(), own, retain_graph=True) if loss is not None
+                             else [torch.zeros_like(one) for one in own])
+                    row += [one.flatten() for one in found]
+                rows.append(torch.cat(row).numpy())
+            return np.array(rows)
+
+        of_instances = gradients(trajectory["instance_id"], TRACIN_INSTANCES)
+        close(norms, (of_instances ** 2).sum(1))
+        close(scores["score"], gradients(scores["query_id"], TRACIN_QUERIES) @ of_instances.T)
+        self.assertGreater(np.abs(scores["score"]).max(), 0)
+
+    def test_a_loss_that_holds_a_gradient(self):
+        torch_or_skip().manual_seed(1)
+        self.check("wgan", self.example("wgan_gp").WganGpGame(16, 5, 3), (4, 4), -1.0)
+
+    def test_labels_in_two_players(self):
+        torch_or_skip().manual_seed(1)
+        self.check("cond", self.example("dcgan").DcganGame(3, 2, 8), (8, 8), -1.0, labels=10)
+
+    def test_one_player_with_normalisation_and_attention(self):
+        torch_or_skip().manual_seed(1)
+        self.check("ddpm", self.example("ddpm").DdpmGame(4, 8), (8, 8), -1.0)
+
+    @staticmethod
+    def example(name):
+        import importlib
+        import sys
+        place = os.path.join(SOURCE, "tools", "examples")
+        if place not in sys.path:
+            sys.path.insert(0, place)
+        return importlib.import_module(name)
+
+
+class DcganTest(GamesTest):
+    """The built-in convolutional GAN, by kernels of its own: the module's gradients in PyTorch."""
+
+    def test_scores_are_products_of_explicit_gradients(self):
+        torch = torch_or_skip()
+        import script_support
+        images = np.random.default_rng(4).integers(0, 256, (16, 28, 28)).astype(np.uint8)
+        write_idx(self.path("d.idx"), images)
+        game = script_support.Dcgan(3, 2)
+        for engine in ("native", "torch"):
+            run = self.train("dcgan-" + engine, "--game", "dcgan", "--latent", 3, "--channels", 2, "--data",
+                             "idx:" + self.path("d.idx"), "--instances", 12, "--held-out", 4, "--batch", 6, "--epochs", 1,
+                             "--dtype", "float64", "--engine", engine)
+            trajectory, rows = arrays(run + "/trajectory.h5"), {}
+            script_support.load_flat(game.players, trajectory["params"][-1])
+            own, size = list(game.players["discriminator"].parameters()), trajectory["params"].shape[1]
+            for j in range(16):
+                x = torch.tensor(images[j:j + 1] / 127.5 - 1).reshape(1, 1, 28, 28)
+                loss = script_support.softplus(-game.players["discriminator"](x)).sum()
+                flat = torch.cat([one.flatten() for one in torch.autograd.grad(loss, own)]).numpy()
+                rows[j] = np.concatenate([np.zeros(size - len(flat)), flat])
+            of_instances = np.array([rows[int(j)] for j in trajectory["instance_id"]])
+            found = self.tracin(run, "--queries", "test:3", "--checkpoints", "last")
+            close(found["score"], np.array([rows[int(j)] for j in found["query_id"]]) @ of_instances.T)
+            close(self.tracin(run, "--queries", "self", "--checkpoints", "last", name="self")["self_influence"],
+                  (of_instances ** 2).sum(1))
 
 
 class LabelsTest(GamesTest):

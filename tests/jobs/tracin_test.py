@@ -3,13 +3,14 @@
 import json
 import os
 import random
+import re
 import sys
 import zlib
 
 import numpy as np
 from scipy.stats import mannwhitneyu, pearsonr
 
-from resume_test import kill_when, read_when_there
+from interrupt_support import kill_when, read_when_there
 from support import SOURCE, Job, ProgramTest, arrays, main, mnist_folder, whence
 from vae_support import VALIDATION_LATENTS, mlp_vae, normals, torch_loss, torch_or_skip, vae, write_idx
 
@@ -43,6 +44,22 @@ class TracinTest(ProgramTest):
                 found = self.tracin(folder, *queries, "--samples", "4", "--memory", "1", ranks=ranks)
                 self.assertGreater(np.abs(found.get("score", found.get("self_influence"))).max(), 0)
                 self.assert_same_bytes(*(os.path.join(f, "tracin.h5") for f in (folder, folders[0])))
+
+    def test_little_memory_takes_every_gradient_several_times_and_says_so(self):
+        many = ("--queries", "train:100", "--samples", "1", "--checkpoints", "last")
+        says = self.run_fine("tracin", "--run", self.run_folder, *many, "--memory", "1", "--name", "little").err
+        held, of, times = map(int, re.search(r"--memory holds (\d+) of the (\d+) queries, so every instance's gradient is "
+                                             r"taken (\d+) times", says).groups())
+        self.assertEqual((of, times), (100, -(-100 // held)))
+        self.assertNotIn("--memory holds", self.run_fine("tracin", "--run", self.run_folder, *many, "--name", "much").err)
+        self.assert_same_arrays(*(os.path.join(self.run_folder, "tracin-%s.h5" % name) for name in ("little", "much")))
+
+    def test_a_file_of_queries_is_read_whole_whatever_rows_train(self):
+        write_idx(self.path("others"), np.random.default_rng(2).integers(0, 256, (5, 6, 6)))
+        folder = self.train("rows", *vae(self.labelled, instances=20, held_out=0), "--train-rows", "100:120")
+        found = self.tracin(folder, "--queries", "file:idx:" + self.path("others"))
+        self.assertEqual(found["query_id"].tolist(), [0, 1, 2, 3, 4])
+        self.assertEqual(found["instance_id"].tolist(), list(range(100, 120)))
 
     def test_checkpoints_weights_and_lists_add_up(self):
         all_of, each = self.tracin(self.run_folder, "--queries", "test:5", name="all"), []

@@ -23,11 +23,22 @@ def philox(seed, subsequence, counters):
     return np.stack(c, axis=-1)
 
 
+def pairs(seed, purpose, step, index):
+    """Two uniform numbers [n] on [0, 1) of each draw's counter, of which it is the first or the second."""
+    words = philox(seed, (purpose << 32) | step, index // np.uint64(2))
+    return [((words[:, i] | words[:, i + 1] << np.uint64(32)) >> np.uint64(11)) * 2.0 ** -53 for i in (0, 2)]
+
+
+def uniforms(seed, purpose, step, first, count):
+    """Draws first .. first + count - 1 of a stream of uniform numbers on [0, 1)."""
+    index = np.arange(first, first + count, dtype=np.uint64)
+    return np.where(index % np.uint64(2) == 0, *pairs(seed, purpose, step, index))
+
+
 def normals(seed, purpose, step, first, count):
     """Draws first .. first + count - 1 of a stream of standard normal numbers (Box-Muller)."""
     index = np.arange(first, first + count, dtype=np.uint64)
-    words = philox(seed, (purpose << 32) | step, index // np.uint64(2))
-    uniform = [((words[:, i] | words[:, i + 1] << np.uint64(32)) >> np.uint64(11)) * 2.0 ** -53 for i in (0, 2)]
+    uniform = pairs(seed, purpose, step, index)
     radius, angle = np.sqrt(-2 * np.log(1 - uniform[0])), 2 * np.pi * uniform[1]
     return np.where(index % np.uint64(2) == 0, radius * np.cos(angle), radius * np.sin(angle))
 

@@ -2,7 +2,9 @@
 // and among other replicas.
 #include "whence/optimise/optimiser.h"
 
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <gtest/gtest.h>
 
 #include <ATen/ops/cat.h>
@@ -15,6 +17,7 @@
 
 #include "whence/core/error.h"
 
+#include "../../src/optimise/elementwise.h"
 #include "support/numbers.h"
 #include "support/optimisers.h"
 
@@ -211,6 +214,30 @@ TEST(NearZero, IsWhereEpsilonIsMoreThanAHundredthOfTheDivisor) {
   }
   EXPECT_FALSE(
       make_optimiser(optimiser_called("momentum"))->near_zero(at::zeros({4}), {{0, 2, rate, 0}}).defined());
+}
+
+// Roots and quotients of other processors than this one are those of the same numbers.
+TEST(Elementwise, VectorsOfEveryWidthGiveTheSameBits) {
+  if (!elementwise::has_wider_vectors()) GTEST_SKIP() << "this processor has no AVX2";
+  const auto compare = [](auto number) {
+    using Float = decltype(number);
+    std::vector<Float> x(parameters), narrow(parameters), wide(parameters);
+    for (std::int64_t i = 0; i < parameters; ++i)
+      x[i] = static_cast<Float>(1 + std::sin(7.0 * i)) * Float(1e-3);
+    const auto formula = [](auto own, const auto& from) {
+      own[0] =
+          elementwise::quotient_or_zero(from[0] * Float(0.3), std::sqrt(from[0] * Float(0.7)) + Float(1e-8));
+      return own;
+    };
+    const std::array<const Float*, 1> from{x.data()};
+    elementwise::each(std::array<Float*, 1>{narrow.data()}, from, parameters, formula,
+                      std::make_index_sequence<1>(), std::make_index_sequence<1>());
+    elementwise::each_in_wider_vectors(std::array<Float*, 1>{wide.data()}, from, parameters, formula);
+    EXPECT_EQ(std::memcmp(narrow.data(), wide.data(), parameters * sizeof(Float)), 0);
+    EXPECT_GT(wide[1], 0);
+  };
+  compare(0.0);
+  compare(0.0F);
 }
 
 TEST(Optimisers, UnknownOnesAreRefused) {

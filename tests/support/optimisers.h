@@ -42,7 +42,8 @@ inline std::vector<NamedOptimiser> adaptive_optimisers() {
                                   {"RmspropMomentum", optimiser_called("rmsprop", 0.8)},
                                   {"AdamInsideRoot", optimiser_called("adam")},
                                   {"AdamClipped", optimiser_called("adam")},
-                                  {"MomentumClipped", optimiser_called("momentum", 0.9)}};
+                                  {"MomentumClipped", optimiser_called("momentum", 0.9)},
+                                  {"RmspropClipped", optimiser_called("rmsprop")}};
   all[1].options.weight_decay = 0.1;
   all[1].options.average = 0.8;
   all[1].options.beta2 = 0.95;
@@ -54,6 +55,7 @@ inline std::vector<NamedOptimiser> adaptive_optimisers() {
   all[5].options.epsilon_root = 1e-4;
   all[6].options.clip_norm = 1;
   all[7].options.clip_norm = 1;
+  all[8].options.clip_norm = 1;
   return all;
 }
 

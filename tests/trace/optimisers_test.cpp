@@ -2,11 +2,14 @@
 #include "support/optimisers.h"
 
 #include <gtest/gtest.h>
+#include <limits>
 #include <tuple>
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 
+#include "whence/core/error.h"
 #include "whence/game/autograd_engine.h"
 #include "whence/train/step.h"
 
@@ -176,6 +179,23 @@ TEST(NearZero, SharesAreOfTheParametersWithoutGradients) {
   const MemoryRun sgd = make_run({}, together, true);
   TraceBack plain(sgd.steps(), normals({1, 2 * width}, 4), {{1}, {0.0}, {1}}, world);
   EXPECT_FALSE(plain.near_zero_shares().defined());
+}
+
+// What to do about a query that grows beyond all bounds is said.
+TEST(TraceBack, AQueryThatIsNotFiniteIsAnErrorThatNamesTheWayOut) {
+  const MemoryRun run = make_run({}, together, true);
+  const at::Tensor query = at::full({1, 2 * width}, std::numeric_limits<double>::infinity(), at::kDouble);
+  for (const auto& [kink_width, words] :
+       {std::pair(0.0, "(kink width 0): it has grown beyond every bound in 1 steps"),
+        std::pair(0.1, "; --kink-width 0 or fewer --epochs-back may help")}) {
+    TraceBack sweep(run.steps(), query, {{1}, {kink_width}, {1}}, Communicator(MPI_COMM_WORLD));
+    try {
+      sweep.step();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

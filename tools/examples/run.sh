@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # From data to a table: exports an example, checks it, trains it, estimates every instance's influence, retrains without some
 # and compares the two.
-#   tools/examples/run.sh vae|dcgan|wgan_gp|ddpm|classifier OUT DATA [options of the example's Python file]
-# DATA as for whence train, e.g. mnist:DIR. From the environment: WHENCE (build/bin/whence), PYTHON (/usr/bin/python3),
+#   tools/examples/run.sh vae|dcgan|wgan_gp|ddpm|classifier OUT digits|DATA [options of the example's Python file]
+# digits: scikit-learn's 1,797 digits of 8 x 8, which need no network; DATA as for whence train, e.g. mnist:DIR (28 x 28). From
+# the environment: WHENCE (build/bin/whence), PYTHON (/usr/bin/python3),
 # INSTANCES (1000), EPOCHS (5), BACK (1), TARGETS (40), BATCH (50), SEED (0), RANKS (1), DTYPE (float32).
 set -euo pipefail
-[ $# -ge 3 ] || { sed -n '4,6s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
 example=$1 out=$2 data=$3
 shift 3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +23,13 @@ case $example in
 esac
 
 mkdir -p "$out"
-"${PYTHON:-/usr/bin/python3}" "$here/$example.py" "$out/model.pt" "$@"
+python=${PYTHON:-/usr/bin/python3}
+if [ "$data" = digits ]; then
+  "$python" "$here/../pack.py" --digits --overwrite -o "$out/digits.h5"
+  data=hdf5:$out/digits.h5
+  set -- --side 8 "$@"
+fi
+"$python" "$here/$example.py" "$out/model.pt" "$@"
 "$whence" check "$out/model.pt" --data "$data" --pixels $pixels
 "${start[@]}" "$whence" train --game "script:$out/model.pt" --data "$data" --pixels $pixels --rates $rates \
   --instances "${INSTANCES:-1000}" --held-out "${HELD_OUT:-200}" --epochs "${EPOCHS:-5}" --batch "${BATCH:-50}" \

@@ -25,6 +25,8 @@ enum class Purpose : std::uint32_t {
   test_latents = 21,
   isolation_forest = 22,
   random_selection = 23,
+  groups = 24,
+  bootstrap = 25,
 };
 
 /// The draws of one (seed, purpose, step), addressed by index. Philox4x32-10 (Salmon et al., SC 2011) through

@@ -63,19 +63,26 @@ struct DataOptions {
   PixelRange pixels = PixelRange::minus_one_to_one;
   std::int64_t class_filter = every_class;  ///< only instances with this label
   std::int64_t image_size = 0;              ///< side in pixels that images are resized to; 0: as they are
-  std::string plant = {};    ///< idx:IMAGES:NUMBER, foreign instances that also train; may be empty
+  /// SOURCE:NUMBER with a source of files, foreign instances that also train; may be empty.
+  std::string plant = {};
   std::string without = {};  ///< file of instance ids, one a line, that do not train; may be empty
   std::int64_t test = 0;     ///< N_test, how many to test by; may be 0
   bool swapped = false;      ///< train on the held-out set, and hold out the training set
   /// Which rows of the source train, where the seed does not choose: a file of ids, one a line, or FIRST:END;
   /// may be empty, and one of them is. Held-out and test instances come from the others.
   std::string train_ids = {}, train_rows = {};
-  bool round_resized = false;                    ///< resized pixels become those of whole bytes again
-  Orientation orientation = Orientation::as_is;  ///< of the source's instances; planted ones stay as they are
+  bool round_resized = false;                          ///< resized pixels become those of whole bytes again
+  Orientation orientation = Orientation::as_is;        ///< of the source's instances
+  Orientation plant_orientation = Orientation::as_is;  ///< of the planted ones
 };
 
 /// What --data takes: "normal2d, ... or csv:FILE[,COLUMN]".
 std::string source_forms();
+
+/// All that another source has, in its order, as a run with these options would see it: the same dtype, range
+/// of pixels, size and turn of images; what chooses among the run's own instances (rows, labels, counts,
+/// planted and removed ones) does not concern it.
+DataOptions all_of(const std::string& source, const DataOptions& of_run);
 
 /// NUMBER of DataOptions::plant, 0 where it is empty; UsageError naming --plant when it is not of that form.
 std::int64_t planted_count(const std::string& plant);
@@ -87,9 +94,10 @@ inline constexpr std::int64_t first_planted_id = 1'000'000'000;
 /// rows gives the training instances first, then the held-out ones, then those to test by (rows.h); pixels
 /// that are bytes are scaled to options.pixels, images turned by options.orientation, then resized to
 /// options.image_size (resize_bilinear). Planted instances, a random choice by the seed, follow the training
-/// instances; those listed in options.without are then taken out. Throws UsageError for an unknown source, no
-/// training instance, a negative number of held-out or test ones or more rows than it has, Error for a file
-/// that cannot be read or is not what it claims to be.
+/// instances, shaped as these are but turned by options.plant_orientation; those listed in options.without
+/// are then taken out. Throws UsageError for an unknown source, no training instance, a negative number of
+/// held-out or test ones or more rows than it has, Error for a file that cannot be read or is not what it
+/// claims to be.
 DataSplit load_data(const DataOptions& options);
 
 /// What was read, e.g. "data: 40 instances to train on and 10 held out, each [28, 28], numbers from -1 to 1,

@@ -14,10 +14,13 @@ struct DataPlaces {
   std::string game = {};  ///< script:FILE, the model of a run of one
 };
 
-/// A source (DataOptions::source, or ::plant) with the absolute path of each file or folder it names, so that
+/// A source (DataOptions::source) with the absolute path of each file or folder it names, so that
 /// it can be used from another working folder. As it is where such a path would not be read back (a comma or
 /// a # in it).
 std::string absolute_source(const std::string& source);
+
+/// The same for SOURCE:NUMBER (DataOptions::plant).
+std::string absolute_plant(const std::string& plant);
 /// The same of the path of one file; "" stays.
 std::string absolute_file(const std::string& path);
 

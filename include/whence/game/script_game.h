@@ -17,15 +17,18 @@ class ScriptGame : public Game, public Generator, public OwnMetrics {
  public:
   /// For instances of `shape`; UsageError naming --data when the model is for others, or needs labels that
   /// there are none of (`classes` 0).
+  /// `drawn`: it starts from numbers that the seed draws, not from those of the file.
   ScriptGame(std::shared_ptr<const ScriptModel> model, at::ScalarType dtype,
-             const std::vector<std::int64_t>& shape, std::int64_t classes);
+             const std::vector<std::int64_t>& shape, std::int64_t classes, bool drawn = false);
 
   std::string name() const override { return "script"; }
   std::string fingerprint() const override { return model_->fingerprint(); }
   const ParameterLayout& layout() const override { return layout_; }
   std::int64_t latent_size() const override { return model_->description().noise; }
   at::ScalarType dtype() const override { return dtype_; }
-  at::Tensor initial_parameters(std::uint64_t) const override { return model_->initial().clone(); }
+  at::Tensor initial_parameters(std::uint64_t seed) const override {
+    return drawn_ ? model_->drawn(seed) : model_->initial().clone();
+  }
   bool one_replica_at_a_time() const override { return true; }
   std::int64_t graph_numbers(std::int64_t width) const override;
   std::vector<std::string> kinks_left_out() const override { return model_->kinks_left_out(); }
@@ -52,6 +55,7 @@ class ScriptGame : public Game, public Generator, public OwnMetrics {
   std::shared_ptr<const ScriptModel> model_;
   at::ScalarType dtype_;
   ParameterLayout layout_;
+  bool drawn_;
 };
 
 }  // namespace whence

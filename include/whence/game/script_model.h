@@ -13,10 +13,19 @@ namespace whence {
 
 /// What the file of a model says of it.
 struct ScriptDescription {
+  /// How a seed would draw a parameter: uniform numbers on [first, second), normal ones of that mean and
+  /// deviation, all `first`, or in no way that is known.
+  struct Start {
+    enum class Kind { unknown, uniform, normal, constant };
+    Kind kind = Kind::unknown;
+    double first = 0, second = 0;
+    std::string reason = "the file is of before there was --initial";  ///< of what is unknown
+  };
   struct Tensor {
     std::string name;  ///< "PLAYER.MODULE.NAME", as in the player's state_dict
     std::int64_t player;
     std::vector<std::int64_t> shape;
+    Start start = {};
   };
   /// Which parts of a player's terms there are, in this order among a function's results.
   struct Terms {
@@ -52,6 +61,9 @@ class ScriptModel {
   const std::string& fingerprint() const { return fingerprint_; }
   /// theta [P] that the file holds, in the dtype of the model.
   const at::Tensor& initial() const { return initial_; }
+  /// theta [P] as the modules' reset_parameters would draw it, from the stream of initial parameters whose
+  /// step is the tensor's number. UsageError naming --initial where a tensor's start is unknown.
+  at::Tensor drawn(std::uint64_t seed) const;
   /// Names of operators whose slope jumps where no curvature is known for (see kink_curvature), e.g.
   /// "max_pool2d"; those of relu, leaky_relu, clamp, hardtanh, relu6 and abs are known.
   const std::vector<std::string>& kinks_left_out() const { return kinks_left_out_; }

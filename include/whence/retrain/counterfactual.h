@@ -40,12 +40,13 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
 
 /// A block under way, step by step, for callers that may have to leave it and come back: the block's steps
 /// again from the recorded theta (counterfactual ASGD, Terashita et al., section 3.1): same batches, latents,
-/// rates and divisor, w_j = 0 for removed instances; row 0 is the replica without removal. By one rank alone;
-/// a replica's result does not depend on the others, bit for bit. The arguments outlive the object.
+/// rates and divisor, w_j = `weight` (0: gone) for removed instances; row 0 is the replica without removal.
+/// By one rank alone; a replica's result does not depend on the others, bit for bit. The arguments outlive
+/// the object.
 class Retraining {
  public:
   Retraining(const RecordedSteps& run, const CounterfactualBlock& block,
-             const std::vector<std::vector<std::int64_t>>& removals);
+             const std::vector<std::vector<std::int64_t>>& removals, double weight = 0);
   Retraining(const Retraining&) = delete;
   Retraining& operator=(const Retraining&) = delete;
 
@@ -76,6 +77,7 @@ class Retraining {
   const RecordedSteps& run_;
   const CounterfactualBlock& block_;
   const std::vector<std::vector<std::int64_t>>& removals_;
+  double weight_;
   std::unordered_map<std::int64_t, std::vector<std::int64_t>> absent_;  // position -> replicas that lack it
   std::int64_t step_;
   at::Tensor state_;

@@ -17,9 +17,9 @@ std::int64_t row_width(std::int64_t replicas, std::int64_t metrics);
 /// A block's result as a row [width] float64: distance, baseline [M], change [sets, M]; unused ends are 0.
 at::Tensor as_row(const CounterfactualResult& result, std::int64_t width);
 
-/// Fills influence, baseline and distance of `truth` (metrics, horizons and targets are set) from all blocks'
-/// rows [blocks, width].
-void assemble(CounterfactualTruth& truth, const std::vector<CounterfactualBlock>& blocks,
+/// Fills influence, baseline and distance of `values` (metrics and horizons are set) for so many removal sets
+/// from all blocks' rows [blocks, width].
+void assemble(RetrainedValues& values, std::int64_t sets, const std::vector<CounterfactualBlock>& blocks,
               const at::Tensor& rows);
 
 }  // namespace whence

@@ -26,6 +26,7 @@ struct BlockWork {
   const StopSignals& signals;
   std::string label;  ///< of the progress line, e.g. "blocks of counterfactuals"
   std::function<at::Tensor(const Retraining&)> row;  ///< a finished block as a row of the store
+  double weight = 0;                                 ///< w_j of removed instances
 };
 
 /// What was done this time, by all ranks together.

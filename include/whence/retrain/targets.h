@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "whence/data/dataset.h"
+#include "whence/trace/estimates.h"
 
 namespace whence {
 
@@ -13,6 +14,12 @@ namespace whence {
 /// a file of instance ids, one a line. UsageError naming --targets when there are more than instances, when
 /// an id is repeated or no instance's, or when the file cannot be read.
 std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data, std::uint64_t seed);
+
+/// Positions of the `count` instances whose estimated influence on the metric at k = `epochs_back` is
+/// largest, either way, by the file's first kink width, the largest first. UsageError naming --targets where
+/// influence.h5 (`estimates`) has no such metric and k, or there are fewer instances.
+std::vector<std::int64_t> largest_estimates(std::int64_t count, const InfluenceEstimates& estimates,
+                                            const std::string& metric, std::int64_t epochs_back);
 
 /// Positions in the training set of the instance ids in a file, one a line, in that order. UsageError naming
 /// `option` when the file cannot be read or holds no ids, or an id is repeated or no instance's.

@@ -1,5 +1,5 @@
 #pragma once
-// Parameters that a run starts from instead of random ones: another run's.
+// Parameters that a run starts from instead of its own: another run's, or a file's.
 
 #include <string>
 
@@ -11,9 +11,9 @@
 
 namespace whence {
 
-/// theta [P] of the game's dtype from a finished run of the same networks, RUN for its end or RUN:STEP for a
-/// recorded step. PyTorch checkpoints become such a run by tools/import_checkpoints.py. UsageError naming
-/// --from where there is none, or its layout is another.
+/// theta [P] of the game's dtype from a finished run of the same networks, RUN for the model at its end
+/// (Optimiser::model) or RUN:STEP for that at a recorded step, or from a file of PyTorch, FILE or FILE:KEY
+/// (parameters_in_file). UsageError naming --from where there is none, or its layout is another.
 at::Tensor start_parameters(const std::string& from, const Game& game);
 
 /// theta [P] that a run starts from: start_parameters of settings.from, whose checksum goes into the

@@ -15,9 +15,10 @@ namespace whence {
 at::Tensor training_latents(std::uint64_t seed, std::int64_t t, Range rows, std::int64_t width,
                             at::ScalarType dtype);
 
-/// Latents [count, width] that metrics are judged on, from a stream of their own.
+/// Latents [count, width] that metrics are judged on, from a stream of their own; `draw`: others for the same
+/// metric again.
 at::Tensor validation_latents(std::uint64_t seed, std::int64_t count, std::int64_t width,
-                              at::ScalarType dtype);
+                              at::ScalarType dtype, std::int64_t draw = 0);
 
 /// The same from another stream, for metrics that test what was decided by the first.
 at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t width, at::ScalarType dtype);

@@ -17,6 +17,7 @@
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
 #include "whence/io/shared_folder.h"
+#include "whence/train/settings_defaults.h"
 
 namespace fs = std::filesystem;
 
@@ -141,7 +142,7 @@ void TrajectoryWriter::create(const std::string& part) {
 // Whether what is there is the beginning of this very run.
 void TrajectoryWriter::check_begun(const std::string& part) const {
   const H5File file = open_artifact(part, trajectory_schema);
-  if (const std::string differs = difference(file, plan_.attributes); !differs.empty())
+  if (const std::string differs = difference(file, as_old_as(file, plan_.attributes)); !differs.empty())
     fail("{}: belongs to another run ({}); choose another folder, or remove it", part, differs);
   check_shapes(file, trajectory_arrays,
                {{"M", plan_.recorded.size()},

@@ -1,4 +1,4 @@
-"""Turns PyTorch checkpoints of a VAE into a Whence run folder, so that `whence tracin` can score them.
+"""Turns PyTorch checkpoints into a Whence run folder, so that `whence tracin` can score them.
 
     tools/import_checkpoints.py CHECKPOINTS --out RUN -- --game mlp-vae --data mnist:DIR --instances 59000 ...
 
@@ -12,8 +12,11 @@ The training step of a checkpoint is what it holds as global_step or step, and h
 step, iter or epoch, else the only number, or the only one in which the names differ. (An epoch counts where no file holds a
 step.) Where that does not decide, --step does.
 
-Tensors are matched by their names behind any common prefix, else by network (encoder, decoder) and the numbers of its
-layers, never by the order of a file: where names do not decide, --rename does. What batch norm counts is left out. An encoder
+Checkpoints of a model of your own (--game script:MODEL.pt among the OPTIONS) are matched by the names of the modules that were
+exported, and by nothing else; buffers and frozen parameters have to be those of the export. For built-in games
+tensors are matched by their names behind any common prefix, else by network (encoder, decoder) and the numbers of its
+layers, never by the order of a file: where names do not decide, --rename does. What batch norm counts is left out, and so are
+single numbers that have no place (beta, steps seen), which the import says. An encoder
 that ends in two layers, for mean and log-variance, is joined to the one layer of Whence's.
 
 Which instances they were trained on nobody but you knows: give --train-ids FILE or --train-rows 0:5000 among the OPTIONS (and
@@ -31,6 +34,7 @@ import numpy as np
 import torch
 
 from .failure import ImportFailure, listed, sentence
+from .exported import description_of, exported_fit, model_of, united
 from .loading import load, state_dicts
 from .matching import fit_of, refuse_other_types
 from .steps import checkpoints_of
@@ -67,15 +71,18 @@ def advice_on(fit, layout):
 
 def theta_of(path, value, layout, options, seen):
     """theta [P] of the run's type from the one dictionary of a checkpoint that fits the layout, or from that named by --key.
-    seen: patterns of --leave-out and pairs of --rename that fitted something."""
+    seen: patterns of --leave-out and pairs of --rename that fitted something; names of what was ignored."""
     found = list(state_dicts(value))
+    if options.exported:
+        found += united(value, options.exported["players"], options.rename)
     if not found:
         raise ImportFailure("%s: holds no state dict (tensors in a dictionary, by names that are text)" % path)
     found.sort(key=lambda one: -sum(tensor.numel() for tensor in one[1].values()))  # of equals, the outermost first
     chosen = [one for one in found if options.key in (None, one[0])]
     if not chosen:
         raise ImportFailure("%s: holds no state dict %s, but %s" % (path, options.key, listed([name for name, _ in found])))
-    every = [(name, fit_of(path, tensors, layout, options, seen["patterns"])) for name, tensors in chosen]
+    fitted = exported_fit if options.exported else fit_of
+    every = [(name, fitted(path, tensors, layout, options, seen["patterns"])) for name, tensors in chosen]
     fitting = [(name, fit) for name, fit in every if not fit.misfits]
     if not fitting:
         name, fit = every[0]
@@ -84,12 +91,13 @@ def theta_of(path, value, layout, options, seen):
     theta, *others = (np.concatenate([numbers_of(path, one, options.dtype) for one in fit.tensors]) for _, fit in fitting)
     if not all(np.array_equal(theta, other) for other in others):
         raise ImportFailure("%s: %s fit and differ; --key NAME chooses one" % (path, listed([name for name, _ in fitting])))
+    seen["ignored"].update(one.name for _, fit in fitting for one in fit.ignored)
     return theta
 
 
 def params_of(checkpoints, layout, options):
     """theta of every checkpoint [C, P]."""
-    seen = {"patterns": set()}
+    seen = {"patterns": set(), "ignored": set()}
     params = np.stack([theta_of(path, load(path, options.trust), layout, options, seen) for _, path in checkpoints])
     for pattern in options.leave_out:
         if pattern not in seen["patterns"]:
@@ -97,6 +105,8 @@ def params_of(checkpoints, layout, options):
     for rename in options.rename:
         if rename not in seen["patterns"]:
             raise ImportFailure("--rename %s=%s: there is no layer %s" % (*rename, rename[0]))
+    if seen["ignored"]:
+        tell("%s: left out, as single numbers that no layer has" % listed(sorted(seen["ignored"])))
     return params
 
 
@@ -120,7 +130,8 @@ def import_run(options):
     checkpoints = recordable(checkpoints_of(options.checkpoints, options.step, options.trust, tell), tell)
     steps = [step for step, _ in checkpoints]
     plan = plan_of(options.whence, options.options, steps)
-    options.dtype = plan["dtype"]
+    options.dtype, model = plan["dtype"], model_of(plan["attributes"]["settings"])
+    options.exported = description_of(model) if model else None
     said = make_run(options.whence, options.out, plan, params_of(checkpoints, json.loads(plan["attributes"]["layout"]), options))
     print("%s: %d checkpoints, steps %s" % (options.out, len(steps), listed(steps)))
     print(said)

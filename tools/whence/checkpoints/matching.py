@@ -18,7 +18,8 @@ Named = collections.namedtuple("Named", "name tensor")  # the name that the chec
 
 
 class Fit:
-    """Tensors in the layout's order, chosen by their names, and what misfits."""
+    """Tensors in the layout's order, chosen by their names, and what misfits. Single numbers without a place (beta, counters)
+    are `ignored`: no layer of a game has one, and nothing is assigned for them."""
 
     def __init__(self, layout, chosen, extra):
         self.tensors = chosen
@@ -29,8 +30,9 @@ class Fit:
                 self.misfits.append("  no tensor for " + wanted)
             elif list(found.tensor.shape) != entry["shape"] or last(found.name) != last(entry["name"]):
                 self.misfits.append("  %s %s is not %s" % (found.name, list(found.tensor.shape), wanted))
-        self.misfits += ["  %s %s has no place" % (one.name, list(one.tensor.shape)) for one in extra]
-        self.extra = extra
+        self.ignored = [one for one in extra if one.tensor.dim() == 0]
+        self.extra = [one for one in extra if one.tensor.dim() > 0]
+        self.misfits += ["  %s %s has no place" % (one.name, list(one.tensor.shape)) for one in self.extra]
 
 
 def last(name):
@@ -42,17 +44,21 @@ def module_of(name):
 
 
 def renamed(name, rename, used):
-    """The name with a module's path, as a whole or its end, in place of another: ("fc1", "encoder.0") makes
-    encoder.0.weight of fc1.weight and of net.fc1.weight. Renames that did something go to `used`."""
+    """The name with a module's path, as a whole, its end or its beginning, in place of another: ("fc1", "encoder.0") makes
+    encoder.0.weight of fc1.weight and of net.fc1.weight, ("netG", "generator") generator.0.weight of netG.0.weight. Renames
+    that did something go to `used`."""
     for old, new in rename:
         module = module_of(name)
         if module == old or module.endswith("." + old):
             used.add((old, new))
             return new + "." + last(name)
+        if module.startswith(old + "."):
+            used.add((old, new))
+            return new + name[len(old):]
     return name
 
 
-def kept(tensors, leave_out, rename, used):
+def kept(tensors, leave_out, rename, used, buffers=BUFFERS):
     """{name without wrappers, renamed: Named} of the tensors that no pattern of leave_out fits, and that are no buffers;
     patterns and renames that did something go to `used`."""
     found = []
@@ -60,7 +66,7 @@ def kept(tensors, leave_out, rename, used):
         short = ".".join([part for part in module_of(name).split(".") if part not in WRAPPERS + ("",)] + [last(name)])
         fitting = [p for p in leave_out if fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(short, p)]
         used.update(fitting)
-        if not fitting and last(name) not in BUFFERS:
+        if not fitting and last(name) not in buffers:
             found.append((renamed(short, rename, used), Named(name, tensor)))
     if len({short for short, _ in found}) < len(found):
         return {one.name: one for _, one in found}

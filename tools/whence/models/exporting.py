@@ -6,7 +6,9 @@ import torch
 from . import checks, file
 from .failure import CannotExport, first_line
 from .functions import flat_metrics, flat_terms, functions_of, terms_of, used_parts
+from .initial import starts
 from .operators import nodes_in
+from .state import others_of
 from .tracing import DTYPES, Players, traced
 
 OTHER_ROWS = (5, 3, 2, 4)  # of other examples, or one less than the first has
@@ -112,10 +114,13 @@ def described(game, players, inputs):
     sizes, owners = [list(tensor.shape) for tensor in players.tensors], []
     for player, count in enumerate(players.counts):
         owners += [player] * count
+    drawn = called("initialise()", lambda: starts(game))
     return {"name": type(game).__name__, "players": list(players.modules),
-            "tensors": [{"name": n, "shape": s, "player": o} for n, s, o in zip(players.names, sizes, owners)],
+            "tensors": [{"name": n, "shape": s, "player": o, "start": d}
+                        for n, s, o, d in zip(players.names, sizes, owners, drawn)],
             "terms": [used_parts(terms[name]) for name in players.modules], "noise": int(game.noise),
             "shape": list(x.shape[1:]), "labels": labels is not None, "sample": game.sample is not None,
+            "others": others_of(players),
             "metrics": metrics, "larger_is_better": [n for n in metrics if n in game.larger_is_better], "mixes": ""}
 
 

@@ -37,6 +37,9 @@ class Game:
         has none). Compute with `players`, not with `self`."""
         raise NotImplementedError
 
+    # initialise(self, players): draws the parameters anew in place, with torch.nn.init, where that is not what the modules'
+    # reset_parameters does; for `--initial seed`, which draws them by --seed in the same way
+    initialise = None
     # sample(self, players, noise) -> points [m, shape of one], for the metrics all, is, fid and for pictures
     sample = None
     # metrics(self, players, x, noise, labels) -> {name: scalar tensor} of the held-out instances

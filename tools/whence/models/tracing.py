@@ -60,14 +60,19 @@ class Players:
         kept = [(module, name, module._parameters[name]) for module, name, _ in self.places]
         try:
             for module, name, index in self.places:
-                del module._parameters[name]
-                setattr(module, name, values[index])
+                put(module, name, values[index])
             yield
         finally:
             for module, name, parameter in kept:
-                if name in vars(module):
-                    delattr(module, name)
-                setattr(module, name, parameter)
+                put(module, name, parameter)
+
+
+def put(module, name, tensor):
+    """Sets a module's parameter to any tensor, so that module.parameters() gives it as well."""
+    module._parameters[name] = tensor
+    names = getattr(module, "_flat_weights_names", ())  # recurrent modules compute with a list of their own
+    if name in names:
+        module._flat_weights[names.index(name)] = tensor
 
 
 @torch.jit.script

@@ -1,0 +1,41 @@
+#pragma once
+// What `whence validate` reads of one run: agreement with the truth, LDS, and what a second truth says.
+
+#include <string>
+#include <vector>
+
+#include "job.h"
+#include "lds.h"
+#include "validation_table.h"
+
+namespace whence {
+
+/// Two truths of the same targets, of different weights.
+struct Ceiling {
+  std::string folder, metric, file;
+  std::int64_t epochs_back;
+  double weight, tau;  ///< of the other truth; Kendall's
+};
+
+/// Of a run without counterfactual.h5 or without groups.h5 the parts that need it are empty.
+struct ReadRun {
+  ValidatedRun agreement;
+  std::vector<LdsValue> lds;
+  std::vector<Ceiling> ceilings;
+};
+
+/// counterfactual.h5, or counterfactual-NAME.h5 as --truth says.
+std::string truth_file(const Options& options);
+
+/// The files of a folder whose names begin so and end in .h5, sorted.
+std::vector<std::string> files_like(const std::string& folder, const std::string& front);
+
+/// Reads them; `extremes`: how many values are critical at each end. Error naming the file that is missing or
+/// damaged.
+ReadRun read_run(const Options& options, const std::string& folder, std::size_t extremes);
+
+nlohmann::json ceilings_as_json(const std::vector<ReadRun>& runs);
+/// In sentences; "" where there are none.
+std::string ceilings_table(const nlohmann::json& ceilings);
+
+}  // namespace whence
