@@ -188,19 +188,23 @@ class NamesTest(ProgramTest):
     def test_every_option_is_one(self):
         of_jobs = options_of_jobs()
         known = set().union(OF_OTHERS, options_in_scripts(), *of_jobs.values())
+        wrong = []
         for page in PAGES:
             pieces = list(page.code()) + [(block.line, re.sub(r"\\\n", " ", block.text)) for block in page.blocks if block.language == "sh"]
             for line, text in pieces:
                 for command in text.splitlines():
-                    self.check_options(command, of_jobs, known, page.where(line))
+                    wrong += ["%s: %s" % (page.where(line), what) for what in self.wrong_options(command, of_jobs, known)]
+        self.assertEqual(wrong, [])
 
-    def check_options(self, command, of_jobs, known, where):
+    def wrong_options(self, command, of_jobs, known):
         command = command.split(" #")[0]
         for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", command):
-            self.assertIn(option, known, "%s: %s" % (where, command))
+            if option not in known:
+                yield option
         for job, rest in re.findall(r"whence (%s) ((?:(?! whence ).)*)" % "|".join(JOBS), command):
             for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", rest.split(" -- ")[0]):
-                self.assertIn(option, of_jobs[job], "%s: whence %s has no %s" % (where, job, option))
+                if option not in of_jobs[job]:
+                    yield "whence %s has no %s" % (job, option)
 
     def test_every_link_and_anchor_leads_somewhere(self):
         of = {os.path.join(SOURCE, page.path): page for page in PAGES}
