@@ -71,7 +71,8 @@ OptionTable::OptionTable(std::string job) : job_(std::move(job)), description_("
 
 template <typename T>
 OptionTable& OptionTable::add(const std::string& name, T fallback, const std::string& help, Kind kind) {
-  const std::string text = shown(fallback);
+  // A help text may name the default itself, where the fallback only means that it is decided elsewhere.
+  const std::string text = help.find("; default: ") == std::string::npos ? shown(fallback) : "";
   description_.add_options()(name.c_str(), po::value<T>()->default_value(std::move(fallback), text),
                              help.c_str());
   kinds_[name] = kind;

@@ -7,7 +7,7 @@ namespace whence {
 namespace {
 
 const std::string without_cuda =
-    "this whence was built without CUDA (README, 'On GPUs', says how to build it with)";
+    "this whence was built without CUDA (src/device/README.md says how to build it with)";
 
 }  // namespace
 

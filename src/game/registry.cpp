@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "whence/core/error.h"
+#include "whence/game/defaults.h"
 
 namespace whence {
 
@@ -44,6 +45,9 @@ void refuse_foreign_options(const GameKind& kind, const Options& options) {
         refuse("--{}: the game {} has no such option", option.name, kind.name);
 }
 
+// What they are with every game that says nothing else.
+const PresetValues of_every_game{{"optimiser", "sgd"}, {"test", "0"}, {"train-on", "instances"}};
+
 const std::string not_there = "none";
 
 // What an optimiser's options are where the user left them: PyTorch's values (momentum, which is 0 there, at
@@ -70,7 +74,52 @@ void refuse_options_of_other_optimisers(const std::string& name, const PresetVal
   }
 }
 
+// A game's value of an option, by its presets: "32,32, or 32 with --preset paper"; "" where it has none.
+std::string value_of_game(const GameKind& kind, const std::string& option) {
+  const auto value = [&](const PresetValues& preset) -> std::string {
+    for (const PresetValues* values : {&preset, &of_every_game})
+      if (const auto found = values->find(option); found != values->end()) return found->second;
+    return "";
+  };
+  const auto first = kind.presets.find("published");
+  const std::string usual = value((first == kind.presets.end() ? kind.presets.begin() : first)->second);
+  std::string text = usual;
+  for (const auto& [name, preset] : kind.presets)
+    if (value(preset) != usual) text += fmt::format(", or {} with --preset {}", value(preset), name);
+  return text;
+}
+
+// Values and whose they are: "10 (fcgan); 64 (mlp-vae, conv-vae)"; the value alone where it is everybody's.
+std::string in_words(const std::vector<std::pair<std::string, std::string>>& value_and_owner) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> owners;
+  for (const auto& [value, owner] : value_and_owner) {
+    auto found = std::find_if(owners.begin(), owners.end(),
+                              [value = &value](const auto& one) { return one.first == *value; });
+    if (found == owners.end()) found = owners.insert(owners.end(), {value, {}});
+    found->second.push_back(owner);
+  }
+  if (owners.size() == 1) return owners.front().first;
+  std::string text;
+  for (const auto& [value, names] : owners)
+    text += fmt::format("{}{} ({})", text.empty() ? "" : "; ", value, fmt::join(names, ", "));
+  return text;
+}
+
 }  // namespace
+
+std::string default_in_words(const std::string& option, const std::vector<std::string>& optimisers) {
+  std::vector<std::pair<std::string, std::string>> values;
+  for (const GameKind& kind : game_kinds())
+    if (const std::string value = value_of_game(kind, option); !value.empty())
+      values.emplace_back(value, kind.name);
+  if (values.empty())
+    for (const std::string& name : optimisers) {
+      const PresetValues own = values_of_optimiser(name);
+      const auto found = own.find(option);
+      if (found != own.end() && found->second != not_there) values.emplace_back(found->second, name);
+    }
+  return values.empty() ? "has to be given" : in_words(values);
+}
 
 std::string ChosenOptions::text(const std::string& name) const {
   const std::string text = options_.text(name);
@@ -180,9 +229,7 @@ ChosenOptions choose_options(const Options& options) {
     refuse("--preset: '{}' is not a preset of {}; there are {}", options.text("preset"), kind.name,
            names(kind.presets, [](const auto& item) { return item.first; }));
   PresetValues values = preset->second;
-  values.insert({{"optimiser", "sgd"},
-                 {"test", "0"},
-                 {"train-on", "instances"}});  // of every game that says nothing else
+  values.insert(of_every_game.begin(), of_every_game.end());
   const std::string optimiser = ChosenOptions(options, values).text("optimiser");
   const PresetValues of_optimiser = values_of_optimiser(optimiser);
   refuse_options_of_other_optimisers(optimiser, of_optimiser, options);

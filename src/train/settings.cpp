@@ -6,6 +6,7 @@
 
 #include "whence/core/error.h"
 #include "whence/data/places.h"
+#include "whence/game/defaults.h"
 #include "whence/train/start.h"
 #include "whence/train/trajectory/recording.h"
 
@@ -163,6 +164,11 @@ std::string summaries_of_games() {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+// --help shows what the preset makes of an option in place of the word 'preset'.
+std::string with_default(const std::string& name, const std::string& help) {
+  return help + "; default: " + default_in_words(name, optimiser_names());
+}
+
 // Each once, with the games that have it.
 void add_options_of_games(OptionTable& table) {
   std::set<std::string> added;
@@ -172,27 +178,37 @@ void add_options_of_games(OptionTable& table) {
       std::vector<std::string> games;
       for (const GameKind& other : game_kinds())
         if (other.has(option.name)) games.push_back(other.name);
-      table.add<std::string>(option.name, "preset",
-                             fmt::format("{} ({})", option.help, fmt::join(games, ", ")));
+      table.add<std::string>(
+          option.name, "preset",
+          with_default(option.name, fmt::format("{} ({})", option.help, fmt::join(games, ", "))));
     }
 }
 
 void add_optimiser_options(OptionTable& table) {
   table
-      .add<std::string>("optimiser", "preset",
-                        "sgd, momentum, adam, adamw or rmsprop; what it remembers is recorded with theta")
-      .add<std::string>("momentum", "preset",
-                        "mu: share of the velocity that is kept (momentum: 0.9, rmsprop: 0)")
-      .add<std::string>("nesterov", "preset", "true or false: Nesterov's momentum (momentum)")
-      .add<std::string>("beta1", "preset", "share of the first moment that is kept (adam, adamw: 0.9)")
-      .add<std::string>("beta2", "preset",
-                        "share of the second moment that is kept (adam, adamw: 0.999; rmsprop: 0.99)")
-      .add<std::string>("epsilon", "preset", "added to the second moment's root (adam, adamw, rmsprop: 1e-8)")
-      .add<std::string>("epsilon-root", "preset",
-                        "added to the second moment inside the root (adam, adamw, rmsprop: 0)")
-      .add<std::string>("weight-decay", "preset",
-                        "lambda: lambda theta is added to the gradient; adamw shrinks theta by rate lambda "
-                        "(adamw: 0.01, others: 0)")
+      .add<std::string>(
+          "optimiser", "preset",
+          with_default("optimiser",
+                       "sgd, momentum, adam, adamw or rmsprop; what it remembers is recorded with theta"))
+      .add<std::string>(
+          "momentum", "preset",
+          with_default("momentum", "mu: share of the velocity that is kept (momentum, rmsprop)"))
+      .add<std::string>("nesterov", "preset",
+                        with_default("nesterov", "true or false: Nesterov's momentum (momentum)"))
+      .add<std::string>("beta1", "preset",
+                        with_default("beta1", "share of the first moment that is kept (adam, adamw)"))
+      .add<std::string>(
+          "beta2", "preset",
+          with_default("beta2", "share of the second moment that is kept (adam, adamw, rmsprop)"))
+      .add<std::string>("epsilon", "preset",
+                        with_default("epsilon", "added to the second moment's root (adam, adamw, rmsprop)"))
+      .add<std::string>(
+          "epsilon-root", "preset",
+          with_default("epsilon-root", "added to the second moment inside the root (adam, adamw, rmsprop)"))
+      .add<std::string>(
+          "weight-decay", "preset",
+          with_default("weight-decay",
+                       "lambda: lambda theta is added to the gradient; adamw shrinks theta by rate lambda"))
       .add<std::string>("clip-norm", "0", "largest norm of each player's gradient; 0: any")
       .add<std::string>(
           "average", "0",
@@ -206,7 +222,8 @@ OptionTable train_options() {
   OptionTable table("train");
   table.required("out", "run folder to create, or to go on with")
       .add<std::string>("game", "fcgan", "game to train: " + summaries_of_games())
-      .add<std::string>("preset", "published", "decides the values left at 'preset': published or paper")
+      .add<std::string>("preset", "published",
+                        "published or paper (fcgan): decides the defaults that differ between them")
       .add<std::string>("data", "normal2d",
                         source_forms() + " (idx, cifar10 and csv also gzip; mnist: a folder)")
       .add<std::string>("orient", "none",
@@ -230,19 +247,25 @@ OptionTable train_options() {
           "PyTorch file (FILE.pt or FILE.pt:KEY) that has the tensors by their names; "
           "tools/import_checkpoints.py makes a run of other checkpoints; none: random ones")
       .add<std::string>("instances", "10000", "N, training instances")
-      .add<std::string>("held-out", "preset",
-                        "N', held-out instances and validation latents that metrics use")
-      .add<std::string>("test", "preset",
-                        "N_test, instances and latents that cleansing is tested by, disjoint from all others")
+      .add<std::string>(
+          "held-out", "preset",
+          with_default("held-out", "N', held-out instances and validation latents that metrics use"))
+      .add<std::string>(
+          "test", "preset",
+          with_default("test",
+                       "N_test, instances and latents that cleansing is tested by, disjoint from all others"))
       .add<std::string>(
           "train-on", "preset",
-          "instances, or held-out: train on those N' that a run with the same numbers holds out, "
-          "and hold out its N")
+          with_default(
+              "train-on",
+              "instances, or held-out: train on those N' that a run with the same numbers holds out, "
+              "and hold out its N"))
       .add<std::string>("epochs", "50", "K, passes over the training instances")
       .add<std::string>("steps", "0", "T, training steps in place of --epochs; 0: as --epochs says")
-      .add<std::string>("batch", "preset", "|S|, instances a step; an incomplete last batch is dropped")
+      .add<std::string>("batch", "preset",
+                        with_default("batch", "|S|, instances a step; an incomplete last batch is dropped"))
       .add<std::int64_t>("seed", 0, "of data, initial weights, shuffles and latents")
-      .add<std::string>("dtype", "preset", "float64 or float32")
+      .add<std::string>("dtype", "preset", with_default("dtype", "float64 or float32"))
       .add<std::string>("update", "simultaneous", "simultaneous, or alternating (one player a step)")
       .add<std::string>("discriminator-steps", "1",
                         "steps of the discriminator before each of the generator (--update alternating)")

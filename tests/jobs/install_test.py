@@ -44,7 +44,8 @@ class InstallTest(ProgramTest):
     def test_nothing_of_the_build_is_left_in_it(self):
         names = {os.path.relpath(os.path.join(folder, name), self.prefix)
                  for folder, _, files in os.walk(self.prefix) for name in files}
-        self.assertIn("share/whence/README.md", names)
+        for page in ("README.md", "jobs/options.md", "src/io/README.md", "tests/results/quickstart.png", "LICENSE"):
+            self.assertIn("share/whence/" + page, names)
         self.assertIn("share/whence/slurm/train.sbatch", names)
         self.assertFalse([name for name in names if name.endswith((".pyc", "setup", "version.cmake"))])
 

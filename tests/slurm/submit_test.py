@@ -1,4 +1,4 @@
-"""One job by hand, `sbatch CLONE/slurm/JOB.sbatch`, from wherever it is submitted; pipelines as the README prints them."""
+"""One job by hand, `sbatch CLONE/slurm/JOB.sbatch`, from wherever it is submitted; pipelines as slurm/README.md prints them."""
 
 import glob
 import os
@@ -83,7 +83,7 @@ class WithoutSlurm(ProgramTest):
                     self.assertIn(words, done.stderr)
 
     def test_pipelines_in_the_readme_and_in_their_help_say_where_to(self):
-        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
+        with open(os.path.join(SOURCE, "slurm", "README.md"), encoding="utf-8") as file:
             readme = file.read()
         printed = re.findall(r"(?m)(?:^|`)(slurm/(\w+)\.sh [^`\n]*)", readme)
         pipelines = {os.path.basename(path)[:-3] for path in glob.glob(os.path.join(SCRIPTS, "*.sh"))} - {"lib"}
