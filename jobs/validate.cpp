@@ -35,6 +35,14 @@ ValidatedRun read_run(const std::string& folder, std::size_t extremes) {
   return run;
 }
 
+// Which files the table is of: a replaced one is known by it, whatever its time says.
+nlohmann::json made_of(const std::string& folder) {
+  nlohmann::json files{{"run", Trajectory(folder + "/trajectory.h5").fingerprint()}};
+  for (const char* name : {"influence.h5", "counterfactual.h5"})
+    files[name] = content_fingerprint(H5File::open_to_read(folder + "/" + name));
+  return files;
+}
+
 // Files to read, and that no run is there twice.
 std::vector<std::string> files_of(const std::vector<std::string>& folders) {
   if (folders.empty()) refuse("the option '--run' is required");
@@ -76,14 +84,17 @@ void run_validate(const Options& options, const Communicator& world) {
     if (told_dry_run(options, world, files, {path.string()})) return;
     std::vector<ValidatedRun> runs;
     std::vector<Settings> settings;
+    nlohmann::json sources = nlohmann::json::array();
     for (const std::string& folder : folders) {
       runs.push_back(read_run(folder, critical));
       settings.push_back(runs.back().settings);
+      sources.push_back(made_of(folder));
     }
     const auto groups = group_runs(settings);
     const nlohmann::json json{{"rows", validation_rows(runs, groups)},
                               {"groups", groups_as_json(groups, folders)},
                               {"runs", folders},
+                              {"made_of", sources},
                               {"sign_convention", sign_convention},
                               {"critical", critical},
                               {"whence_version", version()},

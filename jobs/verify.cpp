@@ -14,6 +14,7 @@
 #include "whence/trace/estimates.h"
 #include "whence/trace/trace_checkpoint.h"
 #include "whence/tracin/file.h"
+#include "whence/train/history.h"
 #include "whence/train/result_file.h"
 
 #include "job.h"
@@ -56,6 +57,7 @@ std::map<std::string, Check> results_in(const std::string& folder) {
     const std::string path = entry.path().string(), name = entry.path().filename().string();
     if (name == "influence.h5") results[path] = whole(read_influence);
     if (name == "counterfactual.h5") results[path] = whole(read_counterfactual);
+    if (name == "history.h5") results[path] = whole(verify_history);
     if (name == "cleansing.h5") results[path] = whole(read_cleansing);
     if (name.rfind("tracin", 0) == 0 && entry.path().extension() == ".h5")
       results[path] = whole(verify_tracin);

@@ -7,6 +7,7 @@ import h5py
 
 RESULTS = {  # names of files, or a pattern, and the job that makes them
     "trajectory.h5": "whence train",
+    "history.h5": "whence train",
     "influence.h5": "whence influence",
     "counterfactual.h5": "whence counterfactual",
     "validation.json": "whence validate",
