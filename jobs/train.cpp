@@ -95,6 +95,7 @@ void run_train(const Options& options, const Communicator& all) {
     lock = std::make_unique<RunLock>(folder);
     if (!lock->caution().empty()) log.say(lock->caution());
     prepare_folder(folder, parts->settings);  // another job may have been there until now
+    if (watched.every > 0) History::check(folder, history_plan(*parts, watched));
     if (!fs::exists(folder + "/run.cfg")) write_text(folder + "/run.cfg", parts->settings.text);
     finished = fs::exists(trajectory);
   });

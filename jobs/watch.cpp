@@ -4,8 +4,8 @@
 #include <cstring>
 #include <fmt/format.h>
 
-#include "whence/train/finite_watch.h"
 #include "whence/train/step.h"
+#include "whence/train/trajectory/writer.h"
 
 namespace whence {
 namespace {
@@ -60,8 +60,10 @@ std::vector<double> TrainingWatch::metric_values(const at::Tensor& theta) const 
 
 void TrainingWatch::see(std::int64_t t, const at::Tensor& state) {
   const bool on_device = !parts_.device.is_cpu();
-  // The step loop has just waited for the device.
-  if (on_device && t > first_ && (t - first_) % FiniteWatch::patience == 0) flush();
+  if (t > first_ && (t - first_) % TrajectoryWriter::block == 0) {
+    if (on_device) flush();  // the step loop has just waited for the device
+    if (!on_device && history_ != nullptr) history_->sync();
+  }
   const bool shows = std::binary_search(moments_.begin(), moments_.end(), t);
   if (!has_row(t) && !shows) return;
   const at::Tensor theta = parts_.optimiser->model(state);
@@ -81,7 +83,10 @@ void TrainingWatch::see(std::int64_t t, const at::Tensor& state) {
 }
 
 void TrainingWatch::flush() {
-  world_.on_root([&] { write_down(); });
+  world_.on_root([&] {
+    write_down();
+    if (history_ != nullptr) history_->sync();
+  });
 }
 
 void TrainingWatch::write_down() {
@@ -102,7 +107,8 @@ void TrainingWatch::tell(const HistoryRow& row) {
   const auto& columns = history_->plan().columns;
   const std::int64_t steps = parts_.schedule.steps(), rows = steps / watched_.every + 1,
                      number = row.step / watched_.every;
-  if (rows <= most_told || row.step == steps || number * most_told / rows > (number - 1) * most_told / rows) {
+  if (rows <= most_told || row.step == steps || number == 0 ||
+      number * most_told / rows > (number - 1) * most_told / rows) {
     std::string text =
         fmt::format("step {} (epoch {:.4g}):", row.step,
                     static_cast<double>(row.step) / static_cast<double>(parts_.schedule.steps_per_epoch()));

@@ -44,7 +44,7 @@ class TrainingWatch {
                 const Log& log, const Communicator& world);
 
   /// The state before step t, or at the end. Collective, in order of t. On a device the host waits for losses
-  /// only where the step loop waits anyway (FiniteWatch::patience).
+  /// only where the step loop waits anyway (TrajectoryWriter::block and FiniteWatch::patience are the same).
   void see(std::int64_t t, const at::Tensor& state);
   /// Puts on disk what was seen. Collective.
   void flush();

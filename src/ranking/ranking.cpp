@@ -167,6 +167,12 @@ std::vector<Ranking> rankings_of(RankedRun& run, const RankingChoice& choice) {
     add("cleansing.h5", [&] { return cleansing_rankings(run, choice); });
   }
   add("density.h5", [&] { return density_rankings(run, choice); });
+  // What is asked for by k or width leaves out what has none.
+  const auto other = [&](const Ranking& one) {
+    return (!choice.kink_widths.empty() && !one.kink_width) ||
+           (!choice.epochs_back.empty() && !wanted(choice.epochs_back, one.epochs_back));
+  };
+  all.erase(std::remove_if(all.begin(), all.end(), other), all.end());
   return all;
 }
 

@@ -51,7 +51,23 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
   return numbers;
 }
 
+std::string header_of(const HistoryPlan& plan) {
+  return fmt::format("step,epoch,{}\n", fmt::join(plan.columns, ","));
+}
+
 }  // namespace
+
+void History::check(const std::string& folder, const HistoryPlan& plan) {
+  const std::string path = folder + "/history.csv";
+  if (!fs::exists(path) || !fs::exists(folder + "/trajectory.h5.part")) return;
+  const std::string text = read_text(path), names = text.substr(0, text.find('\n')) + "\n";
+  if (names != header_of(plan))
+    refuse(
+        "--watch: {} was begun with other metrics ({}); the same options go on with it, and without that "
+        "file "
+        "the history begins here",
+        path, visible(names.substr(0, names.size() - 1)));
+}
 
 History::History(std::string folder, HistoryPlan plan, std::int64_t first)
     : folder_(std::move(folder)), plan_(std::move(plan)) {
@@ -59,7 +75,7 @@ History::History(std::string folder, HistoryPlan plan, std::int64_t first)
   read_rows(first);
   read_samples(first);
   lacks_beginning_ = first > 0 && (rows_.empty() || rows_.front().step > 0);
-  std::string text = header();
+  std::string text = header_of(plan_);
   for (const HistoryRow& row : rows_) text += csv_line(row);
   write_text(csv, text);
   csv_ = ::open(csv.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -75,8 +91,6 @@ History::~History() {
     if (descriptor >= 0) ::close(descriptor);
 }
 
-std::string History::header() const { return fmt::format("step,epoch,{}\n", fmt::join(plan_.columns, ",")); }
-
 std::string History::csv_line(const HistoryRow& row) const {
   std::string line = fmt::format("{},{}", row.step,
                                  static_cast<double>(row.step) / static_cast<double>(plan_.steps_per_epoch));
@@ -88,14 +102,10 @@ std::string History::csv_line(const HistoryRow& row) const {
 void History::read_rows(std::int64_t first) {
   const std::string path = folder_ + "/history.csv";
   if (first == 0 || !fs::exists(path)) return;
+  check(folder_, plan_);
   const std::string text = read_text(path);
   std::size_t begin = text.find('\n');
-  const std::string names = text.substr(0, begin) + "\n";
-  if (names != header())
-    refuse(
-        "--watch: {} was begun with other metrics ({}); the same options go on with it, without the file the "
-        "history begins here",
-        path, visible(names.substr(0, names.size() - 1)));
+  if (begin == std::string::npos) return;
   for (++begin; begin < text.size();) {
     const std::size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;
@@ -135,7 +145,11 @@ void History::append(int descriptor, const std::string& bytes, const std::string
     if (count < 0) fail("{}: cannot write it ({})", path, std::strerror(errno));
     done += static_cast<std::size_t>(count);
   }
-  ::fdatasync(descriptor);
+}
+
+void History::sync() const {
+  for (const int descriptor : {csv_, part_})
+    if (descriptor >= 0) ::fdatasync(descriptor);
 }
 
 void History::add(HistoryRow row) {

@@ -70,7 +70,7 @@ class OpenTest(ProgramTest):
                         self.assertEqual(np.asarray(ours["influence"]).tolist(), [row["value"] for row in rows])
                         self.assertEqual(np.asarray(ours["id"]).tolist(), [row["id"] for row in rows])
                         self.assertEqual([None if np.isnan(x) else x for x in ours["truth"]], [row["truth"] for row in rows])
-        self.assertRaises(ValueError, self.run_.top, "all", 1, 5, "raised")
+        self.assertRaises(ValueError, self.run_.top, "all", 1, 5, "worst")
 
     def test_validation_theta_history_settings(self):
         trajectory = self.file("trajectory.h5")

@@ -22,22 +22,22 @@ class ShowTest(ProgramTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.run = cls.train("gan", *tiny(), "--test", "40")
-        cls.run_fine("influence", "--run", cls.run, "--metric", "all,disc-loss", "--epochs-back", "1,2", "--kink-width", "0,1e-3")
-        cls.run_fine("counterfactual", "--run", cls.run, "--metric", "all", "--epochs-back", "1,2", "--targets", "40")
-        cls.run_fine("cleanse", "--run", cls.run, "--select", "influence:all,isolation-forest,random", "--remove", "20", "--quiet")
+        cls.folder = cls.train("gan", *tiny(), "--test", "40")
+        cls.run_fine("influence", "--run", cls.folder, "--metric", "all,disc-loss", "--epochs-back", "1,2", "--kink-width", "0,1e-3")
+        cls.run_fine("counterfactual", "--run", cls.folder, "--metric", "all", "--epochs-back", "1,2", "--targets", "40")
+        cls.run_fine("cleanse", "--run", cls.folder, "--select", "influence:all,isolation-forest,random", "--remove", "20", "--quiet")
 
     def shown(self, *options, run=None):
-        return json.loads(self.run_fine("show", run or self.run, *options, "--json").out)
+        return json.loads(self.run_fine("show", run or self.folder, *options, "--json").out)
 
     def estimates(self, metric, k, width):
-        file = arrays(os.path.join(self.run, "influence.h5"))
-        names = attributes(os.path.join(self.run, "influence.h5"))["metrics"].split(",")
+        file = arrays(os.path.join(self.folder, "influence.h5"))
+        names = attributes(os.path.join(self.folder, "influence.h5"))["metrics"].split(",")
         return file["influence"][list(file["kink_width"]).index(width), names.index(metric), list(file["epochs_back"]).index(k)]
 
     def test_both_ends_are_those_of_the_file(self):
-        ids = arrays(os.path.join(self.run, "trajectory.h5"))["instance_id"]
-        truth = arrays(os.path.join(self.run, "counterfactual.h5"))
+        ids = arrays(os.path.join(self.folder, "trajectory.h5"))["instance_id"]
+        truth = arrays(os.path.join(self.folder, "counterfactual.h5"))
         found = self.shown("--kink-width", "every", "--top", "15")["rankings"]
         ours = [one for one in found if one["file"] == "influence.h5"]
         self.assertEqual(len(ours), 2 * 2 * 2)
@@ -56,8 +56,8 @@ class ShowTest(ProgramTest):
                 self.assertEqual(row["truth"], truth["influence"][0, k, at[0]] if known else None)
 
     def test_reliability_is_that_of_validate_and_decides_the_width(self):
-        self.run_fine("validate", "--run", self.run, "--quiet")
-        rows = read_json(os.path.join(self.run, "validation.json"))["rows"]
+        self.run_fine("validate", "--run", self.folder, "--quiet")
+        rows = read_json(os.path.join(self.folder, "validation.json"))["rows"]
         for one in self.shown("--metric", "all")["rankings"]:
             mine = {row["kink_width"]: row for row in rows if row["epochs_back"] == one["epochs_back"]}
             best = max(mine.values(), key=lambda row: row["kendall_tau"])
@@ -70,24 +70,24 @@ class ShowTest(ProgramTest):
     def test_merged_puts_the_truth_where_it_is_known(self):
         one = self.shown("--metric", "all", "--epochs-back", "2", "--merged", "--top", "300")["rankings"][0]
         values = self.estimates("all", 2, one["kink_width"]).copy()
-        truth = arrays(os.path.join(self.run, "counterfactual.h5"))
+        truth = arrays(os.path.join(self.folder, "counterfactual.h5"))
         values[truth["target_position"]] = truth["influence"][0, 1]
-        ids = arrays(os.path.join(self.run, "trajectory.h5"))["instance_id"]
+        ids = arrays(os.path.join(self.folder, "trajectory.h5"))["instance_id"]
         self.assertEqual([row["id"] for row in one["first"]], ids[np.argsort(-values, kind="stable")].tolist())
         self.assertEqual({row["id"] for row in one["first"] if row["place_by"] == "truth"}, set(truth["target_id"].tolist()))
-        text = self.run_fine("show", self.run, "--metric", "all", "--epochs-back", "2", "--merged", "--top", "300").out
+        text = self.run_fine("show", self.folder, "--metric", "all", "--epochs-back", "2", "--merged", "--top", "300").out
         self.assertEqual((text.count("  true     "), text.count("  estimated")), (2 * 40, 2 * 260))
 
     def test_csv_has_the_same_rows(self):
-        rows = list(csv.DictReader(io.StringIO(self.run_fine("show", self.run, "--csv", "--top", "4").out)))
+        rows = list(csv.DictReader(io.StringIO(self.run_fine("show", self.folder, "--csv", "--top", "4").out)))
         expected = [(one["file"], one["of"], row["rank"], row["id"], row["value"]) for one in self.shown("--top", "4")["rankings"]
                     for row in one["first"] + one["last"]]
         self.assertEqual([(row["file"], row["of"], int(row["rank"]), int(row["id"]), float(row["value"])) for row in rows], expected)
 
     def test_one_instance(self):
-        ids = arrays(os.path.join(self.run, "trajectory.h5"))["instance_id"]
-        batches = arrays(os.path.join(self.run, "trajectory.h5"))["batch"]
-        target = arrays(os.path.join(self.run, "counterfactual.h5"))["target_position"][3]
+        ids = arrays(os.path.join(self.folder, "trajectory.h5"))["instance_id"]
+        batches = arrays(os.path.join(self.folder, "trajectory.h5"))["batch"]
+        target = arrays(os.path.join(self.folder, "counterfactual.h5"))["target_position"][3]
         found = self.shown("--instance", str(ids[target]))
         self.assertEqual((found["position"], found["mini_batches"]), (target, (batches == target).any(1).sum()))
         one = next(r for r in found["rankings"] if r["of"] == "all" and r["epochs_back"] == 1)
@@ -96,13 +96,13 @@ class ShowTest(ProgramTest):
         self.assertEqual(one["place"], 1 + np.flatnonzero(np.argsort(-values, kind="stable") == target)[0])
         self.assertIsNotNone(one["truth"])
         self.assertIn("selection isolation-forest", [r["of"] for r in found["rankings"]])
-        text = self.run_fine("show", self.run, "--instance", str(ids[target])).out
+        text = self.run_fine("show", self.folder, "--instance", str(ids[target])).out
         self.assertIn("instance %d: position %d" % (ids[target], target), text)
-        self.assert_refused(["show", self.run, "--instance", "999999"], "--instance: 999999 is not the id")
-        self.assert_refused(["show", self.run, "--instance", "1e3"], "--instance: '1e3' is not a whole number")
+        self.assert_refused(["show", self.folder, "--instance", "999999"], "--instance: 999999 is not the id")
+        self.assert_refused(["show", self.folder, "--instance", "1e3"], "--instance: '1e3' is not a whole number")
 
     def test_jobs_end_with_the_first_three_and_the_command(self):
-        copy = self.copy_of(self.run, "again")
+        copy = self.copy_of(self.folder, "again")
         os.remove(os.path.join(copy, "influence.h5"))
         for ranks in (1, 2):
             done = whence("influence", "--run", copy, "--metric", "all", "--overwrite", ranks=ranks)
@@ -114,7 +114,7 @@ class ShowTest(ProgramTest):
         self.assertEqual(quiet.err, "")
 
     def test_what_was_replaced_is_left_out_or_said_to_be_stale(self):
-        copy = self.copy_of(self.run, "replaced")
+        copy = self.copy_of(self.folder, "replaced")
         now = os.stat(os.path.join(copy, "cleansing.h5"))
         self.run_fine("influence", "--run", copy, "--metric", "all,disc-loss", "--epochs-back", "1,2", "--kink-width", "1e-2", "--overwrite")
         os.utime(os.path.join(copy, "influence.h5"), (now.st_atime - 1000, now.st_mtime - 1000))  # times say nothing
@@ -133,7 +133,7 @@ class ShowTest(ProgramTest):
         self.assertTrue(any("another run than the trajectory" in note for note in found["notes"]), found["notes"])
 
     def test_validation_and_table_know_what_they_are_of(self):
-        copy = self.copy_of(self.run, "known")
+        copy = self.copy_of(self.folder, "known")
         self.run_fine("validate", "--run", copy, "--quiet")
         self.run_fine("cleanse-table", "--run", copy, "--quiet")
         code = ("import sys, whence; run = whence.open(sys.argv[1]);"
@@ -153,13 +153,13 @@ class ShowTest(ProgramTest):
                                (("--csv", "--json"), "--csv"), (("--metric", "fid"), "no result is of this --metric"),
                                (("--kink-width", "5"), "no result is of this"),
                                (("--pictures", self.path("no.png")), "not images")):
-            self.assert_refused(["show", self.run, *options], words)
+            self.assert_refused(["show", self.folder, *options], words)
         self.assertFalse(os.path.exists(self.path("no.png")))
         bare = self.train("bare", *tiny())
         self.assert_refused(["show", bare], "whence influence --run")
         self.assert_refused(["show", self.path("absent")], "no such run folder")
-        self.assertEqual(whence("show", self.run, "--quiet").out, "")
-        self.assertIn("influence.h5", whence("show", self.run, "--dry-run").out)
+        self.assertEqual(whence("show", self.folder, "--quiet").out, "")
+        self.assertIn("influence.h5", whence("show", self.folder, "--dry-run").out)
 
 
 class ShowScoresTest(ProgramTest):
@@ -169,15 +169,15 @@ class ShowScoresTest(ProgramTest):
         draw = np.random.default_rng(1)
         cls.images = draw.integers(0, 256, (160, 6, 6))
         write_idx(os.path.join(cls.place, "images"), cls.images)
-        cls.run = cls.train("vae", *vae("idx:" + os.path.join(cls.place, "images")))
-        cls.run_fine("tracin", "--run", cls.run, "--queries", "test:5", "--quiet")
-        cls.run_fine("tracin", "--run", cls.run, "--queries", "self", "--name", "self", "--quiet")
+        cls.folder = cls.train("vae", *vae("idx:" + os.path.join(cls.place, "images")))
+        cls.run_fine("tracin", "--run", cls.folder, "--queries", "test:5", "--quiet")
+        cls.run_fine("tracin", "--run", cls.folder, "--queries", "self", "--name", "self", "--quiet")
 
     def shown(self, *options, run=None):
-        return json.loads(self.run_fine("show", run or self.run, *options, "--json").out)
+        return json.loads(self.run_fine("show", run or self.folder, *options, "--json").out)
 
     def test_queries_and_self_influence(self):
-        file = arrays(os.path.join(self.run, "tracin.h5"))
+        file = arrays(os.path.join(self.folder, "tracin.h5"))
         for options, queries in ((("--query", "0"), [0]), (("--query", "4,1"), [1, 4]), (("--query", "all"), range(5))):
             found = self.shown("--top", "7", *options)
             ours = [one for one in found["rankings"] if one["file"] == "tracin.h5"]
@@ -185,12 +185,12 @@ class ShowScoresTest(ProgramTest):
             for one, q in zip(ours, queries):
                 self.assertEqual([row["id"] for row in one["last"]], file["instance_id"][file["top"][q][:7]].tolist())
                 self.assertEqual([row["id"] for row in one["first"]], file["instance_id"][file["bottom"][q][:7]].tolist())
-        own = arrays(os.path.join(self.run, "tracin-self.h5"))
+        own = arrays(os.path.join(self.folder, "tracin-self.h5"))
         one = next(one for one in self.shown("--top", "7")["rankings"] if one["file"] == "tracin-self.h5")
         self.assertEqual([row["value"] for row in one["first"]], own["self_influence"][own["top"][0, :7]].tolist())
 
     def test_a_damaged_file_is_named_and_costs_itself_alone(self):
-        copy = self.copy_of(self.run, "damaged")
+        copy = self.copy_of(self.folder, "damaged")
         with h5py.File(os.path.join(copy, "tracin.h5"), "r+") as file:
             file["score"][2, 3] += 1
         found = self.shown(run=copy)
@@ -198,7 +198,7 @@ class ShowScoresTest(ProgramTest):
         self.assertTrue(any("score does not match its checksum" in note for note in found["notes"]), found["notes"])
 
     def test_without_its_data_labels_alone_are_missing(self):
-        copy = self.copy_of(self.run, "moved")
+        copy = self.copy_of(self.folder, "moved")
         os.rename(self.path("images"), self.path("elsewhere"))
         self.addCleanup(os.rename, self.path("elsewhere"), self.path("images"))
         found = self.shown(run=copy)

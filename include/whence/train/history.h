@@ -30,8 +30,9 @@ struct HistoryRow {
   std::vector<double> values;  ///< NaN and infinity are kept as such
 };
 
-/// Writes FOLDER/history.csv row by row (step, epoch, the columns; each on disk before add() returns) and
-/// FOLDER/history.h5 at the end. By one rank.
+/// Writes FOLDER/history.csv row by row (step, epoch, the columns) and FOLDER/history.h5 at the end. By one
+/// rank. What was added outlives the process; it outlives the machine once sync() returns, which has to be
+/// before the trajectory commits the steps up to there.
 ///
 /// history.h5 (R rows, C columns, S moments, G samples of d numbers): step [R], value [R,C] float64; where
 /// the game generates images, sample_step [S], sample [S,G,d] float32 and shape. Attributes columns (names,
@@ -39,6 +40,8 @@ struct HistoryRow {
 /// trajectory), and those of the trajectory.
 class History {
  public:
+  /// UsageError naming --watch when the folder holds an unfinished run whose rows have other columns.
+  static void check(const std::string& folder, const HistoryPlan& plan);
   /// Begins at step `first`: rows of earlier steps are those that the folder holds, later ones are forgotten.
   /// UsageError naming --watch when they have other columns.
   History(std::string folder, HistoryPlan plan, std::int64_t first);
@@ -54,12 +57,12 @@ class History {
   void add(HistoryRow row);
   /// Samples [G, d] of step t.
   void add_samples(std::int64_t t, const at::Tensor& samples);
+  void sync() const;
   /// Writes history.h5 of a run that ends with `state`.
   void finish(const at::Tensor& state, Attributes attributes);
 
  private:
   std::string csv_line(const HistoryRow& row) const;
-  std::string header() const;
   void read_rows(std::int64_t first);
   void read_samples(std::int64_t first);
   void append(int descriptor, const std::string& bytes, const std::string& path) const;
