@@ -20,6 +20,13 @@ Ranking with_truth(Ranking ranking) {
   return ranking;
 }
 
+// Whether removing any instance is predicted to improve the metric.
+bool none_helps(const Ranking& ranking) {
+  if (ranking.last != "most helpful" || ranking.ids.empty()) return false;
+  return ranking.first_is_largest ? ranking.value.min().item<double>() >= 0
+                                  : ranking.value.max().item<double>() <= 0;
+}
+
 std::string cells(const Ranking& ranking, const RankedRow& row, bool merged) {
   const double value = ranking.value[row.position].item<double>();
   std::string text = fmt::format("{:>10} {:>6} {:>11}", ranking.ids[row.position],
@@ -102,6 +109,7 @@ std::string ranking_in_words(const Ranking& ranking, std::int64_t top, bool merg
   const std::size_t count = rows.size() / 2;
   const std::string names = head(ranking, merged), reliability = reliability_of(ranking);
   std::string text = title_of(ranking) + "\n" + (reliability.empty() ? "" : reliability + "\n");
+  if (none_helps(ranking)) text += "by this no instance helps: the helpful end lists those that harm least\n";
   text += fmt::format("{:>4} {:<{}} |{}\n", "", "   " + ranking.first, names.size(), "    " + ranking.last);
   text += fmt::format("{:>4} {} |{}\n", "rank", names, names);
   for (std::size_t i = 0; i < count; ++i)

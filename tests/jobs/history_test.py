@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import h5py
 import numpy as np
 
 from support import FULL, Job, ProgramTest, arrays, attributes, main, read_bytes, tiny, whence, write_bytes
@@ -136,6 +137,10 @@ class HistoryTest(ProgramTest):
 
     def test_a_history_of_another_run_is_known(self):
         folder, other = self.train("mine", *tiny()), self.train("theirs", *tiny(seed=1))
+        copy = self.copy_of(folder, "copy")
+        with h5py.File(os.path.join(copy, "history.h5"), "r+") as file:  # of the same settings, with another end
+            file.attrs.modify("end", np.bytes_("00000000"))
+        self.assert_refused(["verify", copy], "history.h5: is of another run")
         os.replace(os.path.join(other, "history.h5"), os.path.join(folder, "history.h5"))
         self.assert_refused(["verify", folder], "history.h5: is of another run")
 
