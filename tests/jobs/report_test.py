@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 
 import h5py
 import numpy as np
@@ -113,6 +115,18 @@ class ReportTest(ProgramTest):
         self.run_fine("validate", "--run", folder, "--quiet")
         page, _ = self.report(folder)
         self.assertNotIn("validation.json is stale", page)
+
+    def test_no_page_is_wider_than_a_telephone(self):
+        browser = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
+        if browser is None:
+            self.skipTest("no Chromium")
+        page = self.report(self.whole("narrow"))[0]
+        for width in (390, 1200):
+            write_bytes(self.path("asked.html"), page.replace("</body>", "<script>document.title = document.documentElement."
+                                                              "scrollWidth <= innerWidth ? 'fits' : 'wide'</script></body>").encode())
+            done = subprocess.run([browser, "--no-sandbox", "--disable-gpu", "--window-size=%d,900" % width, "--dump-dom",
+                                   "file://" + self.path("asked.html")], capture_output=True, text=True, timeout=100)
+            self.assertIn("<title>fits</title>", done.stdout, done.stderr[-500:])
 
     def test_hints_are_of_what_could_be_made(self):
         folder = self.train("bare", *tiny())
