@@ -19,6 +19,7 @@ struct CleansedRuns {
   std::vector<std::string> files;
   std::vector<Cleansing> runs;
   std::vector<Settings> settings;
+  nlohmann::json made_of = nlohmann::json::array();  // which files the table is of
 };
 
 CleansedRuns read_runs(const std::vector<std::string>& folders) {
@@ -34,8 +35,9 @@ CleansedRuns read_runs(const std::vector<std::string>& folders) {
     all.files.insert(all.files.end(), {trajectory.path(), path});
     all.runs.push_back(read_cleansing(path, trajectory));
     all.settings.push_back(experiment_of(trajectory.attribute("settings")));
-    const std::string settings = open_artifact(path, cleansing_schema).attribute("settings");
-    all.settings.back()["cleanse --epochs-back"] = setting_in(settings, "epochs-back");
+    const H5File file = open_artifact(path, cleansing_schema);
+    all.settings.back()["cleanse --epochs-back"] = setting_in(file.attribute("settings"), "epochs-back");
+    all.made_of.push_back({{"run", trajectory.fingerprint()}, {"cleansing.h5", content_fingerprint(file)}});
   }
   return all;
 }
@@ -77,6 +79,7 @@ void run_cleanse_table(const Options& options, const Communicator& world) {
     const nlohmann::json json{{"rows", rows},
                               {"groups", groups_as_json(groups, folders)},
                               {"runs", folders},
+                              {"made_of", all.made_of},
                               {"change", "test metric after removing the instances minus without removal"},
                               {"whence_version", version()},
                               {"git_sha", git_sha()}};

@@ -14,6 +14,7 @@
 
 #include "dry_run.h"
 #include "job.h"
+#include "show_words.h"
 
 namespace fs = std::filesystem;
 
@@ -129,6 +130,7 @@ void run_density(const Options& options, const Communicator& world) {
   log.say(
       record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes, true, computed}, world));
   print(world, (data.note.empty() ? "" : data.note + "\n") + report(estimators, result));
+  say_foremost(log, "density.h5", {folder});
 }
 
 }  // namespace whence

@@ -103,7 +103,7 @@ std::string folder_in_words(const std::string& folder) {
     if (file.job != "train" && fs::exists(folder + "/" + file.name + ".part"))
       results += fmt::format("  {:<18} {:>9}  not finished (the same whence {} command goes on)\n", file.name,
                              "", file.job);
-    else if (found.empty() && !fingerprint.empty())
+    else if (found.empty() && !fingerprint.empty() && file.name != "history.h5")  // imported runs have none
       results += fmt::format("  {:<18} {:>9}  not there (whence {})\n", file.name, "-", file.job);
   }
   std::vector<std::string> runs;

@@ -16,10 +16,10 @@
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
+#include "show_words.h"
 
 namespace whence {
 namespace {
-
 // A trace-back that is killed without warning loses at most this much.
 constexpr double seconds_between_checkpoints = 300;
 
@@ -101,7 +101,6 @@ void run_influence(const Options& options, const Communicator& all) {
   if (options.flag("dry-run"))
     return say(needs_of_tracing_back(*run, metrics, trace, memory_limit(options), world), world);
   if (claim.done()) return log.say(result + ": already there");
-
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
   if (const auto kinks = run->parts().game->kinks_left_out(); !kinks.empty() && trace.kink_widths.back() > 0)
     log.say(fmt::format("--kink-width: no curvature is known for {}, which are left out",
@@ -145,6 +144,7 @@ void run_influence(const Options& options, const Communicator& all) {
   });
   checkpoint.remove();
   log.say(record_cost(run->folder(), cost(), world));
+  say_foremost(log, "influence.h5", ranked(*run));
 }
 
 }  // namespace whence

@@ -118,6 +118,8 @@ const std::vector<Job>& all_jobs() {
        cleanse_table_options, run_cleanse_table, ""},
       {"density", "influence of instances in k-NN, kernel and mixture densities: formulas and exactly",
        density_options, run_density, ""},
+      {"show", "list the most harmful and most helpful instances, by every result of a run folder",
+       show_options, run_show, "run"},
       {"check", "say whether a model exported from PyTorch can be used, and what it costs", check_options,
        run_check, "model"},
       {"info", "say in words what a run folder or a file holds", info_options, run_info, "file"},

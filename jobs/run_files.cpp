@@ -12,6 +12,7 @@ namespace whence {
 const std::vector<RunFile>& run_files() {
   static const std::vector<RunFile> files{
       {"trajectory.h5", "train", "the recorded training"},
+      {"history.h5", "train", "losses, metrics and samples while it trained"},
       {"influence.h5", "influence", "estimated influence of every instance"},
       {"counterfactual.h5", "counterfactual", "influence by training without each target"},
       {"groups.h5", "counterfactual", "the same without each group"},

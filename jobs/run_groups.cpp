@@ -33,11 +33,6 @@ Settings experiment_of(const std::string& run_cfg) {
   return settings;
 }
 
-std::string setting_in(const std::string& text, const std::string& name) {
-  const Settings settings = settings_in(text);
-  return settings.count(name) > 0 ? settings.at(name) : "";
-}
-
 std::vector<RunGroup> group_runs(const std::vector<Settings>& runs) {
   std::set<std::string> names, different;
   for (const Settings& run : runs)

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "whence/core/settings_text.h"
+
 namespace whence {
 
 /// Settings by name.
@@ -14,9 +16,6 @@ using Settings = std::map<std::string, std::string>;
 /// The settings of a run (the text of its run.cfg) that make it another experiment: without the seed, and
 /// without which steps are recorded.
 Settings experiment_of(const std::string& run_cfg);
-
-/// The value of one `name = value` line of a text of settings; "" where there is none.
-std::string setting_in(const std::string& text, const std::string& name);
 
 struct RunGroup {
   std::string name;               ///< what sets it apart, "latent 2, batch 50"; of a single group "all runs"

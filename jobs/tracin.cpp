@@ -1,6 +1,7 @@
 // whence tracin: TracIn scores of all training instances, from a run's checkpoints; ranks draw blocks of
 // (checkpoint, instances) from a shared counter.
 
+#include <filesystem>
 #include <fmt/format.h>
 
 #include "whence/comm/work_queue.h"
@@ -13,6 +14,7 @@
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
+#include "show_words.h"
 #include "tracin_options.h"
 
 namespace whence {
@@ -109,6 +111,7 @@ void run_tracin(const Options& options, const Communicator& all) {
   store.remove();
   cost.seconds = watch.seconds();
   log.say(record_cost(run->folder(), cost, world));
+  say_foremost(log, std::filesystem::path(result).filename().string(), ranked(*run));
 }
 
 }  // namespace whence

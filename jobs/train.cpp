@@ -10,42 +10,21 @@
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
-#include "whence/core/settings_text.h"
 #include "whence/io/summary.h"
 #include "whence/train/automatic_record.h"
-#include "whence/train/settings_defaults.h"
 #include "whence/train/start.h"
 #include "whence/train/trajectory/writer.h"
 
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
+#include "train_folder.h"
+#include "watch.h"
 
 namespace fs = std::filesystem;
 
 namespace whence {
 namespace {
-
-// What an earlier job may have left before it could write run.cfg.
-bool only_beginnings(const std::string& folder) {
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().filename().string().rfind(".lock", 0) != 0 && entry.path().extension() != ".new")
-      return false;
-  return true;
-}
-
-// The folder is new, or holds the same run, finished or not.
-void prepare_folder(const std::string& folder, const RunSettings& settings) {
-  const std::string config = folder + "/run.cfg";
-  std::error_code code;
-  fs::create_directories(folder, code);
-  if (code) refuse("--out: cannot create {} ({})", folder, code.message());
-  if (!fs::exists(config) && !only_beginnings(folder))
-    refuse("--out: {} exists and is not a run folder (it has no run.cfg)", folder);
-  if (!fs::exists(config)) return;
-  const std::string differs = run_settings_difference(read_text(config), settings.text);
-  if (!differs.empty()) refuse("--out: {} holds a run with other settings: {}", folder, differs);
-}
 
 JobCost cost_of(const TrajectoryPlan& plan, std::int64_t first, std::int64_t last, double seconds,
                 double step_seconds) {
@@ -78,6 +57,8 @@ OptionTable train_job_options() {
   OptionTable table = train_options();
   table.add<std::string>("describe", "", "write what trajectory.h5 would be into this JSON file, and stop",
                          Kind::execution);
+  add_watch_options(table);
+  add_classifier_option(table);
   add_device_options(table);
   add_execution_options(table);
   return table;
@@ -89,7 +70,11 @@ void run_train(const Options& options, const Communicator& all) {
   const Communicator& world = place.world;
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
   std::unique_ptr<RunParts> parts;
-  world.on_every_rank([&] { parts = std::make_unique<RunParts>(read_settings(options), place.device); });
+  Watched watched;
+  world.on_every_rank([&] {
+    parts = std::make_unique<RunParts>(read_settings(options), place.device);
+    watched = read_watched(options, *parts);
+  });
   log.say(decide_record(*parts, folder, world));
   TrajectoryPlan plan = parts->plan();
   at::Tensor theta;
@@ -109,6 +94,7 @@ void run_train(const Options& options, const Communicator& all) {
     lock = std::make_unique<RunLock>(folder);
     if (!lock->caution().empty()) log.say(lock->caution());
     prepare_folder(folder, parts->settings);  // another job may have been there until now
+    if (watched.every > 0) History::check(folder, history_plan(*parts, watched));
     if (!fs::exists(folder + "/run.cfg")) write_text(folder + "/run.cfg", parts->settings.text);
     finished = fs::exists(trajectory);
   });
@@ -126,6 +112,7 @@ void run_train(const Options& options, const Communicator& all) {
   log.say(in_words(parts->data));
   const std::int64_t first = writer.first_step();
   if (first > 0) log.say(fmt::format("going on from step {} of {}", first, plan.steps));
+  TrainingWatch watching(*parts, std::move(watched), folder, first, log, world);
   Progress progress(log, "training steps", plan.steps, first);
   const at::Tensor start = first > 0 ? writer.first_params().to(place.device) : parts->state_from(theta);
   const Stopwatch steps;
@@ -133,13 +120,17 @@ void run_train(const Options& options, const Communicator& all) {
       parts->training(), start, first, plan.steps, world,
       [&](std::int64_t t, const at::Tensor& params, const at::Tensor& positions, const at::Tensor& rates) {
         if (vote.agreed()) {
+          world.wait_for_device();
+          watching.flush();
           writer.suspend(t, params);
           log.say(record_cost(folder, cost_of(plan, first, t, watch.seconds(), steps.seconds()), world));
           throw Interrupted(stopped_at(folder, "step", t, plan.steps));
         }
+        watching.see(t, params);
         writer.record(t, params, positions, rates);
         progress.advance_to(t);
       });
+  watching.finish(end);
   writer.finish(end);
   progress.advance_to(plan.steps);
   const double step_seconds = steps.seconds();

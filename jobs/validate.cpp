@@ -74,11 +74,13 @@ void run_validate(const Options& options, const Communicator& world) {
     std::vector<ValidatedRun> runs;
     std::vector<std::vector<LdsValue>> lds;
     std::vector<Settings> settings;
+    nlohmann::json sources = nlohmann::json::array();
     for (const std::string& folder : folders) {
       read.push_back(read_run(options, folder, critical));
       runs.push_back(read.back().agreement);
       lds.push_back(read.back().lds);
       settings.push_back(runs.back().settings);
+      sources.push_back(made_of(options, folder));
     }
     const auto groups = group_runs(settings);
     const nlohmann::json json{{"rows", validation_rows(runs, groups)},
@@ -86,6 +88,7 @@ void run_validate(const Options& options, const Communicator& world) {
                               {"ceilings", ceilings_as_json(read)},
                               {"groups", groups_as_json(groups, folders)},
                               {"runs", folders},
+                              {"made_of", sources},
                               {"sign_convention", sign_convention},
                               {"critical", critical},
                               {"whence_version", version()},

@@ -72,6 +72,16 @@ ReadRun read_run(const Options& options, const std::string& folder, std::size_t 
   return run;
 }
 
+nlohmann::json made_of(const Options& options, const std::string& folder) {
+  nlohmann::json files{{"run", Trajectory(folder + "/trajectory.h5").fingerprint()}};
+  std::vector<std::string> paths = files_like(folder, "groups");
+  for (const std::string& name : {std::string("influence.h5"), truth_file(options)})
+    if (std::filesystem::exists(folder + "/" + name)) paths.push_back(folder + "/" + name);
+  for (const std::string& path : paths)
+    files[std::filesystem::path(path).filename().string()] = content_fingerprint(H5File::open_to_read(path));
+  return files;
+}
+
 nlohmann::json ceilings_as_json(const std::vector<ReadRun>& runs) {
   nlohmann::json list = nlohmann::json::array();
   for (const ReadRun& run : runs)

@@ -34,6 +34,10 @@ std::vector<std::string> files_like(const std::string& folder, const std::string
 /// damaged.
 ReadRun read_run(const Options& options, const std::string& folder, std::size_t extremes);
 
+/// Which files of a run the table is of, by their content: a replaced one is known by it, whatever its time
+/// says.
+nlohmann::json made_of(const Options& options, const std::string& folder);
+
 nlohmann::json ceilings_as_json(const std::vector<ReadRun>& runs);
 /// In sentences; "" where there are none.
 std::string ceilings_table(const nlohmann::json& ceilings);

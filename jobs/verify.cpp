@@ -15,6 +15,7 @@
 #include "whence/trace/estimates.h"
 #include "whence/trace/trace_checkpoint.h"
 #include "whence/tracin/file.h"
+#include "whence/train/history.h"
 #include "whence/train/result_file.h"
 
 #include "job.h"
@@ -59,6 +60,7 @@ std::map<std::string, Check> results_in(const std::string& folder) {
     if (name.rfind("groups", 0) == 0 && entry.path().extension() == ".h5") results[path] = whole(read_groups);
     if (name.rfind("counterfactual", 0) == 0 && entry.path().extension() == ".h5")
       results[path] = whole(read_counterfactual);
+    if (name == "history.h5") results[path] = whole(verify_history);
     if (name == "cleansing.h5") results[path] = whole(read_cleansing);
     if (name.rfind("tracin", 0) == 0 && entry.path().extension() == ".h5")
       results[path] = whole(verify_tracin);

@@ -15,7 +15,7 @@ Log::Log(bool speaking)
     : logger_(std::make_shared<spdlog::logger>("whence", std::make_shared<spdlog::sinks::stderr_sink_mt>())),
       speaking_(speaking),
       on_terminal_(isatty(STDERR_FILENO) == 1) {
-  logger_->set_pattern(on_terminal_ ? "%v" : "[%Y-%m-%d %H:%M:%S] %v");
+  logger_->set_pattern(on_terminal_ ? "\r\033[K%v" : "[%Y-%m-%d %H:%M:%S] %v");
 }
 
 void Log::say(const std::string& message) const {

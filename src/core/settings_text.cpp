@@ -68,6 +68,12 @@ std::string without_place(const std::string& name, const std::string& value) {
   return value;
 }
 
+std::string setting_in(const std::string& settings, const std::string& name) {
+  const Values values = values_in(settings);
+  const auto found = values.find(name);
+  return found == values.end() ? "" : found->second;
+}
+
 std::string settings_difference(const std::string& there, const std::string& here) {
   const Values before = values_in(there), now = values_in(here);
   std::set<std::string> names;

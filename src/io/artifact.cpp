@@ -15,6 +15,7 @@
 #include "whence/core/progress.h"
 #include "whence/core/provenance.h"
 #include "whence/core/settings_text.h"
+#include "whence/io/checksum.h"
 
 namespace fs = std::filesystem;
 
@@ -69,6 +70,15 @@ std::string difference(const H5File& file, const Attributes& wanted) {
     if (!differs.empty()) text += (text.empty() ? "" : "; ") + differs;
   }
   return text;
+}
+
+std::string content_fingerprint(const H5File& file) {
+  auto names = file.arrays();
+  std::sort(names.begin(), names.end());
+  std::string text;
+  for (const std::string& name : names)
+    text += fmt::format("{}={:08x}\n", name, file.array(name).sealed_crc());
+  return fmt::format("{:08x}", crc32_of(text.data(), text.size()));
 }
 
 void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,

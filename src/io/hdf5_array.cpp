@@ -184,7 +184,7 @@ void H5Array::seal_as(std::uint32_t crc) const {
   checked(H5Awrite(attribute.get(), H5T_NATIVE_UINT32, &crc), path_, "write the checksum of " + name_);
 }
 
-void H5Array::verify(const std::function<void(const at::Tensor&)>& look) const {
+std::uint32_t H5Array::sealed_crc() const {
   const H5Handle attribute(
       checked(H5Aopen(id_.get(), "crc32", H5P_DEFAULT), path_, "find a checksum of " + name_), H5Aclose);
   const H5Handle space(checked(H5Aget_space(attribute.get()), path_, "read the checksum of " + name_),
@@ -195,6 +195,11 @@ void H5Array::verify(const std::function<void(const at::Tensor&)>& look) const {
     fail("{}: the checksum of {} is not one number; the file is damaged", path_, name_);
   std::uint32_t expected = 0;
   checked(H5Aread(attribute.get(), H5T_NATIVE_UINT32, &expected), path_, "read the checksum of " + name_);
+  return expected;
+}
+
+void H5Array::verify(const std::function<void(const at::Tensor&)>& look) const {
+  const std::uint32_t expected = sealed_crc();
   if (content_crc(look) != expected)
     fail("{}: {} does not match its checksum; the file is damaged", path_, name_);
 }

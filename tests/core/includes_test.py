@@ -24,6 +24,7 @@ MAY_INCLUDE = {
     "tracin": ["core", "comm", "device", "io", "data", "net", "native", "game", "optimise", "metric", "train", "trace", "retrain"],
     "density": ["core", "comm", "io", "data"],
     "stats": ["core"],
+    "ranking": ["core", "comm", "device", "io", "data", "net", "native", "game", "optimise", "metric", "train", "trace", "retrain", "tracin", "density", "stats"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
 LONGEST_FILE, LONGEST_JOB = 350, 150

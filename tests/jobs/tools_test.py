@@ -63,7 +63,7 @@ class ToolsTest(ProgramTest):
         page = self.path("by-bare.html")
         done = call(python, os.path.join(TOOLS, "report.py"), self.run_folder, "-o", page)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(b"data:image/png", read_bytes(page))
+        self.assertIn(b"<svg", read_bytes(page))
 
     def test_where_no_python_has_a_package_one_sentence_names_it(self):
         python = self.bare_python()
@@ -81,7 +81,7 @@ class ToolsTest(ProgramTest):
 
     def assert_names_a_package(self, done, name, python):
         self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (1, "", 1), done.stderr)
-        self.assertRegex(done.stderr, "^%s: needs the Python package (h5py|numpy|torch|matplotlib|scipy) " % name)
+        self.assertRegex(done.stderr, "^%s: needs the Python package (h5py|jinja2|numpy|torch|matplotlib|scipy) " % name)
         self.assertIn(python, done.stderr)
 
     def test_a_damaged_package_is_named(self):
@@ -160,7 +160,7 @@ class ToolsTest(ProgramTest):
             self.assertEqual(where.split()[-1], re.search(r"project\(whence VERSION ([\d.]+)", file.read())[1])
         done = call(python, "-m", "whence.report", self.run_folder, "-o", page, cwd=self.place)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn(b"data:image/png", read_bytes(page))
+        self.assertIn(b"<svg", read_bytes(page))
         self.assertIn("usage: python3 -m whence tracin", call(python, "-m", "whence", "tracin", "--help").stdout)
         self.assertEqual(call(python, "-m", "whence", "absent").returncode, 1)
         done = call(python, "-m", "whence.checkpoints", self.run_folder, "--out", self.path("no"), "--", cwd=self.place)

@@ -185,7 +185,7 @@ class TracinTest(ProgramTest):
         page = "".join(tracin.sections(found))
         self.assertEqual(found.attempts.missing, [])
         self.assertEqual(page.count("detection of planted instances"), 1)
-        self.assertGreaterEqual(page.count("<img"), 4)
+        self.assertGreaterEqual(page.count("<svg") + page.count("<img"), 4)
 
     def test_mixtures_name_what_they_are_made_of(self):
         found = self.tracin(self.run_folder, "--queries", "mixtures", "--checkpoints", "last", name="mixtures")

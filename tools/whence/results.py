@@ -7,6 +7,7 @@ import h5py
 
 RESULTS = {  # names of files, or a pattern, and the job that makes them
     "trajectory.h5": "whence train",
+    "history.h5": "whence train",
     "influence.h5": "whence influence",
     "counterfactual.h5": "whence counterfactual",
     "validation.json": "whence validate",
@@ -59,7 +60,7 @@ class Run:
     def file(self, name, schema):
         """The HDF5 file; Missing when it is not there, or is not what its name says."""
         if not self.has(name):
-            raise Missing(f"{name} is not there; {RESULTS[name]} makes it")
+            raise Missing(f"{name} is not there; {maker_of(name)} makes it")
         if name not in self._open:
             try:
                 self._open[name] = h5py.File(self.path(name), "r")
@@ -72,12 +73,17 @@ class Run:
     def json(self, name):
         """A JSON file's content; Missing when it is not there, or is none."""
         if not self.has(name):
-            raise Missing(f"{name} is not there; {RESULTS[name]} makes it")
+            raise Missing(f"{name} is not there; {maker_of(name)} makes it")
         try:
             with open(self.path(name), encoding="utf-8") as file:
                 return json.load(file)
         except ValueError as error:
             raise Missing(f"{name} cannot be read ({error})") from error
+
+
+def maker_of(name):
+    """The job that makes a file of this name."""
+    return next((job for pattern, job in RESULTS.items() if fnmatch.fnmatchcase(name, pattern)), "a job of Whence")
 
 
 def text(file, attribute):

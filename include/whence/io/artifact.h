@@ -31,6 +31,12 @@ H5File open_artifact(const std::string& path, const Schema& schema);
 /// file was made without counts as "none".
 std::string difference(const H5File& file, const Attributes& wanted);
 
+/// Changes with the content of any array of a finished result file, and with nothing else: by this a table
+/// made of it knows it again when another file has taken its name. CRC-32, as eight hexadecimal digits, of
+/// the lines `NAME=CRC` (the array's own CRC-32 in the same form) in alphabetical order of the names. Error
+/// naming the file where an array is not sealed.
+std::string content_fingerprint(const H5File& file);
+
 /// Writes a small result file by one rank: `fill` writes the arrays into a temporary file beside `path`,
 /// which is flushed to disk and then takes the name.
 void write_artifact(const std::string& path, const Schema& schema, const Attributes& attributes,

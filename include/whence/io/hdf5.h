@@ -61,6 +61,8 @@ class H5Array {
   void seal() const;
   /// The same where the CRC-32 is known.
   void seal_as(std::uint32_t crc) const;
+  /// That attribute; Error naming file and array where there is none.
+  std::uint32_t sealed_crc() const;
   /// Error naming file and array when the content does not match its CRC-32. `look` sees the content, too.
   void verify(const std::function<void(const at::Tensor&)>& look = {}) const;
 

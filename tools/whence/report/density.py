@@ -2,11 +2,10 @@
 Variational Auto-Encoders", NeurIPS 2021, appendix B.1."""
 import html
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from ..results import needed, text
-from .page import MOST_POINTS, picture, plane, row_of_axes, table
+from .page import GRAPHITE, INK, MOST_POINTS, MOST_VECTORS, colour, picture, plane, row_of_axes, scatter_signed, table
 
 TITLE = "Influence in density estimators"
 FILES = ("density.h5",)
@@ -36,18 +35,11 @@ def drawn(count):
     return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(int))
 
 
-def scatter_by_value(figure, axis, points, values, title):
-    order = np.argsort(values)  # the largest on top
-    x, y = plane(points[order])
-    drawing = axis.scatter(x, y, c=values[order], s=14, cmap="viridis")
-    figure.colorbar(drawing, ax=axis)
-    axis.set_title(title)
-
-
 def scatter_by_cluster(axis, x, y, labels):
     for number, label in enumerate(np.unique(labels)):
         mine = labels == label
-        axis.plot(x[mine], y[mine], ".", markersize=4, color=f"C{number % 10}", label=f"cluster {label}")
+        axis.plot(x[mine], y[mine], ".", markersize=4, color=colour(number), label=f"cluster {label}",
+                  rasterized=len(x) > 2 * MOST_VECTORS)
 
 
 NO_POINTS = "points are kept up to three numbers a point"
@@ -64,20 +56,19 @@ def summary(run):
             "'corrected' has it.</p>" if corrected is not None else "")
     return (f"<p>{len(file['instance_id'])} instances, {len(file['query_id'])} queries; V is a query's loss, -log p, "
             f"in nats; {html.escape(text(file, 'sign_convention'))}.</p>"
-            + table(rows, ("estimator", "largest |formula - exact|", "largest |corrected - exact|")) + note
-            + table([(name, text(file, name)) for name in ("data", "whence_version", "git_sha")])
-            + f"<pre>{html.escape(text(file, 'settings'))}</pre>")
+            + table(rows, ("estimator", "largest |formula - exact|", "largest |corrected - exact|")) + note)
 
 
 def figure_5(run):
     file = density_file(run)
     points = needed(file, "points", NO_POINTS)
     labels = clusters(file)
-    figure, axis = plt.subplots(figsize=(6, 4.5))
+    figures, (axis,) = row_of_axes(1)
     some = drawn(len(points))
     scatter_by_cluster(axis, *plane(points[some]), labels[some])
-    axis.legend(fontsize=8)
-    return picture(figure, "The data" + (" by cluster" if "cluster" in file else ""))
+    axis.set(xlabel="x1", ylabel="x2")
+    axis.legend()
+    return picture(figures, "The data" + (" by cluster" if "cluster" in file else ""))
 
 
 def figure_6a(run):
@@ -86,10 +77,11 @@ def figure_6a(run):
     points = needed(file, "points", NO_POINTS)
     some = drawn(len(points))
     values = list(panels(file, exact, file["self_influence_closed"][...]))
-    figure, axes = row_of_axes(len(values))
+    figures, axes = row_of_axes(len(values), 3.8, 3.1)
     for axis, (title, influence) in zip(axes, values):
-        scatter_by_value(figure, axis, points[some], influence[some], title)
-    return picture(figure, "Self-influence of every instance, by estimator")
+        scatter_signed(axis, points[some], influence[some], title, "nats")
+        axis.set(xlabel="x1", ylabel="x2")
+    return picture(figures, "Self-influence of every instance, by estimator")
 
 
 def figure_6b(run):
@@ -99,15 +91,14 @@ def figure_6b(run):
     some = drawn(exact.shape[1])
     values = list(panels(file, exact, file["self_influence_closed"][...]))
     rows = list(panels(file, likelihood, likelihood))
-    figure, axes = row_of_axes(len(values))
+    figures, axes = row_of_axes(len(values), 3.8, 3.1)
     for axis, (title, influence), (_, log_p) in zip(axes, values, rows):
         scatter_by_cluster(axis, log_p[some], influence[some], labels[some])
-        axis.set(title=title, xlabel="log-likelihood", ylabel="self-influence")
+        axis.set(title=title, xlabel="log-likelihood (nats)", ylabel="self-influence (nats)")
         axis.locator_params(axis="x", nbins=5)
     if "cluster" in file:
-        axes[0].legend(fontsize=7)
-    figure.tight_layout()
-    return picture(figure, "Self-influence against log-likelihood")
+        axes[0].legend()
+    return picture(figures, "Self-influence against log-likelihood")
 
 
 def central_query(file):
@@ -130,11 +121,12 @@ def figure_7a(run):
     q = central_query(file)
     some = drawn(len(points))
     values = list(panels(file, file["influence_exact"][:, q], file["influence_closed"][:, q]))
-    figure, axes = row_of_axes(len(values))
+    figures, axes = row_of_axes(len(values), 3.8, 3.1)
     for axis, (title, influence) in zip(axes, values):
-        scatter_by_value(figure, axis, points[some], influence[some], title)
-        axis.plot(*plane(file["query_points"][q:q + 1]), "x", color="red", markersize=10, markeredgewidth=2)
-    return picture(figure, f"Influence of every instance over a point z (the cross; {query_name(file, q)})")
+        scatter_signed(axis, points[some], influence[some], title, "nats")
+        axis.set(xlabel="x1", ylabel="x2")
+        axis.plot(*plane(file["query_points"][q:q + 1]), "x", color=INK, markersize=10, markeredgewidth=2)
+    return picture(figures, f"Influence of every instance over a point z (the cross; {query_name(file, q)})")
 
 
 def figure_7b(run):
@@ -143,15 +135,14 @@ def figure_7b(run):
     distance, labels = file["distance"][q], clusters(file)
     some = drawn(len(distance))
     values = list(panels(file, file["influence_exact"][:, q], file["influence_closed"][:, q]))
-    figure, axes = row_of_axes(len(values))
+    figures, axes = row_of_axes(len(values), 3.8, 3.1)
     for axis, (title, influence) in zip(axes, values):
         scatter_by_cluster(axis, distance[some], influence[some], labels[some])
-        axis.axhline(0, color="0.7", linewidth=1, zorder=0)
-        axis.set(title=title, xlabel="distance to z", ylabel="influence over z")
+        axis.axhline(0, color=GRAPHITE, linewidth=1, zorder=0)
+        axis.set(title=title, xlabel="distance to z", ylabel="influence over z (nats)")
     if "cluster" in file:
-        axes[0].legend(fontsize=7)
-    figure.tight_layout()
-    return picture(figure, f"Influence over z against distance to z ({query_name(file, q)})")
+        axes[0].legend()
+    return picture(figures, f"Influence over z against distance to z ({query_name(file, q)})")
 
 
 SECTIONS = [

@@ -20,6 +20,7 @@ from ..results import Attempts
 from . import tracin_figures as figures
 from . import tracin_together as together
 from .page import table
+from .template import whole_page
 from .tracin_scores import PATTERN, files_of, names_of
 from .tracin_tables import PER_FILE
 
@@ -85,7 +86,7 @@ def table_of(rows):
 
 
 def section(title, *parts):
-    return "<section><h2>TracIn: %s</h2>%s</section>" % (html.escape(title), "".join(part or "" for part in parts))
+    return "<section><h3>TracIn: %s</h3>%s</section>" % (html.escape(title), "".join(part or "" for part in parts))
 
 
 def file_section(found, scores):
@@ -183,7 +184,7 @@ def report(found, arguments):
         if found.attempts.missing:
             parts.append(section("missing", table(found.attempts.missing)))
         with open(arguments.out, "w", encoding="utf-8", errors="xmlcharrefreplace") as file:
-            file.write("<!doctype html><meta charset=utf-8><title>TracIn</title>" + "".join(parts))
+            file.write(whole_page("TracIn of " + ", ".join(arguments.runs), "".join(parts)))
     if not arguments.json and not arguments.out:
         short = {name: {k: v for k, v in value.items() if k not in ("options", "run")} if isinstance(value, dict) else value
                  for name, value in result.items()}

@@ -5,12 +5,8 @@ import os
 import sys
 
 from ..results import Missing, Run, text
-from .page import plt
-
-# Terashita et al. (ICLR 2021), Figure 1, read off: epochs back -> (Kendall's tau, Jaccard), mean of 10 seeds.
-PAPER = {
-    "all": {1: (0.87, 0.57), 5: (0.83, 0.46), 10: (0.85, 0.53), 20: (0.84, 0.43), 50: (0.67, 0.30)},
-}
+from .page import GRAPHITE, plt
+from .paper import PAPER
 
 
 def figure(row, name, digits=".3f"):
@@ -18,15 +14,15 @@ def figure(row, name, digits=".3f"):
     return "-" if row[name] is None else format(row[name], digits)
 
 
-def print_table(rows):
+def print_table(rows, paper):
     print(f"{'metric':<10}{'k':>4} {'kink':>7} {'tau':>7} {'p':>9} {'Jaccard':>8} {'chance':>7} {'Spearman':>9}"
           f"   {'paper: tau':>10} {'Jaccard':>8}")
     for row in rows:
-        tau, jaccard = PAPER.get(row["metric"], {}).get(row["epochs_back"], (None, None))
-        paper = f"{tau:>10.2f} {jaccard:>8.2f}" if tau is not None else f"{'-':>10} {'-':>8}"
+        tau, jaccard = paper.get(row["metric"], {}).get(row["epochs_back"], (None, None))
+        beside = f"{tau:>10.2f} {jaccard:>8.2f}" if tau is not None else f"{'-':>10} {'-':>8}"
         print(f"{row['metric']:<10}{row['epochs_back']:>4} {row['kink_width']:>7g} {figure(row, 'kendall_tau'):>7} "
               f"{figure(row, 'kendall_p', '.1e'):>9} {figure(row, 'jaccard'):>8} {figure(row, 'jaccard_chance'):>7} "
-              f"{figure(row, 'spearman'):>9}   {paper}")
+              f"{figure(row, 'spearman'):>9}   {beside}")
     for note in dict.fromkeys(row["note"] for row in rows if "note" in row):
         print(note)
 
@@ -41,7 +37,7 @@ def print_seconds(run):
 
 
 def scatter(axis, truth, estimate, title):
-    axis.axline((0, 0), slope=1, color="0.7", linewidth=1, zorder=0)
+    axis.axline((0, 0), slope=1, color=GRAPHITE, linewidth=1, zorder=0)
     axis.plot(truth, estimate, ".", markersize=4)
     axis.set_title(title, fontsize=9)
     axis.ticklabel_format(style="sci", scilimits=(-2, 2))
@@ -81,7 +77,7 @@ def main():
         validation = run.json("validation.json")
         draw(run, png)
         print()
-        print_table(validation["rows"])
+        print_table(validation["rows"], PAPER["normal2d"])
         print_seconds(run)
     except Missing as reason:
         sys.exit(f"show_validation: {arguments.run}: {reason}")
