@@ -53,6 +53,8 @@ bool as_before(const std::string& name, const std::string& value) {
                                                               {"warmup", "0"},
                                                               {"discriminator-steps", "1"},
                                                               {"formula", "own"},
+                                                              {"crossings", "off"},
+                                                              {"crossings", "auto"},
                                                               {"orient", "none"},
                                                               {"from", "none"},
                                                               {"train-ids", "none"},
