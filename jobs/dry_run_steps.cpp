@@ -1,26 +1,23 @@
 // What the jobs that take a game's steps would need.
 
+#include "dry_run_steps.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <optional>
 
-#include <ATen/ops/stack.h>
-
-#include "whence/trace/trace_back.h"
 #include "whence/train/trajectory/writer.h"
 
 #include "dry_run.h"
 #include "metric_classifier.h"
 
 namespace whence {
-namespace {
 
 double bytes_of(const Run& run) {
   const double element = run.parts().game->dtype() == at::kFloat ? 4 : 8;
   return element * static_cast<double>(run.trajectory().parameters());
 }
 
-// The recorded steps with the end of the run in place of every state: as much work, and nothing to replay.
 RecordedSteps without_states(const Run& run) {
   RecordedSteps steps = recorded_steps_of(run);
   const at::Tensor end = run.state(run.steps());
@@ -41,8 +38,6 @@ double step_seconds(const RunParts& parts, const at::Tensor& state, const Commun
       world);
 }
 
-}  // namespace
-
 Needs needs_of_training(const RunParts& parts, const std::string& folder, const Communicator& world) {
   const TrajectoryPlan plan = parts.plan();
   const at::Tensor start = parts.initial_state();
@@ -59,43 +54,6 @@ Needs needs_of_training(const RunParts& parts, const std::string& folder, const 
   needs.disk = static_cast<double>(plan.bytes());
   needs.folder = folder;
   needs.advice = "--record auto, last:EPOCHS, every:STEPS or checkpoints:NUMBER keeps fewer steps";
-  return needs;
-}
-
-Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<const Metric>>& metrics,
-                            const TraceBackOptions& options, std::int64_t memory, const Communicator& world) {
-  const RecordedSteps recorded = without_states(run);
-  const at::Tensor end = run.params(run.steps());
-  Stopwatch watch;
-  std::vector<at::Tensor> queries;
-  for (const auto& metric : metrics) queries.push_back(metric->evaluate(end, world).gradient);
-  const double evaluation = watch.seconds();
-  const std::int64_t steps = options.epochs_back.back() * recorded.steps_per_epoch;
-  std::optional<TraceBack> sweep;
-  const double step = seconds_each(
-      [&](std::int64_t count) {
-        for (; count > 0; --count) {
-          if (!sweep || sweep->done()) sweep.emplace(recorded, at::stack(queries), options, world);
-          sweep->step();
-        }
-      },
-      world);
-
-  const double numbers = static_cast<double>(options.kink_widths.size() * metrics.size() *
-                                             options.epochs_back.size() * recorded.data.size());
-  const double carried = static_cast<double>(sweep->state_numbers());
-  const ReplayNeeds replay = replay_needs(run.trajectory().recorded(), run.steps() - steps,
-                                          static_cast<std::int64_t>(bytes_of(run)), memory);
-  Needs needs{"influence", fmt::format("{} steps back, {} to replay, {} queries, {} kink widths", steps,
-                                       replay.steps, metrics.size(), options.kink_widths.size())};
-  needs.seconds = evaluation + static_cast<double>(steps) * step;
-  if (replay.steps > 0)
-    needs.seconds +=
-        static_cast<double>(replay.steps) * step_seconds(run.parts(), run.state(run.steps()), world, world);
-  // What is carried, and saved now and then; the tables of the result as they are added up over ranks.
-  needs.memory = 8 * (2 * carried + numbers) + static_cast<double>(replay.states) * bytes_of(run);
-  needs.disk = 8 * (numbers + 2 * carried * world.size());
-  needs.folder = run.folder();
   return needs;
 }
 

@@ -13,6 +13,7 @@
 #include "whence/trace/trace_checkpoint.h"
 #include "whence/train/result_file.h"
 
+#include "crossing_plan.h"
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
@@ -34,33 +35,6 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
 
 }  // namespace
 
-OptionTable influence_options() {
-  OptionTable table("influence");
-  table.required("run", "run folder")
-      .add<std::string>(
-          "metric", "all",
-          "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
-      .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
-      .add<std::string>(
-          "kink-width", "1e-3",
-          "h, width of the density that stands for ReLU's second derivative; 0: none, as published; "
-          "several with commas between")
-      .add<std::string>(
-          "formula", "own",
-          "own: of the run's optimiser; sgd: as if its steps had been plain ones, to compare with")
-      .add<std::string>("grid", "auto",
-                        "groups of ranks that share the queries; within a group ranks share the batch",
-                        Kind::execution)
-      .add<std::int64_t>("memory", 1024, "MiB a rank that replayed steps may take (train --record)",
-                         Kind::execution)
-      .flag("overwrite", "replace an influence.h5 that was made with other options");
-  add_place_options(table);
-  add_classifier_option(table);
-  add_device_options(table);
-  add_execution_options(table);
-  return table;
-}
-
 void run_influence(const Options& options, const Communicator& all) {
   const Log log = begin_job(options, all);
   const Place place = take_place(options, all);
@@ -75,6 +49,7 @@ void run_influence(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   MetricClassifier metric_classifier;
+  CrossingPlan crossings;
   world.on_every_rank([&] {
     if (formula != "own" && formula != "sgd") refuse_value("formula", formula, {"own", "sgd"});
     metric_names = split_list("metric", options.text("metric"));
@@ -94,6 +69,13 @@ void run_influence(const Options& options, const Communicator& all) {
     attributes["classifier"] = metric_classifier.fingerprint;
   });
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
+  const RecordedSteps recorded = recorded_steps_of(*run);
+  world.on_every_rank([&] {
+    crossings = plan_crossings(options.text("crossings"), recorded, trace, formula, memory_limit(options),
+                               world.size());
+    trace.counted = crossings.counted;
+    if (!trace.counted.empty()) attributes["crossings"] = fmt::format("{}", fmt::join(trace.counted, ","));
+  });
   const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
   const std::int64_t numbers =
@@ -102,6 +84,7 @@ void run_influence(const Options& options, const Communicator& all) {
     return say(needs_of_tracing_back(*run, metrics, trace, memory_limit(options), world), world);
   if (claim.done()) return log.say(result + ": already there");
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
+  if (!crossings.sentence.empty()) log.say(crossings.sentence);
   if (const auto kinks = run->parts().game->kinks_left_out(); !kinks.empty() && trace.kink_widths.back() > 0)
     log.say(fmt::format("--kink-width: no curvature is known for {}, which are left out",
                         fmt::join(kinks, ", ")));
@@ -111,7 +94,6 @@ void run_influence(const Options& options, const Communicator& all) {
   const Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
     evaluated.advance_to(std::llround(share * points));
   });
-  const RecordedSteps recorded = recorded_steps_of(*run);
   TraceBack sweep(formula == "sgd" ? as_plain_steps(recorded) : recorded, at_end.gradients, trace, world);
   const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
@@ -136,6 +118,10 @@ void run_influence(const Options& options, const Communicator& all) {
   }
   const at::Tensor influence = sweep.result(), near_zero = sweep.near_zero_shares();
   log.say(run->replay_report(world));
+  if (const std::string each = crossings_in_words(trace.counted, sweep.crossings_each()); !each.empty()) {
+    log.say(each);
+    attributes["crossings_each"] = each;
+  }
   world.on_root([&] {
     write_influence(result,
                     {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,

@@ -39,6 +39,7 @@ bool same_value(const std::string& name, const std::string& a, const std::string
 // Those of runs themselves: train/settings_defaults.h.
 bool as_before(const std::string& name, const std::string& value) {
   static const std::map<std::string, std::string> before{{"formula", "own"},
+                                                         {"crossings", "off"},
                                                          {"groups", "none"},
                                                          {"fraction", "0.01,0.05,0.1"},
                                                          {"weight", "0"},

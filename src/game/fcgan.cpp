@@ -50,6 +50,17 @@ std::vector<at::Tensor> Fcgan::losses(const std::vector<at::Tensor>& tensors, co
   return adversarial_losses(*this, tensors, batch, weights, kink_width, options_.l2);
 }
 
+std::int64_t Fcgan::instance_player() const { return discriminator_player; }
+
+std::vector<at::Tensor> Fcgan::losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                           const at::Tensor& weights, DenseWatch& instances,
+                                           DenseWatch& latents) const {
+  const at::Tensor real = discriminator_.forward(tensors, batch.instances, instances).squeeze(2);
+  const at::Tensor points = generator_.forward(tensors, batch.latents, latents);
+  const at::Tensor fake = discriminator_.forward(tensors, points, latents).squeeze(2);
+  return adversarial_losses(layout_, real, fake, tensors, batch, weights, options_.l2);
+}
+
 std::unique_ptr<const Engine> Fcgan::native_engine(const std::string& variant) const {
   return make_perceptron_gan_engine(*this, variant);
 }

@@ -25,6 +25,12 @@ std::vector<at::Tensor> adversarial_losses(const AdversarialGame& game,
                                            const at::Tensor& weights, double kink_width, double l2) {
   const at::Tensor real = game.logits(tensors, batch.instances, kink_width);
   const at::Tensor fake = game.logits(tensors, game.generate(tensors, batch.latents, kink_width), kink_width);
+  return adversarial_losses(game.layout(), real, fake, tensors, batch, weights, l2);
+}
+
+std::vector<at::Tensor> adversarial_losses(const ParameterLayout& layout, const at::Tensor& real,
+                                           const at::Tensor& fake, const std::vector<at::Tensor>& tensors,
+                                           const Batch& batch, const at::Tensor& weights, double l2) {
   const double scale = 1.0 / static_cast<double>(batch.divisor);
 
   at::Tensor generator_loss = precise_softplus(-fake).sum(1) * scale;
@@ -32,7 +38,7 @@ std::vector<at::Tensor> adversarial_losses(const AdversarialGame& game,
       ((weights * precise_softplus(-real)).sum(1) + precise_softplus(fake).sum(1)) * scale;
   if (l2 > 0 && batch.carries_penalty) {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const ParameterSpec& spec = game.layout().specs()[i];
+      const ParameterSpec& spec = layout.specs()[i];
       if (!spec.is_kernel) continue;
       at::Tensor& loss = spec.player == 0 ? generator_loss : discriminator_loss;
       loss = loss + tensors[i].square().flatten(1).sum(1) * (0.5 * l2);

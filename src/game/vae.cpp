@@ -123,6 +123,23 @@ std::vector<at::Tensor> Vae::losses(const std::vector<at::Tensor>& tensors, cons
   const at::Tensor mu = code.narrow(2, 0, d), log_variance = code.narrow(2, d, d);
   const at::Tensor deviation = by_replica(log_variance * 0.5, [](const at::Tensor& v) { return at::exp(v); });
   const at::Tensor logits = decoder_.forward(tensors, mu + deviation * batch.latents, kink_width);
+  return losses_of(batch, weights, mu, log_variance, logits);
+}
+
+std::vector<at::Tensor> Vae::losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                         const at::Tensor& weights, DenseWatch& instances,
+                                         DenseWatch&) const {
+  const std::int64_t d = options_.latent_size;
+  const at::Tensor code = encoder_.forward(tensors, batch.instances, instances);
+  const at::Tensor mu = code.narrow(2, 0, d), log_variance = code.narrow(2, d, d);
+  const at::Tensor noise = at::exp(log_variance * 0.5) * batch.latents;
+  // Latent i moves by d mu_i + noise_i / 2 d v_i.
+  instances.passed_on((noise.detach().square().amax(2) * 0.25 + 1).sqrt());
+  return losses_of(batch, weights, mu, log_variance, decoder_.forward(tensors, mu + noise, instances));
+}
+
+std::vector<at::Tensor> Vae::losses_of(const Batch& batch, const at::Tensor& weights, const at::Tensor& mu,
+                                       const at::Tensor& log_variance, const at::Tensor& logits) const {
   const at::Tensor loss = reconstruction_loss(options_.likelihood, logits, batch.instances) +
                           kl_to_normal(mu, log_variance) * options_.beta;
   return {(weights * loss).sum(1) / static_cast<double>(batch.divisor)};

@@ -58,6 +58,11 @@ Activation parse_activation(const std::string& option, const std::string& name) 
   refuse("--{}: '{}' is not an activation (linear, relu, tanh, sigmoid)", option, name);
 }
 
+std::optional<KinkSlopes> kink_slopes(Activation activation) {
+  if (activation == Activation::relu) return KinkSlopes{0.0, 1.0};
+  return std::nullopt;
+}
+
 at::Tensor activate(Activation activation, const at::Tensor& x, double kink_width) {
   switch (activation) {
     case Activation::relu:

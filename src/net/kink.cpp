@@ -56,7 +56,20 @@ struct FlatValue : Function<FlatValue> {
   }
 };
 
+// Its slope is a variable in derivatives, but not in the value.
+struct WithSlope : Function<WithSlope> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& slope) {
+    context->save_for_backward({slope});
+    return x * slope;
+  }
+  static tensor_list backward(AutogradContext* context, const tensor_list& upstream) {
+    return {upstream[0] * context->get_saved_variables()[0], at::Tensor()};
+  }
+};
+
 }  // namespace
+
+at::Tensor with_slope(const at::Tensor& x, const at::Tensor& slope) { return WithSlope::apply(x, slope); }
 
 at::Tensor kink_curvature(const at::Tensor& x, const std::vector<double>& places,
                           const std::vector<double>& jumps, double width) {

@@ -31,14 +31,6 @@ at::Tensor convolve(const Layer& layer, const at::Tensor& x, const at::Tensor& w
                          (layer.kind == LayerKind::transposed) != reverse, {0, 0}, 1);
 }
 
-// W h^T rather than h W^T: autograd then forms the gradient of W in W's own layout, without a copy.
-at::Tensor linear(const Layer& layer, const at::Tensor* tensors, const at::Tensor& h) {
-  const at::Tensor columns = h.transpose(1, 2);
-  return (layer.bias ? at::baddbmm(tensors[1].unsqueeze(2), tensors[0], columns)
-                     : at::bmm(tensors[0], columns))
-      .transpose(1, 2);
-}
-
 at::Tensor each_replica(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h) {
   std::vector<at::Tensor> each;
   for (std::int64_t r = 0; r < h.size(0); ++r)
@@ -125,6 +117,14 @@ at::Tensor affine_pull_back(const Stage& stage, const at::Tensor& weight, const 
       .reshape({by_output.size(0), stage.in.values()});
 }
 
+// W h^T rather than h W^T: autograd then forms the gradient of W in W's own layout, without a copy.
+at::Tensor linear_output(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h) {
+  const at::Tensor columns = h.transpose(1, 2);
+  return (stage.layer.bias ? at::baddbmm(tensors[1].unsqueeze(2), tensors[0], columns)
+                           : at::bmm(tensors[0], columns))
+      .transpose(1, 2);
+}
+
 at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h,
                         double kink_width) {
   const Layer& layer = stage.layer;
@@ -132,7 +132,7 @@ at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at:
   if (layer.kind == LayerKind::pool)
     return largest_of_four(planes(h, stage.in)).reshape({replicas, samples, stage.out.values()});
   if (layer.kind == LayerKind::linear)
-    return activate(layer.activation, linear(layer, tensors, h), kink_width);
+    return activate(layer.activation, linear_output(stage, tensors, h), kink_width);
   // Devices are slow at asking: there several replicas are one operation, and one has the library's own.
   if (layer.order == WeightOrder::channels_first && (h.device().is_cpu() || replicas == 1))
     return activate(layer.activation, each_replica(stage, tensors, h), kink_width);

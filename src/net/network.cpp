@@ -1,5 +1,7 @@
 #include "whence/net/network.h"
 
+#include <algorithm>
+
 namespace whence {
 namespace {
 
@@ -70,6 +72,20 @@ std::vector<at::Tensor> Network::outputs(const std::vector<at::Tensor>& tensors,
 at::Tensor Network::forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
                             double kink_width) const {
   return outputs(tensors, x, {stages_.size() - 1}, kink_width)[0];
+}
+
+at::Tensor Network::forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+                            DenseWatch& watch) const {
+  const std::int64_t replicas = tensors[stages_.front().first].size(0);
+  at::Tensor h = x.dim() == 3 ? x : x.expand({replicas, -1, -1});
+  for (const Stage& stage : stages_)
+    h = watch.activated(stage, h, linear_output(stage, tensors.data() + stage.first, h));
+  return h;
+}
+
+bool Network::is_dense() const {
+  return std::all_of(stages_.begin(), stages_.end(),
+                     [](const Stage& stage) { return stage.layer.kind == LayerKind::linear; });
 }
 
 // Patches under a kernel and their copy by replica, and what bias, activation and norm keep of each value.

@@ -1,5 +1,7 @@
 #include "whence/optimise/momentum.h"
 
+#include <cmath>
+
 #include <ATen/ops/zeros.h>
 
 #include "elementwise.h"
@@ -58,6 +60,12 @@ at::Tensor Momentum::pull_back(at::Tensor& u, const TakenStep&, const Moves& mov
         });
   }
   return q;
+}
+
+std::optional<double> Momentum::move_of(std::int64_t steps) const {
+  if (steps <= 0) return 0.0;
+  const double velocities = (1 - std::pow(mu_, static_cast<double>(steps))) / (1 - mu_);
+  return nesterov_ ? 1 + mu_ * velocities : velocities;
 }
 
 }  // namespace whence

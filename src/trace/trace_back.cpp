@@ -49,15 +49,8 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
   const std::int64_t instances = run.data.size();
   const auto wide = queries.options().dtype(at::kDouble);
   const auto widths = static_cast<std::int64_t>(options.kink_widths.size());
-  const std::int64_t numbers = run.optimiser.state_size(queries.size(1));
-  u_ = at::zeros({widths * queries_.size(), numbers}, queries.options());
-  near_zero_ = at::zeros({u_.size(0), 2}, wide);
-  for (const double width : options.kink_widths) {
-    at::Tensor u = u_.narrow(0, static_cast<std::int64_t>(sweeps_.size()) * queries_.size(), queries_.size());
-    run.optimiser.model(u).copy_(queries.narrow(0, queries_.begin, queries_.size()));
-    sweeps_.push_back(
-        {width, u, at::zeros({queries_.size(), instances}, wide), watch_queries(width, numbers)});
-  }
+  near_zero_ = at::zeros({widths * queries_.size(), 2}, wide);
+  plan_sweeps(queries);
   result_ = at::zeros(
       {widths, queries.size(0), static_cast<std::int64_t>(options.epochs_back.size()), instances}, wide);
 }
@@ -124,63 +117,72 @@ void TraceBack::step() {
       positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
   const at::Tensor all = pulled_back(t, before, batch);
   std::vector<at::Tensor> u_jacobian;
-  for (Sweep& sweep : sweeps_) {
-    const at::Tensor q =
-        all.narrow(0, static_cast<std::int64_t>(u_jacobian.size()) * queries_.size(), queries_.size());
+  for (std::size_t w = 0; w < sweeps_.size(); ++w) {
+    Sweep& sweep = sweeps_[w];
+    const at::Tensor q = rows_of_query(all, w);
+    if (!needed(sweep.last)) {
+      u_jacobian.push_back(at::zeros({0}, theta.options()));
+      continue;
+    }
     const TracedStep traced = run_.engine.trace(theta, batch, q, sweep.kink_width);
     sweep.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
     u_jacobian.push_back(traced.u_jacobian);
   }
   trace_near_zero(all, theta, batch, u_jacobian);
+  if (crossings_ && needed(options_.counted.back())) count_crossings(t, all, theta, batch, own, u_jacobian);
   group_.sum(u_jacobian);
   note_near_zero(u_jacobian);
   if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.wait_for_device();
   for (std::size_t w = 0; w < sweeps_.size(); ++w) {
+    if (!needed(sweeps_[w].last)) continue;
     run_.optimiser.part(sweeps_[w].u, 0).sub_(u_jacobian[w]);
     sweeps_[w].watch.see(sweeps_[w].u, t);
   }
+  take_out_curvature(u_jacobian);
   ++taken_;
   if (!done() && run_.expect) run_.expect(t - 1);
-  if (taken_ != options_.epochs_back[horizon_] * run_.steps_per_epoch) return;
-  for (std::size_t w = 0; w < sweeps_.size(); ++w)
-    own_result()[static_cast<std::int64_t>(w)].select(1, horizon_).copy_(sweeps_[w].influence);
-  ++horizon_;
+  if (taken_ == options_.epochs_back[horizon_] * run_.steps_per_epoch) note_horizon();
+}
+
+// The queries of sweep w, or of what follows the sweeps.
+at::Tensor TraceBack::rows_of_query(const at::Tensor& all, std::size_t w) const {
+  return all.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size());
 }
 
 // A view of what this rank's group fills in.
 at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
 
 std::int64_t TraceBack::state_numbers() const {
-  std::int64_t numbers = own_result().numel() + near_zero_.numel();
-  for (const Sweep& sweep : sweeps_) numbers += sweep.u.numel() + sweep.influence.numel();
+  std::int64_t numbers = 0;
+  for (const at::Tensor& part : carried()) numbers += part.numel();
   return numbers;
+}
+
+std::vector<at::Tensor> TraceBack::carried() const {
+  std::vector<at::Tensor> parts;
+  for (const Sweep& sweep : sweeps_) parts.insert(parts.end(), {sweep.u, sweep.influence});
+  parts.insert(parts.end(), {near_zero_, own_result()});
+  for (const Counted& some : counted_)
+    if (some.frozen.defined()) parts.insert(parts.end(), {some.frozen, some.influence});
+  if (crossings_) parts.insert(parts.end(), {jumps_, crossed_});
+  return parts;
 }
 
 at::Tensor TraceBack::state() {
   group_.wait_for_device();
+  for (Sweep& sweep : sweeps_) sweep.watch.check();
   std::vector<at::Tensor> parts;
-  for (Sweep& sweep : sweeps_) {
-    sweep.watch.check();
-    parts.push_back(sweep.u.reshape({-1}).to(at::kDouble));
-    parts.push_back(sweep.influence.reshape({-1}));
-  }
-  parts.push_back(near_zero_.reshape({-1}));
-  parts.push_back(own_result().reshape({-1}));
+  for (const at::Tensor& part : carried()) parts.push_back(part.reshape({-1}).to(at::kDouble));
   return at::cat(parts).cpu();
 }
 
 void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
   std::int64_t at = 0;
-  const auto take = [&](const at::Tensor& into) {
+  for (const at::Tensor& into : carried()) {
     into.copy_(state.narrow(0, at, into.numel()).reshape(into.sizes()));
     at += into.numel();
-  };
-  for (Sweep& sweep : sweeps_) {
-    take(sweep.u);
-    take(sweep.influence);
   }
-  take(near_zero_);
-  take(own_result());
+  if (crossings_) crossings_ = std::make_unique<Crossings>(run_, options_.counted, group_);
   taken_ = taken;
   after_.reset();
   const auto& epochs = options_.epochs_back;
@@ -195,7 +197,7 @@ at::Tensor TraceBack::result() {
 }
 
 at::Tensor TraceBack::near_zero_shares() {
-  const auto widths = static_cast<std::int64_t>(sweeps_.size());
+  const auto widths = static_cast<std::int64_t>(options_.kink_widths.size());
   at::Tensor sums = at::zeros({widths, result_.size(1), 2}, at::kDouble);
   if (group_.rank() == 0)  // the others of the group have the same
     sums.narrow(1, queries_.begin, queries_.size()).copy_(near_zero_.reshape({widths, queries_.size(), 2}));

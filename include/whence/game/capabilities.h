@@ -10,6 +10,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "whence/game/batch.h"
+#include "whence/net/dense_watch.h"
 #include "whence/net/network.h"
 
 namespace whence {
@@ -43,6 +44,21 @@ class Autoencoder {
   virtual Likelihood likelihood() const = 0;
   /// Weight of KL(Q(. | x) || N(0, I)) in the loss.
   virtual double beta() const = 0;
+};
+
+/// Trains dense layers alone, so that it can be said which of their units cross a kink (trace/crossings.h).
+class Perceptrons {
+ public:
+  virtual ~Perceptrons() = default;
+  /// The player whose loss holds the instances.
+  virtual std::int64_t instance_player() const = 0;
+  /// Whether row j of the latents belongs to instance j.
+  virtual bool latents_of_instances() const = 0;
+  /// Game::losses(), every dense layer of which is seen by one of two watches: `instances` where its rows are
+  /// instances, `latents` where they are latents alone.
+  virtual std::vector<at::Tensor> losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                              const at::Tensor& weights, DenseWatch& instances,
+                                              DenseWatch& latents) const = 0;
 };
 
 /// Sorts images into classes, by way of features.

@@ -23,7 +23,7 @@ struct FcganOptions {
 };
 
 /// The game of adversarial_losses between perceptrons.
-class Fcgan : public AdversarialGame {
+class Fcgan : public AdversarialGame, public Perceptrons {
  public:
   explicit Fcgan(FcganOptions options);
 
@@ -40,6 +40,13 @@ class Fcgan : public AdversarialGame {
                     double kink_width) const override;
 
   std::unique_ptr<const Engine> native_engine(const std::string& variant) const override;
+
+  const Perceptrons* perceptrons() const override { return this; }
+  std::int64_t instance_player() const override;
+  bool latents_of_instances() const override { return false; }
+  std::vector<at::Tensor> losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                      const at::Tensor& weights, DenseWatch& instances,
+                                      DenseWatch& latents) const override;
 
   const FcganOptions& options() const { return options_; }
   const Network& generator_network() const { return generator_; }

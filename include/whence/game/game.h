@@ -59,6 +59,9 @@ class Game {
   /// An engine of CPU kernels for this game, which has to outlive it; null where there is none. `variant`:
   /// see NativeEngine.
   virtual std::unique_ptr<const Engine> native_engine(const std::string& variant) const;
+
+  /// Null where layers are of other kinds, too.
+  virtual const Perceptrons* perceptrons() const { return nullptr; }
 };
 
 /// A game of a generator G (player 0) against a discriminator D (player 1).
@@ -85,5 +88,9 @@ class AdversarialGame : public Game, public Generator {
 std::vector<at::Tensor> adversarial_losses(const AdversarialGame& game,
                                            const std::vector<at::Tensor>& tensors, const Batch& batch,
                                            const at::Tensor& weights, double kink_width, double l2);
+/// The same from D's logits [R, b] of the instances and [R, l] of the generated points.
+std::vector<at::Tensor> adversarial_losses(const ParameterLayout& layout, const at::Tensor& real,
+                                           const at::Tensor& fake, const std::vector<at::Tensor>& tensors,
+                                           const Batch& batch, const at::Tensor& weights, double l2);
 
 }  // namespace whence

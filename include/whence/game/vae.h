@@ -37,7 +37,7 @@ at::Tensor reconstruction_loss(Likelihood likelihood, const at::Tensor& logits, 
 /// L = 1/divisor sum_j w_j ( -log P(x_j | xi_j) + beta KL(Q(. | x_j) || N(0, I)) ),
 /// xi_j = mu_j + exp(v_j / 2) eps_j: eq. (6) with one sample of the latent an instance. Row j of the batch's
 /// latents is eps_j, so there are as many as instances.
-class Vae : public Game, public Autoencoder {
+class Vae : public Game, public Autoencoder, public Perceptrons {
  public:
   explicit Vae(VaeOptions options);
 
@@ -62,7 +62,19 @@ class Vae : public Game, public Autoencoder {
   Likelihood likelihood() const override { return options_.likelihood; }
   double beta() const override { return options_.beta; }
 
+  const Perceptrons* perceptrons() const override {
+    return encoder_.is_dense() && decoder_.is_dense() ? this : nullptr;
+  }
+  std::int64_t instance_player() const override { return 0; }
+  bool latents_of_instances() const override { return true; }
+  std::vector<at::Tensor> losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,
+                                      const at::Tensor& weights, DenseWatch& instances,
+                                      DenseWatch& latents) const override;
+
  private:
+  std::vector<at::Tensor> losses_of(const Batch& batch, const at::Tensor& weights, const at::Tensor& mu,
+                                    const at::Tensor& log_variance, const at::Tensor& logits) const;
+
   VaeOptions options_;
   ParameterLayout layout_;
   Network encoder_, decoder_;

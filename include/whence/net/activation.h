@@ -2,6 +2,7 @@
 // Activations whose values do not depend on which replicas are computed together.
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <ATen/core/Tensor.h>
@@ -12,6 +13,12 @@ namespace whence {
 
 /// "linear", "relu", "tanh", "sigmoid"; UsageError naming `option` otherwise.
 Activation parse_activation(const std::string& option, const std::string& name);
+
+/// The slopes of an activation that is linear on either side of 0 and has a kink there.
+struct KinkSlopes {
+  double below, above;
+};
+std::optional<KinkSlopes> kink_slopes(Activation activation);
 
 /// The activation of x. `kink_width`: see relu(); the others do not use it.
 at::Tensor activate(Activation activation, const at::Tensor& x, double kink_width);

@@ -13,4 +13,9 @@ namespace whence {
 at::Tensor kink_curvature(const at::Tensor& x, const std::vector<double>& places,
                           const std::vector<double>& jumps, double width);
 
+/// slope * x, where `slope` [of x's shape] is the slope of a piecewise linear function through 0 at x, whose
+/// value that is. A derivative by `slope` is that of first derivatives through this function alone: what they
+/// gain when x moves into a piece of another slope.
+at::Tensor with_slope(const at::Tensor& x, const at::Tensor& slope);
+
 }  // namespace whence

@@ -60,6 +60,9 @@ at::Tensor affine(const Stage& stage, const at::Tensor& weight, const at::Tensor
 /// The derivative by x [n, in] from that by W x + b [n, out].
 at::Tensor affine_pull_back(const Stage& stage, const at::Tensor& weight, const at::Tensor& by_output);
 
+/// W h + b [R, m, out] of a linear stage for R replicas of its tensors and h [R, m, in].
+at::Tensor linear_output(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h);
+
 /// The stage's output [R, m, out] of R replicas of the tensors (`tensors`: its own, [R, shape...] each) for
 /// h [R, m, in]: differentiable by LibTorch, twice if need be. `kink_width`: see relu().
 at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h,

@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/net/dense_watch.h"
 #include "whence/net/layer.h"
 #include "whence/net/layout.h"
 
@@ -29,6 +30,10 @@ class Network {
   /// channels last; otherwise replica r depends on its own slices alone, bit for bit.
   at::Tensor forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
                      double kink_width = 0) const;
+  /// The same, of a network that is_dense(), with activations by `watch`.
+  at::Tensor forward(const std::vector<at::Tensor>& tensors, const at::Tensor& x, DenseWatch& watch) const;
+  /// Whether all layers are linear ones.
+  bool is_dense() const;
   /// The outputs [R, m, values] of the stages asked for, in that order.
   std::vector<at::Tensor> outputs(const std::vector<at::Tensor>& tensors, const at::Tensor& x,
                                   const std::vector<std::size_t>& stages, double kink_width = 0) const;

@@ -19,6 +19,7 @@ class Averaged : public Optimiser {
   at::Tensor pull_back(at::Tensor& u, const TakenStep& step, const Moves& moves) const override;
   bool needs_gradient() const override { return other_->needs_gradient(); }
   at::Tensor near_zero(const at::Tensor& after, const Moves& moves) const override;
+  std::optional<double> move_of(std::int64_t steps) const override { return other_->move_of(steps); }
 
  private:
   at::Tensor without_average(const at::Tensor& state) const;

@@ -18,6 +18,8 @@ class Momentum : public Optimiser {
   std::vector<std::string> parts() const override { return {"theta", "velocity"}; }
   void update(at::Tensor& state, const at::Tensor& gradient, const Moves& moves) const override;
   at::Tensor pull_back(at::Tensor& u, const TakenStep& step, const Moves& moves) const override;
+  /// 1 + mu + ... + mu^(steps - 1); Nesterov: one more mu times it beside the 1.
+  std::optional<double> move_of(std::int64_t steps) const override;
 
  private:
   double mu_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,11 @@ class Optimiser {
   /// epsilon in a step.
   virtual at::Tensor near_zero(const at::Tensor& after, const Moves& moves) const;
   static constexpr double epsilon_share = 0.01;
+
+  /// How far `steps` steps of a player, the first of them with another gradient by dg, have moved theta, in
+  /// units of -B dg, with the later gradients as they were (and without weight decay, and at one rate). Nothing
+  /// where that is not one number for all parameters.
+  virtual std::optional<double> move_of(std::int64_t /*steps*/) const { return std::nullopt; }
 
   /// Numbers in the state of P parameters.
   std::int64_t state_size(std::int64_t parameters) const {

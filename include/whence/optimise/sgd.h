@@ -15,6 +15,7 @@ class Sgd : public Optimiser {
   std::vector<std::string> parts() const override { return {"theta"}; }
   void update(at::Tensor& state, const at::Tensor& gradient, const Moves& moves) const override;
   at::Tensor pull_back(at::Tensor& u, const TakenStep& step, const Moves& moves) const override;
+  std::optional<double> move_of(std::int64_t steps) const override { return steps > 0 ? 1.0 : 0.0; }
 
  private:
   double weight_decay_;

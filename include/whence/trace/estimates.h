@@ -19,7 +19,9 @@ inline const Schema influence_schema{"whence.influence", 1};
 /// influence.h5 (H kink widths, M metrics, K horizons, N instances): influence [H,M,K,N], kink_width [H],
 /// epochs_back [K], value [M] (V at the end of the run), instance_id [N]; attributes metrics (names, comma
 /// between), run (fingerprint of the trajectory), settings, classifier (its fingerprint, or "none"),
-/// near_zero_share (in words, for optimisers with second moments: TraceBack::near_zero_shares).
+/// near_zero_share (in words, for optimisers with second moments: TraceBack::near_zero_shares), crossings
+/// (the k for which they were counted, comma between; none where there is no such attribute) and
+/// crossings_each (how many, in words).
 struct InfluenceEstimates {
   std::vector<std::string> metrics;
   std::vector<double> kink_widths;

@@ -10,6 +10,7 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/comm/partition.h"
+#include "whence/trace/crossings.h"
 #include "whence/train/finite_watch.h"
 #include "whence/train/recorded_steps.h"
 
@@ -36,7 +37,14 @@ struct TraceBackOptions {
   std::vector<std::int64_t> epochs_back;  ///< k, ascending; the sweep goes back by the largest
   std::vector<double> kink_widths;        ///< h; see Engine::trace
   Grid grid;
+  /// The k of `epochs_back` for which kinks are counted (crossings.h) in the estimates of kink widths over 0.
+  std::vector<std::int64_t> counted = {};
 };
+
+/// The kink width h' beside the counted crossings of an estimate of kink width h > 0, k epochs back. What is
+/// counted is what a removal's own move does; the width lets the query see the curvature that the move itself
+/// meets on its way, which is worth it once there are epochs for it: 0 for k = 1, else h / 10.
+double width_beside_crossings(double kink_width, std::int64_t epochs_back);
 
 /// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
 class TraceBack {
@@ -63,6 +71,9 @@ class TraceBack {
 
   /// The influences, once done, on every rank's CPU. Collective.
   at::Tensor result();
+  /// How many crossings were counted for an instance on average, for each of TraceBackOptions::counted, on
+  /// every rank; empty where none are. Collective.
+  std::vector<double> crossings_each();
   /// How much of the queries' growth came from parameters whose second moment is near zero
   /// (Optimiser::near_zero): sum |n^T J|^2 / sum |q^T J|^2 over every `near_zero_stride`-th step, n being the
   /// part of q that belongs to them: [widths, queries] float64 on every rank's CPU (more than 1 where it
@@ -77,6 +88,13 @@ class TraceBack {
     at::Tensor u;          // [q, S], rows of `u_`: this group's queries
     at::Tensor influence;  // [q, N] float64, this rank's instances only
     FiniteWatch watch;
+    std::int64_t last;  // k beyond which nothing needs it
+  };
+  // The estimates with counted crossings of the sweep whose width they have beside them.
+  struct Counted {
+    std::size_t sweep;
+    at::Tensor frozen;     // [q, S], rows of `u_`: see count_crossings(); undefined for the width 0
+    at::Tensor influence;  // [q, N] float64, this rank's instances only
   };
   FiniteWatch watch_queries(double kink_width, std::int64_t numbers) const;
   at::Tensor own_result() const;
@@ -84,15 +102,27 @@ class TraceBack {
   void trace_near_zero(const at::Tensor& q, const at::Tensor& theta, const Batch& batch,
                        std::vector<at::Tensor>& jacobians);
   void note_near_zero(const std::vector<at::Tensor>& jacobians);
+  void plan_sweeps(const at::Tensor& queries);
+  bool is_counted(double kink_width, std::int64_t epochs_back) const;
+  at::Tensor rows_of_query(const at::Tensor& all, std::size_t w) const;
+  bool needed(std::int64_t last) const { return taken_ < last * run_.steps_per_epoch; }
+  void count_crossings(std::int64_t t, const at::Tensor& all, const at::Tensor& theta, const Batch& batch,
+                       const at::Tensor& own, std::vector<at::Tensor>& jacobians);
+  void take_out_curvature(const std::vector<at::Tensor>& jacobians);
+  void note_horizon();
+  std::vector<at::Tensor> carried() const;
 
   RecordedSteps run_;
   TraceBackOptions options_;
   Communicator ranks_, group_;
   Range queries_, rows_;
   std::int64_t steps_, taken_ = 0, horizon_ = 0;
-  at::Tensor u_;      // [widths q, S]
-  at::Tensor after_;  // the state after the step to take back; undefined until it is asked for
-  std::vector<Sweep> sweeps_;
+  at::Tensor u_;               // [widths q, S]
+  at::Tensor after_;           // the state after the step to take back; undefined until it is asked for
+  std::vector<Sweep> sweeps_;  // of the kink widths asked for, then of others beside counted crossings
+  std::vector<Counted> counted_;
+  std::unique_ptr<Crossings> crossings_;  // null where none are counted
+  at::Tensor jumps_, crossed_;            // [counted k, counted_ q, N], [counted k] float64
   at::Tensor near_;       // [P], see Optimiser::near_zero; undefined where a step does not look at it
   at::Tensor near_zero_;  // [widths q, 2] float64: the two sums of near_zero_shares()
   at::Tensor result_;     // on the device [widths, Q, epochs_back, N]; this rank's contribution

@@ -1,0 +1,59 @@
+#pragma once
+// Which units change sides of their kink when an instance is removed, and what that does to a query.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "whence/comm/communicator.h"
+#include "whence/train/recorded_steps.h"
+
+namespace whence {
+
+/// Why crossings cannot be counted in a run, as the rest of a sentence ("its game has no units with a kink"),
+/// or
+/// "" where they can: for games of perceptrons with relu, on the CPU, trained by plain steps or momentum.
+std::string crossings_left_out(const RecordedSteps& run);
+
+/// Bytes a rank for counting over `epochs_back` epochs on so many ranks.
+double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);
+
+/// Counts crossings beside a trace-back. g(theta) is piecewise smooth; its trace knows the pieces' slopes,
+/// and takes it that no unit leaves its piece. Removing instance j moves theta of the player that holds the
+/// instances by
+///   m_j = sum over j's uses s before t of B_s grad f(x_j; theta_s) / |S|        (momentum: times move_of)
+/// taken as frozen from then on, and with it each pre-activation a_c of a unit c of that player on a sample
+/// of step t by <m_j, grad a_c>. Where that takes a_c across 0, <q, g> jumps by kappa_c times the kink's, so
+/// that
+///   influence_j -= sum_c kappa_c (slope(a_c + <m_j, grad a_c>) - slope(a_c)),
+///   kappa_c = sum over players of (tangent of a_c along q) dL/dh_c.
+/// The gradient of a dense layer is a sum of outer products, one a sample, so m_j needs no more than their
+/// factors, and <m_j, grad a_c> two products of vectors a layer. The other player's move, and what one
+/// crossing does to later ones, are left out.
+///
+/// In float64 whatever the game's dtype. Instances are shared out over the ranks by their position.
+class Crossings {
+ public:
+  /// For these k, ascending.
+  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const Communicator& ranks);
+  ~Crossings();
+
+  /// To be called before the first count(), and again where a trace-back goes on: what removal has moved
+  /// before step `end`. Asks for the states of all steps that are counted, backwards.
+  void look_back(std::int64_t end);
+  bool looked_back() const;
+
+  /// Step t, for theta [P] before it and queries q [Q, P] (see Optimiser::pull_back): adds the jumps to
+  /// `influence` [K, Q, N] float64 (this rank's instances), and how many there were to `crossed` [K].
+  void count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q, const at::Tensor& influence,
+             const at::Tensor& crossed) const;
+
+ private:
+  class Work;
+  std::unique_ptr<Work> work_;
+};
+
+}  // namespace whence

@@ -1,0 +1,41 @@
+// The options of whence influence.
+
+#include "job.h"
+#include "metric_classifier.h"
+
+namespace whence {
+
+OptionTable influence_options() {
+  OptionTable table("influence");
+  table.required("run", "run folder")
+      .add<std::string>(
+          "metric", "all",
+          "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
+      .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
+      .add<std::string>(
+          "kink-width", "1e-3",
+          "h, width of the density that stands for ReLU's second derivative; 0: none, as published; "
+          "several with commas between")
+      .add<std::string>(
+          "crossings", "auto",
+          "whether estimates of a kink width over 0 count the units that a removal takes across "
+          "their kink: on, off, or auto: up to 5 epochs back, where it can be done")
+      .add<std::string>(
+          "formula", "own",
+          "own: of the run's optimiser; sgd: as if its steps had been plain ones, to compare with")
+      .add<std::string>("grid", "auto",
+                        "groups of ranks that share the queries; within a group ranks share the batch",
+                        Kind::execution)
+      .add<std::int64_t>(
+          "memory", 1024,
+          "MiB a rank that replayed steps (train --record) may take, and what counted crossings keep",
+          Kind::execution)
+      .flag("overwrite", "replace an influence.h5 that was made with other options");
+  add_place_options(table);
+  add_classifier_option(table);
+  add_device_options(table);
+  add_execution_options(table);
+  return table;
+}
+
+}  // namespace whence

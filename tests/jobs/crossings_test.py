@@ -1,0 +1,83 @@
+"""whence influence counts kink crossings: where, on any ranks, and what it says where it does not."""
+
+import os
+
+import h5py
+import numpy as np
+
+from support import ProgramTest, arrays, main, relative_difference, tiny, whence
+
+
+class CrossingsTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.run_folder = cls.train("run", *tiny(epochs=7))
+
+    def influence(self, *options, ranks=1):
+        result = whence("influence", "--run", self.run_folder, "--overwrite", *options, ranks=ranks)
+        self.assertEqual(result.code, 0, result)
+        path = os.path.join(self.run_folder, "influence.h5")
+        with h5py.File(path) as file:
+            attributes = {name: file.attrs[name] for name in file.attrs}
+        return arrays(path)["influence"], attributes, result.err
+
+    def test_auto_counts_up_to_five_epochs_back_and_says_so(self):
+        both = ("--kink-width", "0,1e-3", "--epochs-back", "1,2,7")
+        off, plain, said = self.influence(*both, "--crossings", "off")
+        self.assertNotIn("crossings", plain)
+        self.assertNotIn("crossings", said)
+        auto, attributes, said = self.influence(*both)
+        self.assertIn("--crossings auto: counted 1, 2 epochs back, and left to the kink width beyond 5", said)
+        self.assertRegex(said, r"crossings an instance: \S+ \(k = 1\), \S+ \(k = 2\)")
+        self.assertEqual(attributes["crossings"], b"1,2")
+        self.assertIn(b"(k = 2)", attributes["crossings_each"])
+        np.testing.assert_array_equal(auto[0], off[0])  # as published
+        np.testing.assert_array_equal(auto[1, :, 2], off[1, :, 2])
+        for k in (0, 1):
+            self.assertGreater(relative_difference(auto[1, :, k], off[1, :, k]), 1e-3)
+        on, attributes, _ = self.influence(*both, "--crossings", "on")
+        self.assertEqual(attributes["crossings"], b"1,2,7")
+        self.assertLess(relative_difference(on[1, :, :2], auto[1, :, :2]), 1e-13)
+        self.assertGreater(relative_difference(on[1, :, 2], off[1, :, 2]), 1e-3)
+        # A result made before there was the option is the one without crossings.
+        self.influence(*both, "--crossings", "off")
+        again = whence("influence", "--run", self.run_folder, *both)
+        self.assertEqual(again.code, 1, again)
+        self.assertIn("crossings is 'none' there and '1,2' here", again.err)
+
+    def test_any_ranks_and_groups_count_the_same(self):
+        options = ("--metric", "all,gen-loss", "--epochs-back", "1,3")
+        alone, attributes, _ = self.influence(*options)
+        for ranks, grid in ((2, "1"), (3, "1"), (3, "2")):
+            with self.subTest(ranks=ranks, grid=grid):
+                other, of_other, _ = self.influence(*options, "--grid", grid, ranks=ranks)
+                self.assertEqual(of_other["crossings_each"], attributes["crossings_each"])
+                for metric in range(2):
+                    self.assertLess(relative_difference(other[:, metric], alone[:, metric]), 1e-10)
+
+    def test_what_cannot_be_counted_is_left_off_or_refused(self):
+        tanh = self.train("tanh", *tiny(activation="tanh"))
+        adam = self.train("adam", *tiny(optimiser="adam"))
+        for folder, options, reason in (
+            (tanh, (), "its units have no kinks"),
+            (adam, (), "the optimiser adam moves parameters by factors of their own"),
+            (self.run_folder, ("--kink-width", "0"), "the estimates of --kink-width 0 know nothing of kinks"),
+            (self.run_folder, ("--formula", "sgd"), "--formula sgd leaves the optimiser out"),
+        ):
+            with self.subTest(reason):
+                left = whence("influence", "--run", folder, "--overwrite", *options)
+                self.assertEqual(left.code, 0, left)
+                self.assertIn("--crossings auto: none are counted: " + reason, left.err)
+                self.assert_refused(["influence", "--run", folder, "--overwrite", "--crossings", "on", *options],
+                                    "--crossings on: crossings cannot be counted: " + reason)
+        self.assert_refused(["influence", "--run", self.run_folder, "--crossings", "maybe"], "--crossings", "maybe")
+
+    def test_a_dry_run_counts_what_it_would_keep(self):
+        needs = self.run_fine("influence", "--run", self.run_folder, "--dry-run", "--epochs-back", "1,5").out
+        self.assertIn("crossings counted 5 epochs back", needs)
+        self.assertIn("--crossings", self.run_fine("influence", "--help").out)
+
+
+if __name__ == "__main__":
+    main()
