@@ -10,6 +10,7 @@
 #include "whence/comm/stop_vote.h"
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
+#include "whence/core/settings_text.h"
 #include "whence/io/summary.h"
 #include "whence/train/automatic_record.h"
 #include "whence/train/start.h"

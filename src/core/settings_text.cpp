@@ -38,12 +38,9 @@ bool same_value(const std::string& name, const std::string& a, const std::string
 // Options of jobs on runs that came later, and values that say what was done before there were such options.
 // Those of runs themselves: train/settings_defaults.h.
 bool as_before(const std::string& name, const std::string& value) {
-  static const std::map<std::string, std::string> before{{"formula", "own"},
-                                                         {"crossings", "off"},
-                                                         {"groups", "none"},
-                                                         {"fraction", "0.01,0.05,0.1"},
-                                                         {"weight", "0"},
-                                                         {"noise-draws", "1"}};
+  static const std::map<std::string, std::string> before{{"formula", "own"}, {"crossings", "off"},
+                                                         {"groups", "none"}, {"fraction", "0.01,0.05,0.1"},
+                                                         {"weight", "0"},    {"noise-draws", "1"}};
   const auto known = before.find(name);
   return known != before.end() && same_value(name, known->second, value);
 }

@@ -57,8 +57,8 @@ class Optimiser {
   static constexpr double epsilon_share = 0.01;
 
   /// How far `steps` steps of a player, the first of them with another gradient by dg, have moved theta, in
-  /// units of -B dg, with the later gradients as they were (and without weight decay, and at one rate). Nothing
-  /// where that is not one number for all parameters.
+  /// units of -B dg, with the later gradients as they were (and without weight decay, and at one rate).
+  /// Nothing where that is not one number for all parameters.
   virtual std::optional<double> move_of(std::int64_t /*steps*/) const { return std::nullopt; }
 
   /// Numbers in the state of P parameters.
