@@ -35,6 +35,8 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   std::vector<std::int64_t> counted;
   for (const std::int64_t k : options.epochs_back)
     if (option == "on" || k <= most_epochs_counted) counted.push_back(k);
+  if (option == "auto" && run.game.layout().player_count() == 1)
+    return {{}, "--crossings auto: none are counted in games of one player, which gained nothing by it"};
   if (counted.empty())
     return {{}, fmt::format("--crossings auto: none are counted beyond {} epochs back", most_epochs_counted)};
   const std::string reason = reason_against(run, options, formula, counted, memory, ranks);

@@ -14,9 +14,9 @@ struct CrossingPlan {
   std::string sentence;               ///< what is done, and why not more
 };
 
-/// --crossings: `off` none, `on` every k, `auto` those up to `most_epochs_counted` where it can be done and
-/// what is kept of each use of an instance fits into `memory` bytes a rank. UsageError naming --crossings for
-/// another value, and where `on` cannot be done.
+/// --crossings: `off` none, `on` every k, `auto` of games of two players those up to `most_epochs_counted`
+/// where it can be done and what is kept of each use of an instance fits into `memory` bytes a rank.
+/// UsageError naming --crossings for another value, and where `on` cannot be done.
 CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
                             const TraceBackOptions& options, const std::string& formula, std::int64_t memory,
                             std::int64_t ranks);

@@ -127,10 +127,10 @@ void run_density(const Options& options, const Communicator& world) {
     density::write_density(result_path, data.train, queries, estimators, result, attributes);
     bytes = static_cast<std::int64_t>(fs::file_size(result_path));
   });
+  say_foremost(log, "density.h5", {folder});
   log.say(
       record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes, true, computed}, world));
   print(world, (data.note.empty() ? "" : data.note + "\n") + report(estimators, result));
-  say_foremost(log, "density.h5", {folder});
 }
 
 }  // namespace whence

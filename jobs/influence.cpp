@@ -129,8 +129,8 @@ void run_influence(const Options& options, const Communicator& all) {
                     attributes);
   });
   checkpoint.remove();
-  log.say(record_cost(run->folder(), cost(), world));
   say_foremost(log, "influence.h5", ranked(*run));
+  log.say(record_cost(run->folder(), cost(), world));
 }
 
 }  // namespace whence

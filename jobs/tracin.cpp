@@ -109,9 +109,9 @@ void run_tracin(const Options& options, const Communicator& all) {
   store.close_and_check();
   write_tracin(result, *run, queries, tracin, plan, store, listed, attributes, world);
   store.remove();
+  say_foremost(log, std::filesystem::path(result).filename().string(), ranked(*run));
   cost.seconds = watch.seconds();
   log.say(record_cost(run->folder(), cost, world));
-  say_foremost(log, std::filesystem::path(result).filename().string(), ranked(*run));
 }
 
 }  // namespace whence

@@ -90,7 +90,7 @@ CounterfactualTruth read_counterfactual(const std::string& path, const Trajector
 void check_one_classifier(const std::string& metric, const std::string& estimated,
                           const std::string& retrained) {
   if (looks_at_images(metric) && retrained != estimated)
-    fail("{} is judged by one classifier in influence.h5 and by another in what was retrained (--classifier)",
+    fail("{} is judged by one classifier in influence.h5 and by another in counterfactual.h5 (--classifier)",
          metric);
 }
 

@@ -71,6 +71,12 @@ class CrossingsTest(ProgramTest):
                 self.assertIn("--crossings auto: none are counted: " + reason, left.err)
                 self.assert_refused(["influence", "--run", folder, "--overwrite", "--crossings", "on", *options],
                                     "--crossings on: crossings cannot be counted: " + reason)
+        vae = self.train("vae", "--game", "mlp-vae", "--data", "six-clusters", "--loss", "squared", "--latent", "2", "--hidden", "6,5",
+                         *tiny()[:8])
+        left = whence("influence", "--run", vae, "--metric", "loss")
+        self.assertIn("--crossings auto: none are counted in games of one player", left.err)
+        counted = whence("influence", "--run", vae, "--metric", "loss", "--crossings", "on", "--overwrite")
+        self.assertIn("--crossings on: counted 1 epochs back", counted.err)
         self.assert_refused(["influence", "--run", self.run_folder, "--crossings", "maybe"], "--crossings", "maybe")
 
     def test_a_dry_run_counts_what_it_would_keep(self):

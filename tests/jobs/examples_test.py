@@ -17,12 +17,12 @@ class ExamplesTest(ProgramTest):
         done = subprocess.run(
             [os.path.join(EXAMPLES, "run.sh"), name, out, "digits", *SIZES[name]], capture_output=True, text=True, timeout=300,
             env={**os.environ, "WHENCE": os.path.abspath(WHENCE), "PYTHON": sys.executable, "INSTANCES": "60",
-                 "HELD_OUT": "20", "EPOCHS": "2", "TARGETS": "12", "BATCH": "10", "DTYPE": "float64"})
+                 "HELD_OUT": "20", "EPOCHS": "2", "TARGETS": "40", "BATCH": "10", "DTYPE": "float64"})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("this model can be used", done.stdout)
         rows = read_json(os.path.join(out, "run", "validation.json"))["rows"]
         for row in rows:
-            self.assertEqual(row["targets"], 12)
+            self.assertEqual(row["targets"], 40)
             self.assertGreater(row["kendall_tau"], 0.8, name)
         self.assertEqual(arrays(os.path.join(out, "run", "influence.h5"))["influence"].shape[-1], 60)
 

@@ -84,8 +84,8 @@ class WordsTest(ProgramTest):
         self.assert_refused(["train", "--out", run, *tiny(epochs=4, seed=3)],
                             "other settings: epochs is 3 there and 4 here; seed is 0 there and 3 here", folder=run)
         self.run_fine("train", "--out", run, *tiny(rate_generator="1e-3"))
-        self.run_fine("influence", "--run", run)
-        sentence = self.assert_refused(["influence", "--run", run, "--epochs-back", "2"],
+        self.run_fine("influence", "--run", run, "--crossings", "off")
+        sentence = self.assert_refused(["influence", "--run", run, "--epochs-back", "2", "--crossings", "off"],
                                        "made with other options (epochs-back is 1 there and 2 here)", folder=run)
         self.assertIn("--overwrite", sentence)
         self.assert_refused(["influence", "--run", run, "--metric", "ALL"], "did you mean all?", folder=run)

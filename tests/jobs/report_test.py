@@ -106,7 +106,7 @@ class ReportTest(ProgramTest):
         self.assertIn("<th>n_h removed</th><th>30</th></tr>", page)
         self.assertNotIn("<th>100</th>", page)
 
-        self.run_fine("influence", "--run", folder, "--metric", "all", "--epochs-back", "1,2", "--kink-width", "1e-2", "--overwrite")
+        self.run_fine("influence", "--run", folder, "--metric", "all", "--epochs-back", "1,2", "--kink-width", "1e-2", "--crossings", "off", "--overwrite")
         page, _ = self.report(folder)
         self.assertIn("validation.json is stale (influence.h5 was replaced since it was made of it), so it is not drawn", page)
         self.assertIn("Stale: cleansing.h5: selection influence:all was made of another influence.h5", page)

@@ -58,7 +58,7 @@ class ScriptTest(ProgramTest):
 
     def influence_and_truth(self, folder, metrics, back="1,3", targets=12, **how):
         self.run_fine("influence", "--run", folder, "--metric", metrics, "--epochs-back", back,
-                      "--kink-width", "1e-3,0", "--overwrite", **how)
+                      "--kink-width", "1e-3,0", "--crossings", "off", "--overwrite", **how)
         self.run_fine("counterfactual", "--run", folder, "--metric", metrics, "--epochs-back", back, "--targets", targets,
                       "--overwrite", **how)
 
