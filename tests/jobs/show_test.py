@@ -116,7 +116,7 @@ class ShowTest(ProgramTest):
     def test_what_was_replaced_is_left_out_or_said_to_be_stale(self):
         copy = self.copy_of(self.folder, "replaced")
         now = os.stat(os.path.join(copy, "cleansing.h5"))
-        self.run_fine("influence", "--run", copy, "--metric", "all,disc-loss", "--epochs-back", "1,2", "--kink-width", "1e-2", "--overwrite")
+        self.run_fine("influence", "--run", copy, "--metric", "all,disc-loss", "--epochs-back", "1,2", "--kink-width", "1e-2", "--crossings", "off", "--overwrite")
         os.utime(os.path.join(copy, "influence.h5"), (now.st_atime - 1000, now.st_mtime - 1000))  # times say nothing
         notes = {one["of"]: one["note"] for one in self.shown(run=copy)["rankings"] if one["file"] == "cleansing.h5"}
         self.assertTrue(notes["selection influence:all"].startswith("stale: made of another influence.h5"), notes)
@@ -141,7 +141,7 @@ class ShowTest(ProgramTest):
         python = lambda: subprocess.run([sys.executable, "-c", code, copy], capture_output=True, text=True, check=True,
                                         env={**os.environ, "PYTHONPATH": os.path.join(SOURCE, "tools")}).stdout.strip()
         self.assertEqual(python(), "'' '' ''")
-        self.run_fine("influence", "--run", copy, "--metric", "all", "--epochs-back", "1,2", "--kink-width", "1e-2", "--overwrite")
+        self.run_fine("influence", "--run", copy, "--metric", "all", "--epochs-back", "1,2", "--kink-width", "1e-2", "--crossings", "off", "--overwrite")
         with h5py.File(os.path.join(copy, "cleansing.h5"), "r+") as file:
             file["value"].attrs["crc32"] = np.uint32(7)
         self.assertIn("influence.h5 was replaced", python())
