@@ -38,10 +38,14 @@ bool same_value(const std::string& name, const std::string& a, const std::string
 // Options of jobs on runs that came later, and values that say what was done before there were such options.
 // Those of runs themselves: train/settings_defaults.h.
 bool as_before(const std::string& name, const std::string& value) {
-  static const std::multimap<std::string, std::string> before{
-      {"formula", "own"}, {"crossings", "off"},          {"crossings", "auto"},  // which were counted: an
-                                                                                 // attribute
-      {"groups", "none"}, {"fraction", "0.01,0.05,0.1"}, {"weight", "0"},       {"noise-draws", "1"}};
+  static const std::multimap<std::string, std::string> before{{"formula", "own"},
+                                                              {"crossings", "off"},
+                                                              {"crossings", "auto"},  // which were counted:
+                                                                                      // an attribute
+                                                              {"groups", "none"},
+                                                              {"fraction", "0.01,0.05,0.1"},
+                                                              {"weight", "0"},
+                                                              {"noise-draws", "1"}};
   const auto [first, last] = before.equal_range(name);
   return std::any_of(first, last, [&](const auto& known) { return same_value(name, known.second, value); });
 }
