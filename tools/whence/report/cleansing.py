@@ -50,13 +50,13 @@ def series_of(row):
 def limits(mine, better):
     """The lowest and highest change that are drawn. Removing nearly everything costs many times what cleansing gains: the
     axis ends at four times the largest gain, and beyond it a line says so. Changes as small as the noise of a random
-    selection do not fill it: it reaches at least twice that noise and 0.2% of
-    the value without removal."""
+    selection do not fill it: it reaches at least twice that noise, or where there was no such selection 0.2% of the value
+    without removal."""
     spread = [row.get("change_std") or 0 for row in mine]
     reach = [abs(row["change"]) + deviation for row, deviation in zip(mine, spread)]
     gain = max([better * row["change"] for row in mine] + [0])
     noise = [abs(row["change"]) for row in mine if row["selection"] == "random"]
-    least = max(0.002 * abs(mine[0]["baseline"] or 0), 2 * float(np.median(noise)) if noise else 0, 1e-12)
+    least = max(2 * float(np.median(noise)) if noise else 0.002 * abs(mine[0]["baseline"] or 0), 1e-12)
     edge = max(4 * gain, least)
     worst = max([-better * row["change"] for row in mine] + [0])
     down = edge if worst > 1.6 * edge else 1.08 * max([r for r, row in zip(reach, mine) if better * row["change"] <= 0] + [least])
