@@ -54,9 +54,13 @@ ReadRun read_run(const Options& options, const std::string& folder, std::size_t 
   const auto groups = files_like(folder, "groups");
   if (!groups.empty()) {
     const auto scores = scores_of(folder, options.texts("scores"), trajectory);
-    for (const std::string& path : groups)
-      for (const LdsValue& value : lds_values(scores, read_groups(path, trajectory)))
+    for (const std::string& path : groups) {
+      const std::string name = std::filesystem::path(path).stem().string();
+      for (LdsValue value : lds_values(scores, read_groups(path, trajectory))) {
+        if (name != "groups") value.source += " (" + name + ")";  // groups of other files are not one sample
         run.lds.push_back(value);
+      }
+    }
   }
   if (!groups.empty() && !std::filesystem::exists(folder + "/" + truth_file(options))) return run;
   const auto truth = read_counterfactual(needed_file(folder, truth_file(options)), trajectory);

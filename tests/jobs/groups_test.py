@@ -153,6 +153,13 @@ class GroupsTest(ProgramTest):
             self.assertAlmostEqual(row["lds"], expected, 12)
             if row["source"].startswith("influence"):
                 self.assertGreater(row["lds"], 0.9)
+        # Groups of another file are rows of their own.
+        self.counterfactual(folder, "--groups", 4, "--fraction", "0.05", "--metric", "all", "--epochs-back", 1, "--name", "more",
+                            file="groups-more.h5")
+        self.run_fine("validate", "--run", folder, "--out", self.path("both.json"))
+        more = [row for row in read_json(self.path("both.json"))["lds"] if row["source"].endswith(" (groups-more)")]
+        self.assertEqual([(row["groups"], row["fraction"]) for row in more], [(4, 0.05)])
+        self.assertEqual(len(read_json(self.path("both.json"))["lds"]), 8 + 1)
         for content, words in (("x,all\n1,2\n", "id,METRIC"), ("id,all\n%d,nan\n" % self.ids[0], "line 2"), ("id,all\n%d,1\n" % self.ids[0], "has no score"),
                                ("id,all\n%d,1\n%d,1\n" % (self.ids[0], self.ids[0]), "twice")):
             write_bytes(self.path("bad.csv"), content.encode())
