@@ -69,8 +69,9 @@ std::vector<std::shared_ptr<const Metric>> metrics_over_draws(const std::vector<
   Validation validation = validation_of(parts, metric_classifier);
   auto metrics = make_metrics(names, parts.game, validation);
   if (draws == 1) return metrics;
-  std::vector<std::vector<std::shared_ptr<const Metric>>> all(metrics.size());
-  for (std::int64_t draw = 0; draw < draws; ++draw) {
+  std::vector<std::vector<std::shared_ptr<const Metric>>> all;
+  for (const auto& first : metrics) all.push_back({first});
+  for (std::int64_t draw = 1; draw < draws; ++draw) {
     validation.latents = validation_latents(parts.settings.seed, parts.data.held_out.size(),
                                             parts.game->latent_size(), parts.game->dtype(), draw)
                              .to(parts.device);
