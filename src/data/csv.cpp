@@ -5,8 +5,8 @@
 
 #include "whence/core/error.h"
 #include "whence/core/text.h"
+#include "whence/data/csv_cells.h"
 
-#include "csv_cells.h"
 #include "text_file.h"
 
 namespace whence {

@@ -1,4 +1,4 @@
-#include "csv_cells.h"
+#include "whence/data/csv_cells.h"
 
 #include <cctype>
 

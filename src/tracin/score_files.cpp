@@ -13,6 +13,7 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/text.h"
+#include "whence/data/csv_cells.h"
 #include "whence/io/foreign_array.h"
 #include "whence/trace/estimates.h"
 #include "whence/tracin/file.h"
@@ -91,14 +92,9 @@ class RowsById {
   Ids order_;
 };
 
-std::vector<std::string> cells_in(const std::string& line) {
-  std::vector<std::string> cells{""};
-  for (const char c : line)
-    if (c == ',')
-      cells.emplace_back();
-    else if (c != '\r' && c != ' ')
-      cells.back() += c;
-  return cells;
+// The cells of a line that ends in \n or \r\n; none where a quote is not closed.
+std::vector<std::string> cells_in(std::string_view line) {
+  return cells_of(take_line(line), ',').value_or(std::vector<std::string>{""});
 }
 
 Scores csv_scores(const std::string& path, const Ids& training) {
