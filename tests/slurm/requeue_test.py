@@ -56,12 +56,20 @@ class Requeue(SlurmTest):
             job = self.submit("sweep.sh", self.grid(), "--out", out + name, "--", "train", *tiny())[0]["train"] + "_0"
             self.cluster.wait_for("the job to prepare", lambda: os.path.exists(held), 60)
             self.cluster.call("scancel", "--signal=" + name, "--full", job)
+            # scancel returns before the signal has arrived; let go only then, or it meets the ranks instead.
+            self.cluster.wait_for("the signal to arrive", lambda: self.signals(held) >= 1, 60)
             os.remove(hold)
             self.cluster.wait_until_empty(100)
             os.remove(held)
             early = self.log(out + name, "seed=0.train.log").count(EARLY)
             self.assertGreaterEqual(early, 1)
             self.assertEqual(self.state(job), ("COMPLETED", early))
+
+    @staticmethod
+    def signals(held):
+        """How many signals the waiting script has said it met; 0 while it is just writing that."""
+        with open(held) as file:
+            return int(file.read().strip() or 0)
 
     def check(self, run, job, unit, units, starts, reference, name):
         """The same bytes as without interruption, and no step computed twice."""

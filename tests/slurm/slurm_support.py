@@ -18,8 +18,8 @@ NODES=2
 RANKS=2
 TIME=00:05:00
 export OMPI_MCA_odls_base_sigkill_timeout=2 OMPI_MCA_mpi_yield_when_idle=1
-# A test that makes this file has jobs wait here while it is there.
-prepare() {{ while [ -e {place}/hold ]; do touch {place}/held; sleep .1; done; }}
+# A test that makes this file has jobs wait here while it is there; `held` says how many signals the script has met.
+prepare() {{ while [ -e {place}/hold ]; do echo "$asked" >{place}/held; sleep .1 || true; done; }}
 """
 
 
