@@ -12,6 +12,7 @@ PROGRAMS = {
     "bench_table": "whence.benchmarks",
     "import_checkpoints": "whence.checkpoints.importing",
     "pack": "whence.pack.packing",
+    "reproduce": "whence.experiments.running",
 }
 DEBIANS = "/usr/bin/python3"  # has all packages (tools/setup); another Python first on PATH may not
 OLDEST = (3, 9)

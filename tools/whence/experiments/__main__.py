@@ -1,0 +1,3 @@
+from ..starter import start
+
+start("reproduce")
