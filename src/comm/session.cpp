@@ -13,10 +13,9 @@
 #include "whence/comm/one_sided.h"
 #include "whence/comm/speaker.h"
 #include "whence/core/error.h"
+#include "whence/core/matrix_kernels.h"
 #include "whence/core/printable.h"
 #include "whence/core/stop.h"
-
-extern "C" void openblas_set_num_threads(int threads);
 
 namespace whence {
 namespace {
@@ -58,7 +57,7 @@ Session::~Session() { MPI_Finalize(); }
 
 void Session::use_threads(int threads) {
   at::set_num_threads(threads);
-  openblas_set_num_threads(threads);
+  use_matrix_threads(threads);
 }
 
 int run_guarded(const Communicator& world, const std::string& job, const std::function<void()>& work) {

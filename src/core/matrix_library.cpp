@@ -9,6 +9,7 @@
 extern "C" {
 char* openblas_get_corename();
 char* openblas_get_config();
+void openblas_set_num_threads(int threads);
 // What OpenBLAS itself calls when it is loaded: finds the kernels by OPENBLAS_CORETYPE or the processor, and
 // forgets them. Builds for one kind of processor have not got them.
 void gotoblas_dynamic_init() __attribute__((weak));
@@ -61,6 +62,8 @@ class OpenBlas : public MatrixLibrary {
 };
 
 }  // namespace
+
+void use_matrix_threads(int threads) { openblas_set_num_threads(threads); }
 
 std::unique_ptr<MatrixLibrary> matrix_library_of_libtorch() {
   if (at::hasMKL()) return nullptr;

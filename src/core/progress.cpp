@@ -3,23 +3,34 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <ctime>
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
 
 #include "whence/core/printable.h"
 
 namespace whence {
+namespace {
 
-Log::Log(bool speaking)
-    : logger_(std::make_shared<spdlog::logger>("whence", std::make_shared<spdlog::sinks::stderr_sink_mt>())),
-      speaking_(speaking),
-      on_terminal_(isatty(STDERR_FILENO) == 1) {
-  logger_->set_pattern(on_terminal_ ? "\r\033[K%v" : "[%Y-%m-%d %H:%M:%S] %v");
+// "[2026-01-31 23:59:59] ", by the local clock.
+std::string time_stamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[64];
+  return std::string(text, std::strftime(text, sizeof text, "[%Y-%m-%d %H:%M:%S] ", &local));
 }
 
+}  // namespace
+
+Log::Log(bool speaking) : speaking_(speaking), on_terminal_(isatty(STDERR_FILENO) == 1) {}
+
+// One call, so that lines of several programs that share standard error stay whole.
 void Log::say(const std::string& message) const {
-  if (speaking_ && !message.empty()) logger_->info(printable(message));
+  if (!speaking_ || message.empty()) return;
+  const std::string line = (on_terminal_ ? "\r\033[K" : time_stamp()) + printable(message) + "\n";
+  std::fputs(line.c_str(), stderr);
+  std::fflush(stderr);
 }
 
 void Log::say_at_work(const std::string& message) { at_work_->push_back(message); }

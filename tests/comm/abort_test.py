@@ -6,12 +6,13 @@ import sys
 import unittest
 
 PROGRAM = sys.argv.pop(1)
-MPIRUN = os.environ.get("MPIRUN", "mpirun")
+MPIRUN = [os.environ.get("MPIRUN", "mpirun"),
+          *os.environ.get("MPIRUN_OPTIONS", "--oversubscribe --allow-run-as-root").split()]
 
 
 def run(mode, ranks=3):
     """Exit code and the lines of standard error that are Whence's; mpirun adds some of its own."""
-    command = [MPIRUN, "--oversubscribe", "--allow-run-as-root", "-n", str(ranks), PROGRAM, mode]
+    command = [*MPIRUN, "-n", str(ranks), PROGRAM, mode]
     program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         stderr = program.communicate(timeout=20)[1]

@@ -20,7 +20,7 @@ def each(*ranks, timeout=40):
     """Runs the program with arguments and working folder of its own on each rank: each((folder, [arguments]), ...)."""
     loaded = AtHand.of(WHENCE)
     rank, more = loaded.as_rank() if loaded else (WHENCE, {})
-    command = MPIRUN + ["--allow-run-as-root", "--oversubscribe"]
+    command = list(MPIRUN)
     for number, (folder, arguments) in enumerate(ranks):
         command += [":"] * (number > 0) + ["-n", "1", "--wdir", folder, rank] + [str(a) for a in arguments]
     begin = time.monotonic()

@@ -103,7 +103,7 @@ class BundleTest(ProgramTest):
         result = subprocess.run([os.path.join(SOURCE, "tools", "bundle"), "--build", build, "-o", self.path("x.tar.xz")],
                                 env={**os.environ, "PATH": tools + ":" + os.environ["PATH"]}, capture_output=True, text=True)
         self.assertEqual(result.returncode, 1)
-        self.assertIn("was not built against Python's torch; ./tools/build cuda does", result.stderr)
+        self.assertIn("was not built against Python's torch; ./tools/build torch2 (CPU) or cuda does", result.stderr)
         self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
 
 

@@ -74,7 +74,7 @@ class MatrixKernelsTest(ProgramTest):
 
     def test_that_differ_between_ranks_are_said(self):
         one = ["-n", "1"]
-        command = MPIRUN + ["--allow-run-as-root", "--oversubscribe", *one, WHENCE, "train", "--out", self.path("mixed"),
+        command = MPIRUN + [*one, WHENCE, "train", "--out", self.path("mixed"),
                             *tiny(), ":", *one, "-x", USERS + "=Prescott", WHENCE, "train", "--out", self.path("mixed"), *tiny()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)

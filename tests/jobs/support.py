@@ -23,7 +23,9 @@ import numpy as np
 from at_hand import AtHand
 
 WHENCE = os.environ.get("WHENCE", "build/bin/whence")
-MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun"))
+# The options are Open MPI's; other launchers are given none.
+MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun")) + shlex.split(
+    os.environ.get("MPIRUN_OPTIONS", "--allow-run-as-root --oversubscribe"))
 DATA = os.environ.get("WHENCE_DATA", "")
 SOURCE = os.environ.get("WHENCE_SOURCE", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 # WHENCE_TEST_FULL=1: every case also on 3 ranks, and many more damaged bytes (about 40 minutes).
@@ -62,7 +64,7 @@ class Result:
 
 
 def command_of(arguments, ranks):
-    start = [] if ranks == 1 else MPIRUN + ["--allow-run-as-root", "--oversubscribe", "-n", str(ranks)]
+    start = [] if ranks == 1 else MPIRUN + ["-n", str(ranks)]
     return start + [WHENCE] + [str(argument) for argument in arguments]
 
 

@@ -54,6 +54,9 @@ class MatrixLibrary {
 /// chosen from outside (a LibTorch with MKL).
 std::unique_ptr<MatrixLibrary> matrix_library_of_libtorch();
 
+/// That library's threads, where they are not LibTorch's own (at::set_num_threads).
+void use_matrix_threads(int threads);
+
 /// Names of kernels in the order in which to try them: those that suit the processor better than `taken`,
 /// which OpenBLAS took by itself, then `taken`, then lower ones.
 std::vector<std::string> kernels_to_try(const std::string& taken, const Processor& processor);

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <spdlog/logger.h>
 #include <string>
 #include <vector>
 
@@ -27,7 +26,6 @@ class Log {
 
  private:
   friend class Progress;
-  std::shared_ptr<spdlog::logger> logger_;
   std::shared_ptr<std::vector<std::string>> at_work_ = std::make_shared<std::vector<std::string>>();
   bool speaking_, on_terminal_;
 };
