@@ -13,7 +13,6 @@ namespace whence {
 CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
   CleansePlan plan;
   plan.epochs_back = options.integer("epochs-back", 1);
-  plan.replicas = options.integer("replicas", 1);
   plan.result.remove = integer_list("remove", options.text("remove"));
   plan.result.metrics = split_list("metric", options.text("metric"));
   plan.run = std::make_unique<Run>(options.text("run"), device, places_of(options));
