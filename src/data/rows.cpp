@@ -43,7 +43,7 @@ RowChoice choose_others(std::int64_t rows, const std::string& path, const DataOp
 std::vector<std::int64_t> listed_rows(const std::string& train_rows) {
   const std::size_t colon = train_rows.find(':');
   const auto first = whole_number(train_rows.substr(0, colon));
-  const auto end = colon == std::string::npos ? std::nullopt : whole_number(train_rows.substr(colon + 1));
+  const auto end = whole_number(colon == std::string::npos ? "" : train_rows.substr(colon + 1));
   constexpr std::int64_t most = std::int64_t{1} << 40;
   if (!first || !end || *first < 0 || *end <= *first || *end > most)
     refuse("--train-rows: '{}' is not FIRST:END, as 0:5000", visible(train_rows));

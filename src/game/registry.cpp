@@ -222,7 +222,8 @@ const GameKind& game_kind(const std::string& name) {
 }
 
 ChosenOptions choose_options(const Options& options) {
-  const GameKind& kind = game_kind(options.text("game"));
+  const std::string game = options.text("game");
+  const GameKind& kind = game_kind(game);
   refuse_foreign_options(kind, options);
   const auto preset = kind.presets.find(options.text("preset"));
   if (preset == kind.presets.end())
@@ -234,7 +235,7 @@ ChosenOptions choose_options(const Options& options) {
   const PresetValues of_optimiser = values_of_optimiser(optimiser);
   refuse_options_of_other_optimisers(optimiser, of_optimiser, options);
   values.insert(of_optimiser.begin(), of_optimiser.end());
-  const std::string file = file_of_game(options.text("game"));
+  const std::string file = file_of_game(game);
   if (kind.from_file && file.empty())
     refuse("--game: {} needs the file of a model, {}:FILE", kind.name, kind.name);
   return {options, values, file};

@@ -293,7 +293,8 @@ OptionTable train_options() {
 
 RunSettings read_settings(const Options& given) {
   ChosenOptions options = choose_options(given);
-  const GameKind& kind = game_kind(options.text("game"));
+  const std::string chosen = options.text("game");
+  const GameKind& kind = game_kind(chosen);
   const std::uint64_t seed = given.seed("seed");
   ScheduleOptions schedule = read_schedule(options, kind);
   schedule.seed = seed;

@@ -37,6 +37,14 @@ class SetupTest(ProgramTest):
 
 
 class LookingAround(SetupTest):
+    def tools(self, *names):
+        """A PATH of these alone."""
+        folder = os.path.join(self.folder, "bin")
+        os.makedirs(folder)
+        for name in names:
+            os.symlink(sys.executable if name == "python3" else shutil.which(name), os.path.join(folder, name))
+        return folder
+
     def test_the_table_says_what_is_here_and_leaves_nothing(self):
         done = self.run_in(os.path.join(SOURCE, "tools/setup"), "--user", "soft", "--look", "--tests")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -47,15 +55,17 @@ class LookingAround(SetupTest):
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_what_only_a_module_can_bring_is_missing(self):
-        tools = os.path.join(self.folder, "bin")
-        os.makedirs(tools)
-        for name in ("bash", "sh", "python3", "cmake", "ninja", "dirname", "mktemp", "rm", "sed", "sort", "head", "grep", "env", "true"):
-            os.symlink(sys.executable if name == "python3" else shutil.which(name), os.path.join(tools, name))
+        tools = self.tools("bash", "sh", "python3", "cmake", "ninja", "dirname", "mktemp", "rm", "sed", "sort", "head", "grep", "env")
         done = self.run_in(os.path.join(SOURCE, "tools/setup"), "--user", os.path.join(self.folder, "soft"), PATH=tools)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("missing, and not to be had without root: compiler, MPI; load a module", done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "soft")))
+
+    def test_where_there_is_no_apt_the_way_out_is_said(self):
+        done = self.run_in(os.path.join(SOURCE, "tools/setup"), "--program", PATH=self.tools("bash", "dirname", "env"))
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("this is no Debian; ./tools/setup --user takes", done.stderr)
 
     def test_a_wrong_argument(self):
         done = self.run_in(os.path.join(SOURCE, "tools/setup"), "--user", "--cuda")
