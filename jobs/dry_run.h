@@ -14,6 +14,7 @@
 #include "whence/trace/trace_back.h"
 #include "whence/tracin/tracin.h"
 
+#include "influence_paths.h"
 #include "job.h"
 
 namespace whence {
@@ -36,9 +37,11 @@ double seconds_each(const std::function<void(std::int64_t count)>& work, const C
 
 Needs needs_of_training(const RunParts& parts, const std::string& folder, const Communicator& world);
 
-/// For the queries of these metrics, with at most `memory` bytes for replayed states.
+/// For the queries of these metrics, with at most `memory` bytes for replayed states and the same for those
+/// of a retrained path.
 Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<const Metric>>& metrics,
-                            const TraceBackOptions& options, std::int64_t memory, const Communicator& world);
+                            const TraceBackOptions& options, const PathPlan& paths, std::int64_t memory,
+                            const Communicator& world);
 
 /// For blocks whose results are rows of so many numbers; `row` makes one of a finished block.
 Needs needs_of_retraining(const std::string& job, const Run& run,

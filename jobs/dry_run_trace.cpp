@@ -6,6 +6,7 @@
 
 #include <ATen/ops/stack.h>
 
+#include "whence/retrain/paths.h"
 #include "whence/trace/trace_back.h"
 
 #include "dry_run.h"
@@ -14,24 +15,70 @@
 namespace whence {
 namespace {
 
-// Of a step back of such a trace.
+// Of a step back of such a trace, shared by `ranks`.
 double seconds_of_step(const RecordedSteps& recorded, const at::Tensor& queries,
-                       const TraceBackOptions& options, const Communicator& world) {
+                       const TraceBackOptions& options, const Communicator& ranks,
+                       const Communicator& world) {
   std::optional<TraceBack> sweep;
   return seconds_each(
       [&](std::int64_t count) {
         for (; count > 0; --count) {
-          if (!sweep || sweep->done()) sweep.emplace(recorded, queries, options, world);
+          if (!sweep || sweep->done()) sweep.emplace(recorded, queries, options, ranks);
           sweep->step();
         }
       },
       world);
 }
 
+// What counting crossings adds to a trace whose steps take `plain` seconds: looking at all uses of the k
+// epochs once, before the first step; and at each step the moves of every epoch from there to the farthest.
+double seconds_of_counting(const RecordedSteps& recorded, const at::Tensor& queries, TraceBackOptions options,
+                           double plain, const Communicator& world) {
+  const std::int64_t farthest = options.counted.back();
+  options.epochs_back = options.counted = {1};
+  TraceBack sweep(recorded, queries, options, world);
+  const Stopwatch first;
+  sweep.step();
+  const double looking = world.max(first.seconds());
+  const Stopwatch others;
+  double seconds = 0, each = looking;
+  for (std::int64_t steps = 0; !sweep.done() && seconds < 0.3; each = seconds / static_cast<double>(steps)) {
+    sweep.step();
+    ++steps;
+    seconds = world.max(others.seconds());
+  }
+  const auto epochs = static_cast<double>(farthest), steps = static_cast<double>(recorded.steps_per_epoch);
+  return epochs * (looking - std::min(each, looking)) +
+         steps * epochs * (epochs + 1) / 2 * std::max(each - plain, 0.0);
+}
+
+// Of --paths: what they take is added to `needs`.
+void add_paths(Needs& needs, const Run& run, const RecordedSteps& recorded, const at::Tensor& queries,
+               const TraceBackOptions& options, const PathPlan& paths, std::int64_t memory, double evaluation,
+               const Communicator& world) {
+  const Communicator alone(MPI_COMM_SELF);
+  TraceBackOptions plain = options;
+  plain.counted.clear();
+  plain.grid = {1};
+  const auto state = static_cast<std::int64_t>(bytes_of(run));
+  const PathNeeds kept = path_needs(options.epochs_back.back() * recorded.steps_per_epoch, state, memory);
+  const double step = seconds_of_step(recorded, queries, plain, alone, world);
+  const double retrained = step_seconds(run.parts(), run.state(run.steps()), alone, world);
+  needs.work += fmt::format(", {} retrained paths for each k ({} states of one kept at once)", paths.count,
+                            kept.states);
+  needs.seconds += seconds_of_paths(paths, options, recorded.steps_per_epoch, step,
+                                    retrained * (kept.stride > 1 ? 2 : 1), evaluation, world.size());
+  const double numbers = static_cast<double>(path_rows(paths.count, options) *
+                                             path_row_width(options, queries.size(0), recorded.data.size()));
+  needs.memory += static_cast<double>(kept.states * state) + 8 * numbers / static_cast<double>(paths.count);
+  needs.disk += 8 * numbers;
+}
+
 }  // namespace
 
 Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<const Metric>>& metrics,
-                            const TraceBackOptions& options, std::int64_t memory, const Communicator& world) {
+                            const TraceBackOptions& options, const PathPlan& paths, std::int64_t memory,
+                            const Communicator& world) {
   const RecordedSteps recorded = without_states(run);
   const at::Tensor end = run.params(run.steps());
   Stopwatch watch;
@@ -40,15 +87,12 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   const double evaluation = watch.seconds();
   const std::int64_t steps = options.epochs_back.back() * recorded.steps_per_epoch;
   const at::Tensor all = at::stack(queries);
-  TraceBackOptions plain = options, counting = options;
+  TraceBackOptions plain = options;
   plain.counted.clear();
-  const double step = seconds_of_step(recorded, all, plain, world);
+  const double step = seconds_of_step(recorded, all, plain, world, world);
   double seconds_counting = 0, kept = 0;
   if (!options.counted.empty()) {
-    counting.epochs_back = counting.counted = {1};
-    const std::int64_t counted = options.counted.back() * recorded.steps_per_epoch;
-    seconds_counting =
-        static_cast<double>(counted) * (seconds_of_step(recorded, all, counting, world) - step);
+    seconds_counting = seconds_of_counting(recorded, all, options, step, world);
     kept = crossing_bytes(recorded, options.counted.back(), world.size() / options.grid.query_groups);
   }
 
@@ -61,7 +105,7 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
                                        replay.steps, metrics.size(), options.kink_widths.size())};
   if (!options.counted.empty())
     needs.work += fmt::format(", crossings counted {} epochs back", options.counted.back());
-  needs.seconds = evaluation + static_cast<double>(steps) * step + std::max(seconds_counting, 0.0);
+  needs.seconds = evaluation + static_cast<double>(steps) * step + seconds_counting;
   if (replay.steps > 0)
     needs.seconds +=
         static_cast<double>(replay.steps) * step_seconds(run.parts(), run.state(run.steps()), world, world);
@@ -69,6 +113,8 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   needs.memory = kept + 8 * (2 * carried + numbers) + static_cast<double>(replay.states) * bytes_of(run);
   needs.disk = 8 * (numbers + 2 * carried * world.size());
   needs.folder = run.folder();
+  if (paths.count > 0)
+    add_paths(needs, run, recorded, all, options, paths, memory, evaluation * world.size(), world);
   return needs;
 }
 

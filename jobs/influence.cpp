@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include "whence/comm/stop_vote.h"
-#include "whence/core/error.h"
 #include "whence/io/summary.h"
 #include "whence/metric/metric.h"
+#include "whence/trace/adjoint_norms.h"
 #include "whence/trace/estimates.h"
 #include "whence/trace/trace_back.h"
 #include "whence/trace/trace_checkpoint.h"
@@ -15,6 +15,8 @@
 
 #include "crossing_plan.h"
 #include "dry_run.h"
+#include "influence_options.h"
+#include "influence_paths.h"
 #include "job.h"
 #include "metric_classifier.h"
 #include "show_words.h"
@@ -23,16 +25,6 @@ namespace whence {
 namespace {
 // A trace-back that is killed without warning loses at most this much.
 constexpr double seconds_between_checkpoints = 300;
-
-Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries, std::int64_t batch) {
-  if (text == "auto") return automatic_grid(ranks, queries, batch);
-  const auto list = integer_list("grid", text);
-  if (list.size() != 1 || list.front() > ranks || list.front() > queries)
-    refuse("--grid: '{}' is not one number of groups, up to the {} ranks and the {} queries", text, ranks,
-           queries);
-  return {list.front()};
-}
-
 }  // namespace
 
 void run_influence(const Options& options, const Communicator& all) {
@@ -50,6 +42,7 @@ void run_influence(const Options& options, const Communicator& all) {
   Attributes attributes;
   MetricClassifier metric_classifier;
   CrossingPlan crossings;
+  PathPlan paths;
   world.on_every_rank([&] {
     if (formula != "own" && formula != "sgd") refuse_value("formula", formula, {"own", "sgd"});
     metric_names = split_list("metric", options.text("metric"));
@@ -74,6 +67,7 @@ void run_influence(const Options& options, const Communicator& all) {
     crossings = plan_crossings(options.text("crossings"), recorded, trace, formula, memory_limit(options),
                                world.size());
     trace.counted = crossings.counted;
+    paths = plan_paths(options, recorded, trace.epochs_back);
     if (!trace.counted.empty()) attributes["crossings"] = fmt::format("{}", fmt::join(trace.counted, ","));
   });
   const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
@@ -81,7 +75,7 @@ void run_influence(const Options& options, const Communicator& all) {
   const std::int64_t numbers =
       trace.kink_widths.size() * metrics.size() * trace.epochs_back.size() * run->parts().data.train.size();
   if (options.flag("dry-run"))
-    return say(needs_of_tracing_back(*run, metrics, trace, memory_limit(options), world), world);
+    return say(needs_of_tracing_back(*run, metrics, trace, paths, memory_limit(options), world), world);
   if (claim.done()) return log.say(result + ": already there");
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
   if (!crossings.sentence.empty()) log.say(crossings.sentence);
@@ -95,14 +89,16 @@ void run_influence(const Options& options, const Communicator& all) {
     evaluated.advance_to(std::llround(share * points));
   });
   TraceBack sweep(formula == "sgd" ? as_plain_steps(recorded) : recorded, at_end.gradients, trace, world);
-  const TraceCheckpoint checkpoint(result, attributes, unfinished_of(options), world);
+  const Attributes claimed = attributes;
+  const TraceCheckpoint checkpoint(result, claimed, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
   const std::int64_t first = sweep.taken();
   const Stopwatch tracing;
-  const auto cost = [&] {
-    return JobCost{
-        "influence",  watch.seconds(),  sweep.taken() - first, "steps", sweep.done() ? 8 * numbers : 0,
-        sweep.done(), tracing.seconds()};
+  PathProgress along{0, 0, 0};
+  const auto cost = [&](bool done) {
+    return JobCost{"influence",      watch.seconds(),        sweep.taken() - first + along.steps,
+                   "steps",          done ? 8 * numbers : 0, done,
+                   tracing.seconds()};
   };
   Progress progress(log, "steps traced back", steps, first);
   StopVote vote(signals, world);
@@ -113,24 +109,41 @@ void run_influence(const Options& options, const Communicator& all) {
     checkpoint.save(sweep);
     saved = vote.seconds();
     if (!stop) continue;
-    log.say(record_cost(run->folder(), cost(), world));
+    log.say(record_cost(run->folder(), cost(false), world));
     throw Interrupted(stopped_at(run->folder(), "step", sweep.taken(), steps));
   }
-  const at::Tensor influence = sweep.result(), near_zero = sweep.near_zero_shares();
+  InfluenceEstimates estimates{metric_names,
+                               trace.kink_widths,
+                               trace.epochs_back,
+                               run->parts().data.train.ids,
+                               sweep.result(),
+                               at_end.values,
+                               metric_classifier.fingerprint,
+                               sweep.near_zero_shares(),
+                               sweep.adjoint_norms(),
+                               noted_steps(steps)};
   log.say(run->replay_report(world));
   if (const std::string each = crossings_in_words(trace.counted, sweep.crossings_each()); !each.empty()) {
     log.say(each);
     attributes["crossings_each"] = each;
   }
-  world.on_root([&] {
-    write_influence(result,
-                    {metric_names, trace.kink_widths, trace.epochs_back, run->parts().data.train.ids,
-                     influence, at_end.values, metric_classifier.fingerprint, near_zero},
-                    attributes);
-  });
+  log.say(growth_in_words(estimates, recorded.steps_per_epoch));
+  if (paths.count > 0) {
+    if (sweep.taken() > first) checkpoint.save(sweep);
+    along = find_spread({*run, recorded, formula, metrics, trace, paths, memory_limit(options), claimed,
+                         unfinished_of(options), signals},
+                        estimates, log, world);
+    if (along.done < along.total) {
+      log.say(record_cost(run->folder(), cost(false), world));
+      throw Interrupted(stopped_at(run->folder(), "trace along a path", along.done, along.total));
+    }
+    log.say(expected_in_words(estimates, has_kinks(recorded)));
+  }
+  world.on_root([&] { write_influence(result, estimates, attributes); });
   checkpoint.remove();
+  world.on_root([&] { remove_traces(*run); });
   say_foremost(log, "influence.h5", ranked(*run));
-  log.say(record_cost(run->folder(), cost(), world));
+  log.say(record_cost(run->folder(), cost(true), world));
 }
 
 }  // namespace whence

@@ -1,9 +1,22 @@
 // The options of whence influence.
 
+#include "influence_options.h"
+
+#include "whence/core/error.h"
+
 #include "job.h"
 #include "metric_classifier.h"
 
 namespace whence {
+
+Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries, std::int64_t batch) {
+  if (text == "auto") return automatic_grid(ranks, queries, batch);
+  const auto list = integer_list("grid", text);
+  if (list.size() != 1 || list.front() > ranks || list.front() > queries)
+    refuse("--grid: '{}' is not one number of groups, up to the {} ranks and the {} queries", text, ranks,
+           queries);
+  return {list.front()};
+}
 
 OptionTable influence_options() {
   OptionTable table("influence");
@@ -23,12 +36,17 @@ OptionTable influence_options() {
       .add<std::string>(
           "formula", "own",
           "own: of the run's optimiser; sgd: as if its steps had been plain ones, to compare with")
+      .add<std::int64_t>(
+          "paths", 0,
+          "trace also along so many retrained paths, each without one random instance: how far "
+          "estimates differ between them (spread) says which to believe; 3 are enough")
       .add<std::string>("grid", "auto",
                         "groups of ranks that share the queries; within a group ranks share the batch",
                         Kind::execution)
       .add<std::int64_t>(
           "memory", 1024,
-          "MiB a rank that replayed steps (train --record) may take, and what counted crossings keep",
+          "MiB a rank that replayed steps (train --record) may take, what counted crossings keep, and the "
+          "states of a retrained path",
           Kind::execution)
       .flag("overwrite", "replace an influence.h5 that was made with other options");
   add_place_options(table);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
 
 #include "whence/core/error.h"
 #include "whence/core/text.h"
@@ -13,20 +14,41 @@
 namespace whence {
 namespace {
 
+// "uncertain:200": what by, and how many; nothing where the text is no such thing.
+std::optional<std::pair<WorthBy, std::int64_t>> worth_in(const std::string& text) {
+  static const std::vector<std::pair<std::string, WorthBy>> forms{
+      {"largest:", WorthBy::size}, {"uncertain:", WorthBy::spread}, {"both:", WorthBy::both}};
+  for (const auto& [front, by] : forms) {
+    if (text.rfind(front, 0) != 0) continue;
+    const auto number = integer_list("targets", text.substr(front.size()));
+    if (number.size() != 1) refuse("--targets: '{}' is not {}NUMBER", visible(text), front);
+    return std::pair{by, number.front()};
+  }
+  return std::nullopt;
+}
+
 std::vector<std::int64_t> targets_of(const Options& options, const Run& run, const RetrainedValues& values) {
-  const std::string text = options.text("targets"), by_size = "largest:";
-  if (text.rfind(by_size, 0) != 0)
-    return choose_targets(text, run.parts().data.train, run.parts().settings.seed);
-  const auto number = integer_list("targets", text.substr(by_size.size()));
-  if (number.size() != 1) refuse("--targets: '{}' is not largest:NUMBER", visible(text));
-  const std::string path = needed_file(run.folder(), "influence.h5");
-  const std::int64_t farthest = *std::max_element(values.epochs_back.begin(), values.epochs_back.end());
-  return largest_estimates(number.front(), read_influence(path, run.trajectory()), values.metrics.front(),
-                           farthest);
+  const std::string text = options.text("targets"), limits = options.text("among");
+  const Dataset& train = run.parts().data.train;
+  const std::uint64_t seed = run.parts().settings.seed;
+  std::vector<std::int64_t> among;
+  if (limits != "none") among = choose_targets(limits, train, seed, "among");
+  if (const auto worth = worth_in(text)) {
+    const std::string path = needed_file(run.folder(), "influence.h5");
+    const std::int64_t farthest = *std::max_element(values.epochs_back.begin(), values.epochs_back.end());
+    return worth_retraining(worth->first, worth->second, read_influence(path, run.trajectory()),
+                            values.metrics.front(), farthest, among);
+  }
+  if (among.empty()) return choose_targets(text, train, seed);
+  const auto count = whole_number(text);
+  if (!count || *count < 1)
+    refuse("--among: says which of many targets; --targets {} is a list", visible(text));
+  return random_targets(*count, train, seed, among);
 }
 
 Groups groups_of(const Options& options, const Run& run) {
   const std::string text = options.text("groups");
+  if (options.text("among") != "none") refuse("--among: --groups are not chosen among targets");
   const Dataset& train = run.parts().data.train;
   const auto count = whole_number(text);
   if (!count) return groups_in_file(text, train);
@@ -50,8 +72,14 @@ OptionTable& add_removal_options(OptionTable& table) {
   return table
       .add<std::string>(
           "targets", "200",
-          "how many instances, chosen at random; largest:NUMBER, those of the largest estimates in "
-          "influence.h5 (of the first metric, at the largest k); or a file of ids, one a line")
+          "how many instances, chosen at random; a file of ids, one a line; or those of influence.h5 (of the "
+          "first metric, at the largest k) with the largest estimates, largest:NUMBER, with the largest "
+          "spread "
+          "(influence --paths), uncertain:NUMBER, or half and half, both:NUMBER")
+      .add<std::string>(
+          "among", "none",
+          "choose targets among these alone: a number of random ones, as --targets has them, or "
+          "a file of ids")
       .add<std::string>(
           "groups", "none",
           "remove groups in place of single targets: how many random ones of each --fraction, or a "

@@ -26,6 +26,8 @@ RankingChoice read_choice(const Options& options) {
   choice.all_kink_widths = width == everything;
   if (width != "best" && width != everything) choice.kink_widths = real_list("kink-width", width);
   choice.queries.clear();
+  // An instance has no place among groups, and a group no picture.
+  choice.groups = options.text("instance") == "none" && options.text("pictures").empty();
   if (query == "all") return choice;
   for (const std::string& part : split_list("query", query)) {
     const auto number = whole_number(part);

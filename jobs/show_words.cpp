@@ -37,7 +37,7 @@ std::string cells(const Ranking& ranking, const RankedRow& row, bool merged) {
 }
 
 std::string head(const Ranking& ranking, bool merged) {
-  std::string text = fmt::format("{:>10} {:>6} {:>11}", "id", "label",
+  std::string text = fmt::format("{:>10} {:>6} {:>11}", ranking.of_groups ? "group" : "id", "label",
                                  ranking.quantity == "self-influence" ? "influence" : ranking.quantity);
   if (!ranking.truth.empty()) text += fmt::format(" {:>11}", "true");
   if (merged) text += "  place is  ";

@@ -48,6 +48,10 @@ OptionTable validate_options() {
       .add<std::int64_t>("critical", 10,
                          "how many largest and smallest values are critical for the Jaccard index")
       .add<std::string>("truth", "", "judge by counterfactual-NAME.h5 (whence counterfactual --name)")
+      .flag(
+          "merged",
+          "also hold one order against this truth: by the true values of every other counterfactual-NAME.h5 "
+          "(--targets uncertain:NUMBER, say) where they have one, by the estimate elsewhere")
       .add<std::string>("out", "",
                         "JSON file; default: validation.json in the run folder, or in the parent folder of "
                         "several",
@@ -86,6 +90,7 @@ void run_validate(const Options& options, const Communicator& world) {
     const nlohmann::json json{{"rows", validation_rows(runs, groups)},
                               {"lds", lds_rows(lds, groups)},
                               {"ceilings", ceilings_as_json(read)},
+                              {"merged", merged_as_json(read)},
                               {"groups", groups_as_json(groups, folders)},
                               {"runs", folders},
                               {"made_of", sources},
@@ -98,7 +103,7 @@ void run_validate(const Options& options, const Communicator& world) {
     result = path;
     tell(options, world,
          (json["rows"].empty() ? "" : validation_table(json["rows"], json["groups"])) +
-             ceilings_table(json["ceilings"]) + lds_table(json["lds"]));
+             ceilings_table(json["ceilings"]) + merged_table(json["merged"]) + lds_table(json["lds"]));
   });
   if (world.broadcast(bytes) == 0) return;
   record_cost(result.parent_path().string(),

@@ -50,7 +50,7 @@ std::vector<Ceiling> ceilings_of(const std::string& folder, const Counterfactual
 
 ReadRun read_run(const Options& options, const std::string& folder, std::size_t extremes) {
   const Trajectory trajectory(folder + "/trajectory.h5");
-  ReadRun run{{folder, experiment_of(trajectory.attribute("settings")), "none", {}}, {}, {}};
+  ReadRun run{{folder, experiment_of(trajectory.attribute("settings")), "none", {}}, {}, {}, {}};
   const auto groups = files_like(folder, "groups");
   if (!groups.empty()) {
     const auto scores = scores_of(folder, options.texts("scores"), trajectory);
@@ -73,12 +73,17 @@ ReadRun read_run(const Options& options, const std::string& folder, std::size_t 
     run.agreement.rows[{pair.metric, pair.epochs_back, pair.kink_width}] =
         stats::agreement(pair.truth, pair.estimate, extremes);
   run.ceilings = ceilings_of(folder, truth, trajectory);
+  if (options.flag("merged"))
+    run.merged = merged_with(folder, folder + "/" + truth_file(options), truth, pairs, trajectory);
   return run;
 }
 
 nlohmann::json made_of(const Options& options, const std::string& folder) {
   nlohmann::json files{{"run", Trajectory(folder + "/trajectory.h5").fingerprint()}};
   std::vector<std::string> paths = files_like(folder, "groups");
+  if (options.flag("merged"))
+    for (const std::string& path : files_like(folder, "counterfactual"))
+      if (std::filesystem::path(path).filename() != truth_file(options)) paths.push_back(path);
   for (const std::string& name : {std::string("influence.h5"), truth_file(options)})
     if (std::filesystem::exists(folder + "/" + name)) paths.push_back(folder + "/" + name);
   for (const std::string& path : paths)

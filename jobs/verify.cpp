@@ -11,6 +11,7 @@
 #include "whence/retrain/begun_blocks.h"
 #include "whence/retrain/cleansing.h"
 #include "whence/retrain/groups.h"
+#include "whence/retrain/path_traces.h"
 #include "whence/retrain/truth.h"
 #include "whence/trace/estimates.h"
 #include "whence/trace/trace_checkpoint.h"
@@ -29,7 +30,7 @@ std::string verify_unfinished(const std::string& path, const Trajectory& traject
   const H5File file = H5File::open_to_read(path);
   const std::string schema = file.attribute("schema");
   for (const Schema& known : {trace_checkpoint_schema, begun_block_schema, counterfactual_blocks_schema,
-                              cleansing_blocks_schema, tracin_blocks_schema}) {
+                              cleansing_blocks_schema, tracin_blocks_schema, path_blocks_schema}) {
     if (schema != known.name) continue;
     const H5File result = open_result(path, known, trajectory);
     if (schema == trace_checkpoint_schema.name)

@@ -16,7 +16,9 @@ PYTHON=python3
 [ -x /usr/bin/python3 ] && PYTHON=/usr/bin/python3
 
 declare -A RESULT=([train]=trajectory.h5 [influence]=influence.h5 [counterfactual]=counterfactual.h5
-  [cleanse]=cleansing.h5 [tracin]=tracin.h5) # tracin: see result_of_tracin
+  [cleanse]=cleansing.h5 [tracin]=tracin.h5) # tracin and counterfactual: see result_of_...
+# What a pipeline has found out of these options on submitting, its jobs take from there.
+[ -z "${WHENCE_ELEMENTS:-}" ] || RESULT[counterfactual]=${WHENCE_RETRAINED:-counterfactual.h5}
 
 refuse() {
   echo "$(basename "$0"): $1" >&2
@@ -111,6 +113,16 @@ result_of_tracin() {
   done
 }
 
+# result_of_counterfactual OPTIONS...: the file that counterfactual writes with these options.
+result_of_counterfactual() {
+  local previous='' option
+  for option in "$@"; do
+    case $previous$option in --groupsnone | --groups=none) ;; --groups?* | --groups=*) RESULT[counterfactual]=groups.h5 ;; esac
+    previous=''
+    [ "$option" != --groups ] || previous=--groups
+  done
+}
+
 # check_training: the options of the first element, as `whence train` sees them, before anything is submitted.
 check_training() {
   local first
@@ -162,7 +174,7 @@ sbatch_line() {
   local stage=$1 dependency=$2 array=$3 script=$4
   shift 4
   local command=(sbatch --parsable "--job-name=whence-$stage" "--comment=whence:$stage:$list"
-    "--chdir=$PWD" "--output=$out/slurm/log/slurm-%A_%a.log" "--export=ALL,WHENCE_SLURM=$WHENCE_SLURM,WHENCE_ELEMENTS=$list"
+    "--chdir=$PWD" "--output=$out/slurm/log/slurm-%A_%a.log" "--export=ALL,WHENCE_SLURM=$WHENCE_SLURM,WHENCE_ELEMENTS=$list,WHENCE_RETRAINED=${RESULT[counterfactual]}"
     "--time=$TIME" "--signal=B:USR1@$NOTICE")
   [ -z "$PARTITION" ] || command+=("--partition=$PARTITION")
   [ -z "$ACCOUNT" ] || command+=("--account=$ACCOUNT")

@@ -20,7 +20,9 @@ options_of train && submit_stage train '' "${options[@]}"
 for stage in influence counterfactual; do
   [ -n "${section[$stage]+given}" ] || continue
   stages+=("$stage")
-  options_of "$stage" && submit_stage "$stage" train "${options[@]}"
+  options_of "$stage"
+  [ "$stage" != counterfactual ] || result_of_counterfactual "${options[@]}"
+  submit_stage "$stage" train "${options[@]}"
 done
 submit_table sweep_table sweep.csv "${stages[@]}"
 end_pipeline sweep.txt

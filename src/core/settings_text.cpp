@@ -43,6 +43,8 @@ bool as_before(const std::string& name, const std::string& value) {
                                                               {"crossings", "off"},
                                                               {"crossings", "auto"},  // which were counted:
                                                                                       // an attribute
+                                                              {"paths", "0"},
+                                                              {"among", "none"},
                                                               {"groups", "none"},
                                                               {"fraction", "0.01,0.05,0.1"},
                                                               {"weight", "0"},
@@ -64,7 +66,8 @@ std::string without_place(const std::string& name, const std::string& value) {
   if (name == "plant" && value.find(':') != std::string::npos) return value.substr(value.rfind(':'));
   if (name == "from" && value != "none") return "given parameters";
   if ((name == "without" || name == "train-ids") && value != "none") return "a file of ids";
-  if (name == "targets" && !only(value, "0123456789")) return "a file of ids";
+  if ((name == "targets" || (name == "among" && value != "none")) && !only(value, "0123456789"))
+    return "a file of ids";
   if (name == "queries" && value.rfind("ids:", 0) == 0 && !only(value.substr(4), "0123456789,"))
     return "a file of ids";
   if (name == "queries" && (value.rfind("file:", 0) == 0 || value.rfind("sum:file:", 0) == 0))

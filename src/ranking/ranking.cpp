@@ -20,19 +20,31 @@ bool wanted(const std::vector<T>& list, const T& value) {
   return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
 
-// The truth, where there is one that these estimates can be held against.
-std::optional<CounterfactualTruth> truth_beside(RankedRun& run, const InfluenceEstimates& estimates,
-                                                std::vector<Pair>& pairs) {
-  const std::string path = run.folder + "/counterfactual.h5";
-  if (!fs::exists(path)) return std::nullopt;
-  try {
-    CounterfactualTruth truth = read_counterfactual(path, *run.trajectory);
-    pairs = paired(estimates, truth);
-    return truth;
-  } catch (const Error& error) {
-    run.notes.push_back(std::string(error.what()) + "; its true values are left out");
-    return std::nullopt;
+// What was retrained, and these estimates beside it.
+struct TruthBeside {
+  CounterfactualTruth truth;
+  std::vector<Pair> pairs;
+  bool whole_sample;  // counterfactual.h5, whose targets no estimate has chosen
+};
+
+// Of counterfactual.h5 and counterfactual-NAME.h5, but not of partial removals.
+std::vector<TruthBeside> truths_beside(RankedRun& run, const InfluenceEstimates& estimates) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(run.folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind("counterfactual", 0) == 0 && entry.path().extension() == ".h5") names.push_back(name);
   }
+  std::sort(names.begin(), names.end());
+  std::vector<TruthBeside> found;
+  for (const std::string& name : names) try {
+      CounterfactualTruth truth = read_counterfactual(run.folder + "/" + name, *run.trajectory);
+      if (truth.weight != 0) continue;
+      std::vector<Pair> pairs = paired(estimates, truth);
+      found.push_back({std::move(truth), std::move(pairs), name == "counterfactual.h5"});
+    } catch (const Error& error) {
+      run.notes.push_back(std::string(error.what()) + "; its true values are left out");
+    }
+  return found;
 }
 
 // Of each metric and k one width: the one whose order agrees best with the truth, the first where none is
@@ -109,8 +121,7 @@ RankedRun open_ranked(const std::string& folder, const DataPlaces& places) {
 
 std::vector<Ranking> influence_rankings(RankedRun& run, const RankingChoice& choice) {
   const InfluenceEstimates estimates = read_influence(run.folder + "/influence.h5", *run.trajectory);
-  std::vector<Pair> pairs;
-  const auto truth = truth_beside(run, estimates, pairs);
+  const auto truths = truths_beside(run, estimates);
   std::vector<Ranking> rankings;
   for (std::size_t m = 0; m < estimates.metrics.size(); ++m)
     for (std::size_t k = 0; k < estimates.epochs_back.size(); ++k)
@@ -130,26 +141,29 @@ std::vector<Ranking> influence_rankings(RankedRun& run, const RankingChoice& cho
         one.ids = run.ids;
         one.labels = run.labels;
         one.value = estimates.influence[h][m][k].contiguous();
-        for (const Pair& pair : pairs) {
-          if (pair.metric != metric || pair.epochs_back != one.epochs_back ||
-              pair.kink_width != *one.kink_width)
-            continue;
-          for (std::size_t i = 0; i < pair.truth.size(); ++i)
-            one.truth[truth->target_positions[i]] = pair.truth[i];
-          one.agreement = stats::agreement(pair.truth, pair.estimate, 10);
-        }
+        for (const TruthBeside& beside : truths)
+          for (const Pair& pair : beside.pairs) {
+            if (pair.metric != metric || pair.epochs_back != one.epochs_back ||
+                pair.kink_width != *one.kink_width)
+              continue;
+            for (std::size_t i = 0; i < pair.truth.size(); ++i)
+              one.truth[beside.truth.target_positions[i]] = pair.truth[i];
+            if (beside.whole_sample) one.agreement = stats::agreement(pair.truth, pair.estimate, 10);
+          }
         rankings.push_back(std::move(one));
       }
   return choice.all_kink_widths || !choice.kink_widths.empty() ? rankings : best_widths(std::move(rankings));
 }
 
 std::vector<Ranking> rankings_of(RankedRun& run, const RankingChoice& choice) {
-  std::vector<std::string> scores;
+  std::vector<std::string> scores, groups;
   for (const auto& entry : fs::directory_iterator(run.folder)) {
     const std::string name = entry.path().filename().string();
     if (name.rfind("tracin", 0) == 0 && entry.path().extension() == ".h5") scores.push_back(name);
+    if (name.rfind("groups", 0) == 0 && entry.path().extension() == ".h5") groups.push_back(name);
   }
   std::sort(scores.begin(), scores.end());
+  std::sort(groups.begin(), groups.end());
   std::vector<Ranking> all;
   const auto add = [&](const std::string& name, const auto& read) {
     if (!fs::exists(run.folder + "/" + name)) return;
@@ -163,6 +177,8 @@ std::vector<Ranking> rankings_of(RankedRun& run, const RankingChoice& choice) {
   };
   if (run.trajectory != nullptr) {
     add("influence.h5", [&] { return influence_rankings(run, choice); });
+    if (choice.groups)
+      for (const std::string& name : groups) add(name, [&] { return group_rankings(run, name, choice); });
     for (const std::string& name : scores) add(name, [&] { return tracin_rankings(run, name, choice); });
     add("cleansing.h5", [&] { return cleansing_rankings(run, choice); });
   }

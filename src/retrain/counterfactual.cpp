@@ -104,9 +104,19 @@ void Retraining::restore(std::int64_t t, const at::Tensor& state) {
   state_ = state.to(state_.device(), state.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
 }
 
+at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t,
+                      const at::Tensor& weights) {
+  const at::Tensor positions = run.batch(t), theta = run.optimiser.part(state, 0);
+  const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+  const at::Tensor gradient = run.engine.gradient(
+      theta, batch, weights.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
+  run.optimiser.update(state, gradient, run.moves(t));
+  return gradient;
+}
+
 void Retraining::advance() {
   const std::int64_t t = step_;
-  const at::Tensor positions = run_.batch(t), theta = run_.optimiser.part(state_, 0);
+  const at::Tensor positions = run_.batch(t);
   const std::int64_t count = positions.size(0);
   const at::Tensor present = at::ones({replicas(), count}, at::kDouble);
   const std::int64_t* position = positions.data_ptr<std::int64_t>();
@@ -114,12 +124,7 @@ void Retraining::advance() {
     if (const auto found = absent_.find(position[i]); found != absent_.end())
       for (const std::int64_t replica : found->second)
         present.data_ptr<double>()[replica * count + i] = weight_;
-
-  const Batch batch = make_batch(run_.data, positions, run_.seed, t, {0, count}, run_.game);
-  const at::Tensor gradient = run_.engine.gradient(
-      theta, batch, present.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
-  gradients_.see(gradient, t);
-  run_.optimiser.update(state_, gradient, run_.moves(t));
+  gradients_.see(take_again(run_, state_, t, present), t);
   if (++step_ == run_.steps) gradients_.check();
 }
 

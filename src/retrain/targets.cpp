@@ -13,6 +13,40 @@
 #include "whence/io/checksum.h"
 
 namespace whence {
+namespace {
+
+// From the largest value to the smallest.
+std::vector<std::int64_t> falling(const at::Tensor& values) {
+  const at::Tensor order = std::get<1>(at::sort(values, /*stable=*/true, 0, /*descending=*/true));
+  const auto* first = order.data_ptr<std::int64_t>();
+  return {first, first + order.numel()};
+}
+
+// The first `count` different positions of these orders in turns, of those `among` alone (none: all).
+std::vector<std::int64_t> first_of(const std::vector<std::vector<std::int64_t>>& orders, std::int64_t count,
+                                   const std::vector<std::int64_t>& among) {
+  const std::size_t instances = orders.front().size();
+  std::vector<bool> wanted(instances, among.empty()), taken(instances, false);
+  for (const std::int64_t position : among) wanted[position] = true;
+  std::vector<std::size_t> next(orders.size(), 0);
+  std::vector<std::int64_t> chosen;
+  for (std::size_t turn = 0, ended = 0; ended < orders.size(); turn = (turn + 1) % orders.size()) {
+    const auto& order = orders[turn];
+    std::size_t& i = next[turn];
+    while (i < instances && !wanted[order[i]]) ++i;
+    ended = i < instances ? 0 : ended + 1;
+    if (i == instances) continue;
+    const std::int64_t position = order[i++];
+    if (taken[position]) continue;
+    taken[position] = true;
+    chosen.push_back(position);
+    if (static_cast<std::int64_t>(chosen.size()) == count) return chosen;
+  }
+  refuse("--targets: {} is more than the {} {}", count, chosen.size(),
+         among.empty() ? "training instances" : "instances of --among");
+}
+
+}  // namespace
 
 std::vector<std::int64_t> positions_in_file(const std::string& option, const std::string& path,
                                             const Dataset& data) {
@@ -26,26 +60,30 @@ std::vector<std::int64_t> positions_in_file(const std::string& option, const std
   return positions;
 }
 
-std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data,
-                                         std::uint64_t seed) {
+std::vector<std::int64_t> choose_targets(const std::string& targets, const Dataset& data, std::uint64_t seed,
+                                         const std::string& option) {
   const bool number = !targets.empty() && targets.find_first_not_of("0123456789-") == std::string::npos &&
                       targets.size() < 19;
   if (!number) {
     if (!std::ifstream(targets))
-      refuse("--targets: '{}' is neither a number nor a file that can be read", targets);
-    return positions_in_file("targets", targets, data);
+      refuse("--{}: '{}' is neither a number nor a file that can be read", option, targets);
+    return positions_in_file(option, targets, data);
   }
-  const auto list = integer_list("targets", targets);
+  const auto list = integer_list(option, targets);
   const std::int64_t count = list.front();
   if (list.size() != 1 || count > data.size())
-    refuse("--targets: {} is more than the {} training instances", targets, data.size());
-  auto order = RandomStream(seed, Purpose::targets).permutation(data.size());
-  order.resize(count);
-  return order;
+    refuse("--{}: {} is more than the {} training instances", option, targets, data.size());
+  return random_targets(count, data, seed, {});
 }
 
-std::vector<std::int64_t> largest_estimates(std::int64_t count, const InfluenceEstimates& estimates,
-                                            const std::string& metric, std::int64_t epochs_back) {
+std::vector<std::int64_t> random_targets(std::int64_t count, const Dataset& data, std::uint64_t seed,
+                                         const std::vector<std::int64_t>& among) {
+  return first_of({RandomStream(seed, Purpose::targets).permutation(data.size())}, count, among);
+}
+
+std::vector<std::int64_t> worth_retraining(WorthBy by, std::int64_t count,
+                                           const InfluenceEstimates& estimates, const std::string& metric,
+                                           std::int64_t epochs_back, const std::vector<std::int64_t>& among) {
   const auto place = [](const auto& list, const auto& value) {
     return std::find(list.begin(), list.end(), value) - list.begin();
   };
@@ -54,12 +92,12 @@ std::vector<std::int64_t> largest_estimates(std::int64_t count, const InfluenceE
   if (m == static_cast<std::ptrdiff_t>(estimates.metrics.size()) ||
       k == static_cast<std::ptrdiff_t>(estimates.epochs_back.size()))
     refuse("--targets: influence.h5 has no estimates of {} at k = {}", metric, epochs_back);
-  const at::Tensor size = estimates.influence[0][m][k].abs();
-  if (count > size.size(0))
-    refuse("--targets: {} is more than the {} training instances", count, size.size(0));
-  const at::Tensor order = std::get<1>(at::sort(size, /*stable=*/true, 0, /*descending=*/true));
-  const auto* first = order.data_ptr<std::int64_t>();
-  return {first, first + count};
+  if (by != WorthBy::size && !estimates.spread.defined())
+    refuse("--targets: influence.h5 has no spread of its estimates; whence influence --paths 3 finds it");
+  std::vector<std::vector<std::int64_t>> orders;
+  if (by != WorthBy::size) orders.push_back(falling(estimates.spread[0][m][k]));
+  if (by != WorthBy::spread) orders.push_back(falling(estimates.influence[0][m][k].abs()));
+  return first_of(orders, count, among);
 }
 
 std::string targets_fingerprint(const std::vector<std::int64_t>& ids) {

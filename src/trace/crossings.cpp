@@ -4,11 +4,14 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/gt.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/net/activation.h"
+#include "whence/train/step.h"
 
 #include "instance_moves.h"
 #include "kinks_in_reach.h"
@@ -62,6 +65,15 @@ std::string crossings_left_out(const RecordedSteps& run) {
   if (std::none_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.slope.defined(); }))
     return "its units have no kinks";
   return "";
+}
+
+bool has_kinks(const RecordedSteps& run) {
+  const std::int64_t t = run.steps - 1;
+  const at::Tensor positions = run.batch(t), theta = run.optimiser.part(run.state(run.steps), 0);
+  const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+  const at::Tensor query = at::ones({1, theta.size(0)}, theta.options());
+  const auto traced = [&](double width) { return run.engine.trace(theta, batch, query, width).u_jacobian; };
+  return !at::equal(traced(0), traced(1));
 }
 
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {

@@ -9,11 +9,22 @@
 namespace whence {
 namespace {
 
+// An array that not every file has.
+ArrayRule beside_them(const char* name, at::ScalarType type, std::vector<std::string> shape,
+                      Numbers numbers = Numbers::not_negative) {
+  return {name, {type}, std::move(shape), numbers, {}, 0, /*required=*/false};
+}
+
 const ArrayRules influence_arrays{{"influence", {at::kDouble}, {"H", "M", "K", "N"}, Numbers::finite},
                                   {"kink_width", {at::kDouble}, {"H"}, Numbers::not_negative},
                                   {"epochs_back", {at::kLong}, {"K"}, Numbers::positive},
                                   {"value", {at::kDouble}, {"M"}, Numbers::finite},
-                                  {"instance_id", {at::kLong}, {"N"}}};
+                                  {"instance_id", {at::kLong}, {"N"}},
+                                  beside_them("adjoint_norm", at::kDouble, {"H", "M", "L"}),
+                                  beside_them("norm_steps_back", at::kLong, {"L"}, Numbers::ascending),
+                                  beside_them("spread", at::kDouble, {"H", "M", "K", "N"}),
+                                  beside_them("path_tau", at::kDouble, {"H", "M", "K"}, Numbers::any),
+                                  beside_them("path_id", at::kLong, {"K", "n"}, Numbers::any)};
 
 // "all 0.021, fid 0 (kink width 0.001); ..."
 std::string shares_in_words(const InfluenceEstimates& estimates) {
@@ -43,6 +54,14 @@ void write_influence(const std::string& path, const InfluenceEstimates& estimate
     file.put("epochs_back", at::tensor(estimates.epochs_back, at::kLong));
     file.put("value", estimates.value);
     file.put("instance_id", at::tensor(estimates.instance_ids, at::kLong));
+    if (estimates.adjoint_norm.defined()) {
+      file.put("adjoint_norm", estimates.adjoint_norm);
+      file.put("norm_steps_back", at::tensor(estimates.norm_steps_back, at::kLong));
+    }
+    if (!estimates.spread.defined()) return;
+    file.put("spread", estimates.spread);
+    file.put("path_tau", estimates.path_tau);
+    file.put("path_id", estimates.path_id);
   });
 }
 
@@ -50,13 +69,21 @@ InfluenceEstimates read_influence(const std::string& path, const Trajectory& tra
   const H5File file = open_result(path, influence_schema, trajectory);
   const auto metrics = names_in(file, "metrics");
   check_result(file, influence_arrays, trajectory, {{"M", metrics.size()}});
-  return {metrics,
-          file.verified_reals("kink_width"),
-          file.verified_integers("epochs_back"),
-          file.verified_integers("instance_id"),
-          file.verified("influence"),
-          file.verified("value"),
-          attribute_or_none(file, "classifier")};
+  const auto part = [&](const char* name) { return file.has(name) ? file.verified(name) : at::Tensor(); };
+  return {
+      metrics,
+      file.verified_reals("kink_width"),
+      file.verified_integers("epochs_back"),
+      file.verified_integers("instance_id"),
+      file.verified("influence"),
+      file.verified("value"),
+      attribute_or_none(file, "classifier"),
+      {},
+      part("adjoint_norm"),
+      file.has("norm_steps_back") ? file.verified_integers("norm_steps_back") : std::vector<std::int64_t>{},
+      part("spread"),
+      part("path_tau"),
+      part("path_id")};
 }
 
 }  // namespace whence

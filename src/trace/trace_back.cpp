@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
+#include "whence/trace/adjoint_norms.h"
 #include "whence/train/step.h"
 
 namespace whence {
@@ -53,6 +54,9 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
   plan_sweeps(queries);
   result_ = at::zeros(
       {widths, queries.size(0), static_cast<std::int64_t>(options.epochs_back.size()), instances}, wide);
+  norms_ = at::zeros({widths * queries_.size(), static_cast<std::int64_t>(noted_steps(steps_).size())}, wide);
+  for (std::size_t w = 0; w < options.kink_widths.size(); ++w) estimating_.push_back(sweep_of_estimate(w));
+  note_norms();
 }
 
 FiniteWatch TraceBack::watch_queries(double kink_width, std::int64_t numbers) const {
@@ -140,6 +144,7 @@ void TraceBack::step() {
   }
   take_out_curvature(u_jacobian);
   ++taken_;
+  note_norms();
   if (!done() && run_.expect) run_.expect(t - 1);
   if (taken_ == options_.epochs_back[horizon_] * run_.steps_per_epoch) note_horizon();
 }
@@ -161,7 +166,7 @@ std::int64_t TraceBack::state_numbers() const {
 std::vector<at::Tensor> TraceBack::carried() const {
   std::vector<at::Tensor> parts;
   for (const Sweep& sweep : sweeps_) parts.insert(parts.end(), {sweep.u, sweep.influence});
-  parts.insert(parts.end(), {near_zero_, own_result()});
+  parts.insert(parts.end(), {near_zero_, norms_, own_result()});
   for (const Counted& some : counted_)
     if (some.frozen.defined()) parts.insert(parts.end(), {some.frozen, some.influence});
   if (crossings_) parts.insert(parts.end(), {jumps_, crossed_});

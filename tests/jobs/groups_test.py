@@ -153,6 +153,16 @@ class GroupsTest(ProgramTest):
             self.assertAlmostEqual(row["lds"], expected, 12)
             if row["source"].startswith("influence"):
                 self.assertGreater(row["lds"], 0.9)
+        # show has the groups, too, by the sum of their estimates.
+        shown = [line.split(",") for line in self.run_fine("show", "--run", folder, "--metric", "disc-loss", "--epochs-back", "2", "--csv").out.splitlines()]
+        listed = {int(line[6]): (line[1], float(line[8]), float(line[9])) for line in shown if line[0] == "groups.h5"}
+        self.assertEqual(len(listed), 24)
+        for g, (of, value, truth) in listed.items():
+            self.assertEqual(of, "disc-loss of groups of %g%%" % (100 * found["fraction"][g]))
+            self.assertAlmostEqual(value, estimates[1, 1, members[g]].sum(), 12)
+            self.assertEqual(truth, found["influence"][1, 1, g])
+        self.assertIn("of 12 retrained: Kendall's tau", self.run_fine("show", "--run", folder, "--metric", "all", "--epochs-back", "1").out)
+        self.assertNotIn("groups.h5", self.run_fine("show", "--run", folder, "--instance", str(self.ids[0])).out)
         # Groups of another file are rows of their own.
         self.counterfactual(folder, "--groups", 4, "--fraction", "0.05", "--metric", "all", "--epochs-back", 1, "--name", "more",
                             file="groups-more.h5")

@@ -5,7 +5,7 @@ import re
 import sys
 
 # The largest value of options that say how much: train's also stand where a command says nothing.
-LARGEST = {"instances": 40, "held-out": 20, "test": 12, "epochs": 2, "batch": 10, "steps": 4, "warmup": 2, "targets": 4,
+LARGEST = {"instances": 40, "held-out": 20, "test": 12, "epochs": 2, "batch": 10, "steps": 4, "warmup": 2, "targets": 4, "among": 4,
            "replicas": 4, "channels": 2, "latent": 4, "samples": 4, "critical": 2, "list": 5}
 OF_CONVOLUTIONS = {"instances": 12, "batch": 4}  # 3 x 64 x 64 pixels take long
 DENSITY_INSTANCES = 100  # six-clusters come in multiples of 20
@@ -33,6 +33,8 @@ def cut_list(text, largest):
 def cut_value(job, name, text, sizes):
     if job == "density" and name == "instances":
         return cut_number(text, DENSITY_INSTANCES)
+    if name == "targets" and ":" in text:
+        return cut_numbers_in(text, sizes[name])
     if name in sizes:
         return cut_number(text, sizes[name])
     if name == "epochs-back":

@@ -44,7 +44,7 @@ class Stop(InterruptedTest):
 
     def check_job(self, job, unit, options, shown, ranks, ways, **training):
         # Wide enough to be at work for some seconds.
-        run = self.train("run-" + job, *tiny(epochs=60, generator_hidden="64,64", discriminator_hidden="64,64", **training))
+        run = self.train("run-%s-%d" % (job, len(ways)), *tiny(epochs=60, generator_hidden="64,64", discriminator_hidden="64,64", **training))
         whole, stopped = self.copy_of(run, job + "-whole"), self.copy_of(run, job + "-stopped")
         self.run_fine(job, "--run", whole, *options, ranks=ranks)
         for number, to in ways:
@@ -61,6 +61,10 @@ class Stop(InterruptedTest):
         self.check_job("influence", "steps", ("--metric", "all,gen-loss,disc-loss", "--epochs-back", "10,60",
                                               "--kink-width", "0,1e-3,2e-3,3e-3,4e-3"),
                        "going on from step", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1])], engine="torch")
+
+    def test_counted_crossings(self):
+        self.check_job("influence", "steps", ("--metric", "all,disc-loss", "--epochs-back", "4,25", "--crossings", "on"),
+                       "going on from step", 2, [(signal.SIGUSR1, [0])])
 
     def test_counterfactuals(self):
         # Two blocks, each of many steps: both ranks leave theirs in the middle.

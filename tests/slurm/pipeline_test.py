@@ -56,6 +56,21 @@ class Validation(SlurmTest):
         self.cluster.wait_until_empty(60)
         self.assert_same_runs(os.path.join(out, "seed1"), os.path.join(here, "seed1"), "influence.h5")
 
+    def test_groups_in_place_of_targets_end_in_a_table_of_lds(self):
+        out, here = self.path("groups"), self.path("groups-here", "seed0")
+        groups = ("--groups", "6", "--fraction", "0.02,0.1")
+        command = ("validation.sh", "--out", out, "--seeds", "1", "--metric", "all", *groups, *TRAIN)
+        ids, said = self.submit(*command)
+        self.assertEqual(set(ids), {"train", "influence", "counterfactual", "validate"}, said)
+        self.run_fine("train", "--out", here, "--seed", "0", *TRAIN, ranks=2)
+        self.run_fine("influence", "--run", here, "--metric", "all", ranks=2)
+        self.run_fine("counterfactual", "--run", here, "--metric", "all", *groups, ranks=2)
+        self.cluster.wait_until_empty(300)
+        self.assert_same_runs(os.path.join(out, "seed0"), here, "influence.h5", "groups.h5")
+        self.assertEqual(self.log(out, "../../validation.txt"), self.run_fine("validate", "--run", here).out)
+        self.assertIn("LDS", self.log(out, "../../validation.txt"))
+        self.assertEqual(self.submit(*command)[0], {}, "everything was there")
+
     def check_accounting(self, out):
         for seed in ("seed0", "seed1"):
             summary = read_json(os.path.join(out, seed, "summary.json"))

@@ -27,6 +27,8 @@ enum class Purpose : std::uint32_t {
   random_selection = 23,
   groups = 24,
   bootstrap = 25,
+  paths = 26,
+  random_truths = 27,
 };
 
 /// The draws of one (seed, purpose, step), addressed by index. Philox4x32-10 (Salmon et al., SC 2011) through

@@ -25,11 +25,12 @@ struct Ranking {
   std::string unit;                      ///< "nats", or ""
   std::string first, last;               ///< what the two ends are, "most harmful", "most helpful"
   bool first_is_largest = true;          ///< whether the numbers fall from the first end to the last
-  std::vector<std::int64_t> ids;         ///< [N]
+  std::vector<std::int64_t> ids;         ///< [N]; of groups their numbers in the file
+  bool of_groups = false;                ///< of groups of instances, and not of instances
   at::Tensor labels;                     ///< [N] int64, or undefined
   at::Tensor value;                      ///< [N] float64
   std::map<std::int64_t, double> truth;  ///< by position: influence by retraining
-  std::optional<stats::Agreement> agreement = {};  ///< of value and truth, over the instances in `truth`
+  std::optional<stats::Agreement> agreement = {};  ///< of value and truth, over those of counterfactual.h5
   std::string note = {};                           ///< what to know besides, a sentence
 };
 
@@ -62,15 +63,18 @@ struct RankingChoice {
                                          ///< truth, or the first
   bool all_kink_widths = false;
   std::vector<std::int64_t> queries = {0};  ///< of tracin and density files; none: all
+  bool groups = true;                       ///< of groups, too
   bool check = true;                        ///< checksums of all that is read
 };
 
-/// Of influence.h5, with the truth of counterfactual.h5; then tracin*.h5, density.h5 and cleansing.h5. A file
-/// that is of another run, damaged or of another classifier is left out with a note in `run.notes`.
+/// Of influence.h5, with the truth of counterfactual.h5 and counterfactual-NAME.h5; then groups*.h5,
+/// tracin*.h5, density.h5 and cleansing.h5. A file that is of another run, damaged or of another classifier
+/// is left out with a note in `run.notes`.
 std::vector<Ranking> rankings_of(RankedRun& run, const RankingChoice& choice);
 
 /// The parts of the above. Error where the file is not what it should be.
 std::vector<Ranking> influence_rankings(RankedRun& run, const RankingChoice& choice);
+std::vector<Ranking> group_rankings(RankedRun& run, const std::string& name, const RankingChoice& choice);
 std::vector<Ranking> tracin_rankings(RankedRun& run, const std::string& name, const RankingChoice& choice);
 std::vector<Ranking> density_rankings(RankedRun& run, const RankingChoice& choice);
 std::vector<Ranking> cleansing_rankings(RankedRun& run, const RankingChoice& choice);

@@ -48,6 +48,10 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
                                                       std::int64_t replicas);
 std::vector<CounterfactualBlock> plan_counterfactuals(const RetrainingStarts& starts, std::int64_t replicas);
 
+/// Takes the recorded step t again, in place, from states [R, S] with weights [R, |S|] (float64, on the CPU):
+/// same batch, latents, rates and divisor. Returns g [R, P].
+at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t, const at::Tensor& weights);
+
 /// A block under way, step by step, for callers that may have to leave it and come back: the block's steps
 /// again from the recorded theta (counterfactual ASGD, Terashita et al., section 3.1): same batches, latents,
 /// rates and divisor, w_j = `weight` (0: gone) for removed instances; row 0 is the replica without removal.

@@ -14,9 +14,11 @@
 namespace whence {
 
 /// Why crossings cannot be counted in a run, as the rest of a sentence ("its game has no units with a kink"),
-/// or
-/// "" where they can: for games of perceptrons with relu, on the CPU, trained by plain steps or momentum.
+/// or "" where they can: for games of perceptrons with relu, on the CPU, trained by plain steps or momentum.
 std::string crossings_left_out(const RecordedSteps& run);
+
+/// Whether the game has units with a kink: whether a trace of the run's last step depends on the kink width.
+bool has_kinks(const RecordedSteps& run);
 
 /// Bytes a rank for counting over `epochs_back` epochs on so many ranks.
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);

@@ -80,6 +80,10 @@ class TraceBack {
   /// cancels with the rest); undefined for optimisers without second moments. Collective.
   at::Tensor near_zero_shares();
   static constexpr std::int64_t near_zero_stride = 32;
+  /// |u| of each estimate's queries, over theta (and its average, where the optimiser keeps one), at
+  /// noted_steps(): [widths, queries, L] float64 on every rank's CPU; where crossings are counted at the
+  /// largest k, of the queries beside them. Collective.
+  at::Tensor adjoint_norms();
 
  private:
   // One kink width's queries on their way back, with what they have collected so far.
@@ -110,6 +114,8 @@ class TraceBack {
                        const at::Tensor& own, std::vector<at::Tensor>& jacobians);
   void take_out_curvature(const std::vector<at::Tensor>& jacobians);
   void note_horizon();
+  std::size_t sweep_of_estimate(std::size_t w) const;
+  void note_norms();
   std::vector<at::Tensor> carried() const;
 
   RecordedSteps run_;
@@ -125,7 +131,9 @@ class TraceBack {
   at::Tensor jumps_, crossed_;            // [counted k, counted_ q, N], [counted k] float64
   at::Tensor near_;       // [P], see Optimiser::near_zero; undefined where a step does not look at it
   at::Tensor near_zero_;  // [widths q, 2] float64: the two sums of near_zero_shares()
-  at::Tensor result_;     // on the device [widths, Q, epochs_back, N]; this rank's contribution
+  at::Tensor norms_;      // [widths q, L] float64: see adjoint_norms()
+  std::vector<std::size_t> estimating_;  // sweep_of_estimate() of each width
+  at::Tensor result_;  // on the device [widths, Q, epochs_back, N]; this rank's contribution
 };
 
 /// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for

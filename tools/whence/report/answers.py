@@ -70,4 +70,42 @@ def in_the_plane(run):
     return picture(figures, "Training instances by their influence: red ones raise the metric by being removed, blue ones lower it")
 
 
-SECTIONS = [("", lists), ("Where they lie", in_the_plane)]
+WINDOW, WARNED_OF = 25, 1.5  # steps, and growth of |u| over them (trace/adjoint_norms.h)
+
+
+def growth(norms, back):
+    """Largest growth over the window, or all the way where that is shorter."""
+    window = min(WINDOW, back[-1])
+    begin = np.searchsorted(back, back - window)
+    ends = [j for j, i in enumerate(begin) if back[j] - back[i] == window and norms[i] > 0]
+    return max((norms[j] / norms[begin[j]] for j in ends), default=1)
+
+
+def way_back(run):
+    """|u| against steps back, where bursts are; and what paths expect of the agreement with retraining."""
+    file = run.opened("influence.h5")
+    if "adjoint_norm" not in file:
+        return ""
+    norms, back = file["adjoint_norm"][...], file["norm_steps_back"][...]
+    figures, axes = row_of_axes(1, 6.5)
+    worst = []
+    for m, metric in enumerate(run.metrics[:8]):
+        h = int(np.argmax([growth(norms[h, m], back) for h in range(len(norms))]))
+        worst.append(growth(norms[h, m], back))
+        axes[0].plot(back, norms[h, m], label=f"{NAMES.get(metric, metric)}: {significant(worst[-1])}-fold over {WINDOW} steps at most")
+    if (norms > 0).all():
+        axes[0].set_yscale("log")
+    axes[0].set(xlabel="steps back from the end", ylabel="|u|")
+    axes[0].legend()
+    words = "The norm of each query on its way back; where it grows in a burst, training was unstable"
+    if max(worst) > WARNED_OF:
+        words += f"; growth over {WARNED_OF}-fold within {WINDOW} steps: estimates from further back may be wrong"
+    drawn = picture(figures, words)
+    if "path_tau" not in file:
+        return drawn
+    rows = [(NAMES.get(metric, metric), k, f"{width:g}", significant(file["path_tau"][h, m, j]))
+            for m, metric in enumerate(run.metrics) for j, k in enumerate(run.epochs_back) for h, width in enumerate(run.kink_widths)]
+    return drawn + table(rows, ("metric", "k", "kink width", f"expected tau, of {file['path_id'].shape[1] + 1} paths"))
+
+
+SECTIONS = [("", lists), ("Where they lie", in_the_plane), ("The queries on their way back", way_back)]

@@ -1,0 +1,104 @@
+#include "influence_paths.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+
+#include "whence/core/error.h"
+#include "whence/retrain/paths.h"
+#include "whence/stats/pairwise_tau.h"
+
+namespace whence {
+namespace {
+
+std::string traces_file(const Run& run) { return run.folder() + "/influence-paths.h5"; }
+
+// Of the traces [n + 1, N].
+double mean_tau(const at::Tensor& traces) {
+  std::vector<std::vector<double>> lists;
+  for (std::int64_t p = 0; p < traces.size(0); ++p) {
+    const double* first = traces[p].data_ptr<double>();
+    lists.emplace_back(first, first + traces.size(1));
+  }
+  return stats::mean_pairwise_tau(lists);
+}
+
+// Of the rows of the store, a part at a time.
+void summarise(const BlockStore& store, InfluenceEstimates& estimates, std::int64_t paths) {
+  const at::Tensor& all = estimates.influence;
+  estimates.spread = at::empty(all.sizes(), at::kDouble);
+  estimates.path_tau = at::empty({all.size(0), all.size(1), all.size(2)}, at::kDouble);
+  for (std::int64_t k = 0; k < all.size(2); ++k)
+    for (std::int64_t h = 0; h < all.size(0); ++h)
+      for (std::int64_t m = 0; m < all.size(1); ++m) {
+        std::vector<at::Tensor> traces;
+        for (std::int64_t p = 0; p <= paths; ++p)
+          traces.push_back(store.read(p * all.size(2) + k, (h * all.size(1) + m) * all.size(3), all.size(3))
+                               .reshape({-1}));
+        const at::Tensor together = at::stack(traces);
+        estimates.spread[h][m][k].copy_(spread_of(together));
+        estimates.path_tau[h][m][k] = mean_tau(together);
+      }
+}
+
+}  // namespace
+
+PathPlan plan_paths(const Options& options, const RecordedSteps& run,
+                    const std::vector<std::int64_t>& epochs_back) {
+  const std::int64_t count = options.integer("paths", 0);
+  if (count == 0) return {};
+  return {count, instances_of_paths(run, count, epochs_back)};
+}
+
+double seconds_of_paths(const PathPlan& plan, const TraceBackOptions& trace, std::int64_t steps_per_epoch,
+                        double step, double retrained, double evaluation, std::int64_t ranks) {
+  if (plan.count == 0) return 0;
+  const auto steps = [&](std::int64_t k) { return static_cast<double>(k * steps_per_epoch); };
+  const double longest = steps(trace.epochs_back.back()) * (step + retrained) + evaluation;
+  const bool again = ranks > 1 || !trace.counted.empty();  // the recorded path, by one rank
+  double all = again ? steps(trace.epochs_back.back()) * step + evaluation : 0;
+  for (const std::int64_t k : trace.epochs_back)
+    all += static_cast<double>(plan.count) * (steps(k) * (step + retrained) + evaluation);
+  return std::max(all / static_cast<double>(ranks), longest);
+}
+
+PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, const Log& log,
+                         const Communicator& world) {
+  job.run.walk_back(Communicator(MPI_COMM_SELF), job.memory);
+  const auto metrics = static_cast<std::int64_t>(job.metrics.size());
+  const bool plain = job.formula == "sgd", have = world.size() == 1 && job.trace.counted.empty();
+  BlockStore store(traces_file(job.run), path_blocks_schema, job.attributes,
+                   path_rows(job.plan.count, job.trace),
+                   path_row_width(job.trace, metrics, job.recorded.data.size()), world, job.unfinished);
+  const PathWork work{
+      job.recorded,         [plain](const RecordedSteps& run) { return plain ? as_plain_steps(run) : run; },
+      job.metrics,          job.trace,
+      job.plan.without,     job.memory,
+      traces_file(job.run), job.attributes,
+      job.unfinished,       store,
+      job.signals};
+  const PathProgress found = trace_paths(work, have ? estimates.influence : at::Tensor(), log, world);
+  if (found.done < found.total) {
+    store.close();
+    return found;
+  }
+  store.close_and_check();
+  std::vector<at::Tensor> ids;
+  for (const auto& chosen : job.plan.without) {
+    std::vector<std::int64_t> own;
+    for (const std::int64_t position : chosen) own.push_back(estimates.instance_ids[position]);
+    ids.push_back(at::tensor(own, at::kLong));
+  }
+  world.on_root([&] {
+    summarise(store, estimates, job.plan.count);
+    estimates.path_id = at::stack(ids);
+  });
+  return found;
+}
+
+void remove_traces(const Run& run) { remove_with_prefix(traces_file(run) + ".part"); }
+
+}  // namespace whence
