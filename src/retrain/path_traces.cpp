@@ -1,7 +1,9 @@
 #include "whence/retrain/path_traces.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
+#include <limits>
 #include <optional>
 
 #include "whence/comm/work_queue.h"
@@ -147,8 +149,11 @@ PathProgress trace_paths(const PathWork& work, const at::Tensor& recorded_path, 
 }
 
 at::Tensor spread_of(const at::Tensor& traces) {
+  // Scaled, since squares of estimates that have grown beyond all bounds are not finite.
+  const double scale = std::max(traces.abs().max().item<double>(), std::numeric_limits<double>::min());
+  const at::Tensor small = traces / scale;
   const auto paths = static_cast<double>(traces.size(0) - 1);
-  return (traces - traces.mean(0)).square().sum(0).div(paths).sqrt();
+  return (small - small.mean(0)).square().sum(0).div(paths).sqrt() * scale;
 }
 
 }  // namespace whence

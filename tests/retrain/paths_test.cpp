@@ -229,6 +229,8 @@ TEST_F(PathTraces, TheSpreadIsTheStandardDeviation) {
     for (std::int64_t p = 0; p < 4; ++p) squares += std::pow(traces[p][j].item<double>() - mean, 2);
     EXPECT_NEAR(spread_of(traces)[j].item<double>(), std::sqrt(squares / 3), 1e-14);
   }
+  EXPECT_LT(test::relative_difference(spread_of(traces * 1e200), spread_of(traces) * 1e200), 1e-14);
+  EXPECT_EQ(spread_of(at::zeros({3, 2}, at::kDouble)).abs().max().item<double>(), 0);
 }
 
 }  // namespace
