@@ -8,8 +8,11 @@
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
+#include "whence/game/engine.h"
 #include "whence/game/registry.h"
 #include "whence/net/activation.h"
+
+#include "perceptron_vae_engine.h"
 
 namespace whence {
 namespace {
@@ -124,6 +127,11 @@ std::vector<at::Tensor> Vae::losses(const std::vector<at::Tensor>& tensors, cons
   const at::Tensor deviation = by_replica(log_variance * 0.5, [](const at::Tensor& v) { return at::exp(v); });
   const at::Tensor logits = decoder_.forward(tensors, mu + deviation * batch.latents, kink_width);
   return losses_of(batch, weights, mu, log_variance, logits);
+}
+
+std::unique_ptr<const Engine> Vae::native_engine(const std::string& variant) const {
+  if (perceptrons() == nullptr) return nullptr;
+  return make_perceptron_vae_engine(*this, variant);
 }
 
 std::vector<at::Tensor> Vae::losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,

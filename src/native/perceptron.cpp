@@ -1,5 +1,7 @@
 #include "whence/native/perceptron.h"
 
+#include <algorithm>
+
 namespace whence::native {
 namespace {
 
@@ -18,13 +20,27 @@ const T* bias_of(const DenseLayer& layer, const T* parameters) {
   return layer.bias == DenseLayer::no_bias ? nullptr : parameters + layer.bias;
 }
 
+// Numbers that products of such a network need in `packed`, and outer products in `turned`.
+template <typename T>
+std::size_t packed_numbers(const Perceptron& net) {
+  std::size_t widest = 0;
+  for (const DenseLayer& layer : net) widest = std::max({widest, layer.in, layer.out});
+  return 2 * packed_rows<T> * widest;
+}
+std::size_t turned_numbers(const Perceptron& net, std::size_t columns, std::size_t lanes) {
+  std::size_t widest = 0;
+  for (const DenseLayer& layer : net) widest = std::max(widest, layer.in);
+  return 2 * columns * (widest + lanes);
+}
+
 // A product of all columns of a pass.
 template <typename T>
-Product<T> product_of(const Pass<T>& pass, std::size_t rows) {
+Product<T> product_of(const Pass<T>& pass, std::size_t rows, T* packed) {
   Product<T> product;
   product.rows = rows;
   product.columns = pass.arrays.columns();
   product.stride = pass.arrays.stride();
+  product.packed = packed;
   return product;
 }
 
@@ -64,7 +80,9 @@ Pass<T>::Pass(const Perceptron& a_net, std::size_t samples, const Kernels<T>& so
       arrays(samples, some_kernels.lanes),
       kink_width(static_cast<T>(a_kink_width)),
       h{arrays.rows(net.front().in)},
-      present(arrays.rows(1)) {
+      present(arrays.rows(1)),
+      packed(arrays.numbers(packed_numbers<T>(net))),
+      turned(arrays.numbers(turned_numbers(net, arrays.columns(), some_kernels.lanes))) {
   for (const DenseLayer& layer : net) {
     const bool relu = layer.activation == Activation::relu, tangents = a_kink_width >= 0;
     const bool curved = layer.activation != Activation::linear && (!relu || a_kink_width > 0);
@@ -78,7 +96,10 @@ Pass<T>::Pass(const Perceptron& a_net, std::size_t samples, const Kernels<T>& so
 
 template <typename T>
 TangentPass<T>::TangentPass(const Pass<T>& pass)
-    : arrays(pass.arrays.samples(), pass.kernels.lanes), h{arrays.rows(pass.net.front().in)} {
+    : arrays(pass.arrays.samples(), pass.kernels.lanes),
+      h{arrays.rows(pass.net.front().in)},
+      packed(arrays.numbers(packed_numbers<T>(pass.net))),
+      turned(arrays.numbers(turned_numbers(pass.net, arrays.columns(), pass.kernels.lanes))) {
   for (std::size_t l = 0; l < pass.net.size(); ++l) {
     h.push_back(arrays.rows(pass.net[l].out));
     adjoint.push_back(arrays.rows(pass.net[l].out));
@@ -90,7 +111,7 @@ template <typename T>
 void forward(Pass<T>& pass, const T* theta) {
   for (std::size_t l = 0; l < pass.net.size(); ++l) {
     const DenseLayer& layer = pass.net[l];
-    Product<T> product = product_of(pass, layer.out);
+    Product<T> product = product_of(pass, layer.out, pass.packed);
     product.first = times(layer, theta, pass.h[l]);
     product.bias = bias_of(layer, theta);
     product.sum = pass.a[l];
@@ -116,7 +137,7 @@ void backward(Pass<T>& pass, const T* theta, const T* seed, T* input, std::size_
   finish_curvature(last);
 
   for (std::size_t l = last; l > 0; --l) {
-    Product<T> product = product_of(pass, pass.net[l].in);
+    Product<T> product = product_of(pass, pass.net[l].in, pass.packed);
     product.first = transposed_times(pass.net[l], theta, pass.adjoint[l]);
     product.sum = pass.curvature[l - 1];
     product.finish = Finish::slope;
@@ -127,7 +148,7 @@ void backward(Pass<T>& pass, const T* theta, const T* seed, T* input, std::size_
     finish_curvature(l - 1);
   }
   if (input == nullptr) return;
-  Product<T> product = product_of(pass, pass.net[0].in);
+  Product<T> product = product_of(pass, pass.net[0].in, pass.packed);
   product.columns = input_columns;
   product.first = transposed_times(pass.net[0], theta, pass.adjoint[0]);
   product.y = input;
@@ -143,6 +164,7 @@ void parameter_gradient(const Pass<T>& pass, const T* scale, T* gradient) {
     outer.right = pass.h[l];
     outer.scale = scale;
     outer.c = gradient + layer.weight;
+    outer.turned = pass.turned;
     pass.kernels.outer(outer);
     if (layer.bias != DenseLayer::no_bias)
       row_sums(pass, layer, pass.adjoint[l], scale == nullptr ? pass.present : scale, gradient + layer.bias);
@@ -154,7 +176,7 @@ void tangent_forward(const Pass<T>& pass, TangentPass<T>& tangent, const T* thet
                      const T* scale, T* along) {
   for (std::size_t l = 0; l < pass.net.size(); ++l) {
     const DenseLayer& layer = pass.net[l];
-    Product<T> product = product_of(pass, layer.out);
+    Product<T> product = product_of(pass, layer.out, tangent.packed);
     product.first = times(layer, u, pass.h[l]);
     product.bias = bias_of(layer, u);
     product.adjoint = pass.adjoint[l];
@@ -177,7 +199,7 @@ void tangent_backward(const Pass<T>& pass, TangentPass<T>& tangent, const T* the
   pass.kernels.slope(pass.net[last].activation, elements(pass, pass.net[last].out), pass.h[last + 1], seed,
                      pass.curvature[last], tangent.a[last], tangent.adjoint[last]);
   const auto product_back = [&](std::size_t l) {
-    Product<T> product = product_of(pass, pass.net[l].in);
+    Product<T> product = product_of(pass, pass.net[l].in, tangent.packed);
     product.first = transposed_times(pass.net[l], u, pass.adjoint[l]);
     product.scale = scale;
     product.second = transposed_times(pass.net[l], theta, tangent.adjoint[l]);
@@ -212,6 +234,7 @@ void tangent_parameter_gradient(const Pass<T>& pass, const TangentPass<T>& tange
     outer.second_left = pass.adjoint[l];
     outer.second_right = tangent.h[l];
     outer.c = gradient + layer.weight;
+    outer.turned = tangent.turned;
     pass.kernels.outer(outer);
     if (layer.bias != DenseLayer::no_bias)
       row_sums(pass, layer, tangent.adjoint[l], pass.present, gradient + layer.bias);

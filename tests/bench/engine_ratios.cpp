@@ -1,7 +1,7 @@
 #include "engine_ratios.h"
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <functional>
 #include <numeric>
 #include <vector>
@@ -15,36 +15,43 @@
 #include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
 #include "whence/game/native_engine.h"
+#include "whence/game/vae.h"
 
 namespace whence::bench {
 namespace {
 
-constexpr std::int64_t batch_size = 100;
-
+// Processor time of this thread: waiting for a processor does not count.
 double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto now = [] {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  };
+  const double begin = now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return now() - begin;
 }
 
 // -- The peak: multiply-adds that depend on nothing but themselves, enough of them to hide their latency.
+// This file is compiled with -ffp-contract=fast, without which they are two instructions each.
 
-#define WHENCE_PEAK(name, target_features, bytes)                                                   \
-  __attribute__((target_features, optimize("fp-contract=fast"))) double name(std::int64_t rounds) { \
-    typedef double Vector __attribute__((vector_size(bytes)));                                      \
-    const Vector factor = Vector{} + 0.999999, term = Vector{} + 1e-7;                              \
-    Vector a = factor, b = a + 1, c = a + 2, d = a + 3, e = a + 4, f = a + 5;                       \
-    Vector g = a + 6, h = a + 7, i = a + 8, j = a + 9;                                              \
-    for (std::int64_t round = 0; round < rounds; ++round) {                                         \
-      a = a * factor + term, b = b * factor + term, c = c * factor + term;                          \
-      d = d * factor + term, e = e * factor + term, f = f * factor + term;                          \
-      g = g * factor + term, h = h * factor + term, i = i * factor + term;                          \
-      j = j * factor + term;                                                                        \
-    }                                                                                               \
-    const Vector sum = a + b + c + d + e + f + g + h + i + j;                                       \
-    return sum[0];                                                                                  \
-  }                                                                                                 \
-  constexpr std::int64_t name##_operations = 10 * 2 * (bytes) / 8
+#define WHENCE_PEAK(name, target_features, bytes)                             \
+  template <typename T>                                                       \
+  __attribute__((target_features)) double name(std::int64_t rounds) {         \
+    typedef T Vector __attribute__((vector_size(bytes)));                     \
+    const Vector factor = Vector{} + T(0.999999), term = Vector{} + T(1e-7);  \
+    Vector a = factor, b = a + 1, c = a + 2, d = a + 3, e = a + 4, f = a + 5; \
+    Vector g = a + 6, h = a + 7, i = a + 8, j = a + 9;                        \
+    for (std::int64_t round = 0; round < rounds; ++round) {                   \
+      a = a * factor + term, b = b * factor + term, c = c * factor + term;    \
+      d = d * factor + term, e = e * factor + term, f = f * factor + term;    \
+      g = g * factor + term, h = h * factor + term, i = i * factor + term;    \
+      j = j * factor + term;                                                  \
+    }                                                                         \
+    const Vector sum = a + b + c + d + e + f + g + h + i + j;                 \
+    return sum[0];                                                            \
+  }                                                                           \
+  constexpr std::int64_t name##_bytes = bytes
 
 #if defined(__x86_64__)
 WHENCE_PEAK(avx512_loop, target("avx512f"), 64);
@@ -52,24 +59,27 @@ WHENCE_PEAK(avx2_loop, target("avx2,fma"), 32);
 #endif
 WHENCE_PEAK(portable_loop, noinline, 16);
 
-// GFLOP/s of double precision.
+// GFLOP/s in T.
+template <typename T>
 double measured_peak() {
-  double (*loop)(std::int64_t) = portable_loop;
-  std::int64_t operations = portable_loop_operations;
+  double (*loop)(std::int64_t) = portable_loop<T>;
+  std::int64_t bytes = portable_loop_bytes;
 #if defined(__x86_64__)
   const std::string variant = NativeEngine::variants().front();
-  if (variant == "avx512") loop = avx512_loop, operations = avx512_loop_operations;
-  if (variant == "avx2") loop = avx2_loop, operations = avx2_loop_operations;
+  if (variant == "avx512") loop = avx512_loop<T>, bytes = avx512_loop_bytes;
+  if (variant == "avx2") loop = avx2_loop<T>, bytes = avx2_loop_bytes;
 #endif
-  constexpr std::int64_t rounds = 100000;
+  constexpr std::int64_t rounds = 10000;
+  const auto operations = static_cast<double>(rounds * 10 * 2 * bytes) / sizeof(T);
   double best = 0, sink = 0;
-  for (int repetition = 0; repetition < 50; ++repetition)
-    best = std::max(best, static_cast<double>(rounds * operations) / seconds([&] { sink += loop(rounds); }));
+  for (int repetition = 0; repetition < 500; ++repetition)
+    best = std::max(best, operations / seconds([&] { sink += loop(rounds); }));
   if (sink == 0) fail("the peak loop computed nothing");
   return best * 1e-9;
 }
 
-// -- Multiply-adds that the formulas need for one sample of a mini-batch with as many real as fake ones.
+// -- Multiply-adds that the formulas need for one sample of a mini-batch; a GAN's has as many real as fake
+// ones.
 
 struct Needs {
   double gradient, values_and_adjoints, query;
@@ -93,6 +103,16 @@ Needs needs(const FcganOptions& options) {
   return {adjoints + g + 2 * d, adjoints, query};
 }
 
+Needs needs(const Vae& vae) {
+  double all = 0;
+  for (const Network* network : {&vae.encoder(), &vae.decoder()})
+    for (const Stage& stage : network->stages())
+      all += static_cast<double>(stage.in.values() * stage.out.values());
+  const Stage& front = vae.encoder().stages().front();
+  const auto first = static_cast<double>(front.in.values() * front.out.values());
+  return {3 * all - first, 2 * all - first, 2 * (3 * all - 2 * first)};
+}
+
 // -- Measurement.
 
 struct Times {
@@ -100,7 +120,8 @@ struct Times {
 };
 
 // The smallest times of one call, in microseconds; a turn lasts some milliseconds.
-Times compare(const std::function<void(const Engine&)>& call, const Engine& torch, const Engine& native) {
+Times compare(const std::function<void(const Engine&)>& call, const Engine& torch, const Engine& native,
+              int turns) {
   const auto turn = [&](const Engine& engine, int calls) {
     return 1e6 / calls * seconds([&] {
              for (int i = 0; i < calls; ++i) call(engine);
@@ -112,7 +133,7 @@ Times compare(const std::function<void(const Engine&)>& call, const Engine& torc
   };
   const int torch_calls = calls(torch), native_calls = calls(native);
   Times times{1e300, 1e300};
-  for (int repetition = 0; repetition < 60; ++repetition) {
+  for (int repetition = 0; repetition < turns; ++repetition) {
     times.torch = std::min(times.torch, turn(torch, torch_calls));
     times.native = std::min(times.native, turn(native, native_calls));
   }
@@ -125,51 +146,100 @@ at::Tensor numbers(std::int64_t rows, std::int64_t columns, std::uint64_t seed) 
   return values;
 }
 
-void print_ratios(const char* name, const FcganOptions& options, double peak) {
-  const auto game = std::make_shared<Fcgan>(options);
-  const AutogradEngine torch(game);
-  const NativeEngine native(game);
-  const Needs need = needs(options);
-  const Batch batch{numbers(batch_size, options.data_width, 1), numbers(batch_size, options.latent_size, 2),
-                    batch_size, true};
+// A game to take turns on.
+struct Subject {
+  std::string name;
+  std::shared_ptr<const Game> game;
+  Batch batch;
+  Needs need;
+  double peak;
+  std::vector<std::int64_t> replicas, queries;
+  int turns;
+};
+
+void print_head(const char* name, const std::string& peaks) {
+  fmt::print("peak of {}: {} (one thread)\n", NativeEngine::variants().front(), peaks);
+  fmt::print("{:18} {:22} {:>10} {:>10} {:>8} {:>10} {:>8}\n", name, "us a replica or query", "torch",
+             "native", "ratio", "GFLOP/s", "of peak");
+}
+
+void print_ratios(const Subject& of) {
+  const AutogradEngine torch(of.game);
+  const NativeEngine native(of.game);
+  const at::Tensor params = of.game->initial_parameters(1);
   const auto row = [&](const std::string& what, std::int64_t count, double multiply_adds,
                        const std::function<void(const Engine&)>& call) {
-    const Times times = compare(call, torch, native);
-    const double flops = 2 * multiply_adds * batch_size / times.native * 1e-3;
-    fmt::print("{:10} {:22} {:10.1f} {:10.1f} {:8.1f} {:10.1f} {:7.0f}%\n", name, what,
+    const Times times = compare(call, torch, native, of.turns);
+    const double flops = 2 * multiply_adds * static_cast<double>(of.batch.divisor) / times.native * 1e-3;
+    fmt::print("{:18} {:22} {:10.1f} {:10.1f} {:8.1f} {:10.1f} {:7.0f}%\n", of.name, what,
                times.torch / static_cast<double>(count), times.native / static_cast<double>(count),
-               times.torch / times.native, flops, 100 * flops / peak);
+               times.torch / times.native, flops, 100 * flops / of.peak);
   };
-  for (const std::int64_t replicas : {1, 32}) {
-    const at::Tensor params = game->initial_parameters(1).repeat({replicas, 1});
-    const at::Tensor weights = at::ones({replicas, batch_size}, at::kDouble);
+  for (const std::int64_t replicas : of.replicas) {
+    const at::Tensor all = params.repeat({replicas, 1});
+    const at::Tensor weights = at::ones({replicas, of.batch.divisor}, params.options());
     row(fmt::format("gradient, {} replicas", replicas), replicas,
-        static_cast<double>(replicas) * need.gradient,
-        [&](const Engine& engine) { engine.gradient(params, batch, weights); });
+        static_cast<double>(replicas) * of.need.gradient,
+        [&](const Engine& engine) { engine.gradient(all, of.batch, weights); });
   }
-  const at::Tensor params = game->initial_parameters(1);
-  for (const std::int64_t queries : {1, 8})
+  for (const std::int64_t queries : of.queries)
     for (const double kink : {0.0, 1e-3}) {
-      const at::Tensor u = numbers(queries, game->layout().size(), 3);
+      const at::Tensor u = numbers(queries, params.size(0), 3).to(params.scalar_type());
       row(fmt::format("trace, {} queries, h={}", queries, kink), queries,
-          need.values_and_adjoints + static_cast<double>(queries) * need.query,
-          [&](const Engine& engine) { engine.trace(params, batch, u, kink); });
+          of.need.values_and_adjoints + static_cast<double>(queries) * of.need.query,
+          [&](const Engine& engine) { engine.trace(params, of.batch, u, kink); });
     }
+}
+
+Subject fcgan(const std::string& name, const FcganOptions& options, double peak) {
+  constexpr std::int64_t batch = 100;
+  return {name,
+          std::make_shared<Fcgan>(options),
+          {numbers(batch, options.data_width, 1), numbers(batch, options.latent_size, 2), batch},
+          needs(options),
+          peak,
+          {1, 32},
+          {1, 8},
+          60};
+}
+
+Subject vae(const std::string& name, const std::vector<std::int64_t>& hidden, std::int64_t latent,
+            at::ScalarType dtype, double peak) {
+  constexpr std::int64_t pixels = 784, batch = 64;
+  VaeOptions options = mlp_vae(pixels, hidden, latent);
+  options.beta = 4;
+  options.dtype = dtype;
+  const auto game = std::make_shared<Vae>(options);
+  const bool small = hidden.front() < 500;
+  return {name + (dtype == at::kFloat ? ", float32" : ", float64"),
+          game,
+          {numbers(batch, pixels, 1).sigmoid().to(dtype), numbers(batch, latent, 2).to(dtype), batch},
+          needs(*game),
+          peak,
+          {1, small ? 32 : 4},
+          {1, small ? 8 : 4},
+          small ? 60 : 8};
 }
 
 }  // namespace
 
-void print_engine_ratios() {
+void print_engine_ratios(const std::string& game) {
   at::set_num_threads(1);
-  const double peak = measured_peak();
-  fmt::print("peak of {}: {:.1f} GFLOP/s (float64, one thread)\n", NativeEngine::variants().front(), peak);
-  fmt::print("{:10} {:22} {:>10} {:>10} {:>8} {:>10} {:>8}\n", "FCGAN", "us a replica or query", "torch",
-             "native", "ratio", "GFLOP/s", "of peak");
-  print_ratios("published",
-               {2, 10, {32, 32}, {64, 64}, Activation::relu, Activation::linear, false, 0, at::kDouble},
-               peak);
-  print_ratios("small", {2, 10, {32}, {64}, Activation::relu, Activation::linear, false, 0, at::kDouble},
-               peak);
+  const double peak = measured_peak<double>(), single = measured_peak<float>();
+  if (game == "fcgan") {
+    print_head("FCGAN", fmt::format("{:.1f} GFLOP/s in float64", peak));
+    constexpr auto relu = Activation::relu, linear = Activation::linear;
+    print_ratios(fcgan("published", {2, 10, {32, 32}, {64, 64}, relu, linear, false, 0, at::kDouble}, peak));
+    print_ratios(fcgan("small", {2, 10, {32}, {64}, relu, linear, false, 0, at::kDouble}, peak));
+    return;
+  }
+  if (game != "mlp-vae") refuse("--engines: '{}' is not fcgan or mlp-vae", game);
+  print_head("mlp-vae", fmt::format("{:.1f} GFLOP/s in float64, {:.1f} in float32", peak, single));
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+    const double most = dtype == at::kFloat ? single : peak;
+    print_ratios(vae("d = 8", {64, 32}, 8, dtype, most));
+    print_ratios(vae("d = 128", {1024, 512, 256}, 128, dtype, most));
+  }
 }
 
 }  // namespace whence::bench

@@ -1,5 +1,5 @@
 // whence_bench [--benchmark_...]: benchmarks of single steps, after a check that what is compared gives the
-// same numbers. whence_bench --engines: the native engine against the LibTorch engine.
+// same numbers. whence_bench --engines [mlp-vae]: the native engine against the LibTorch engine.
 // whence_bench --optimisers TURNS: what each optimiser costs beside plain SGD.
 // whence_bench --conv CHANNELS DTYPE TURNS: DCGAN steps, plain LibTorch calls against native kernels.
 // [mpirun -n RANKS] whence_bench --training-cost FOLDER EPOCHS PAIRS ENGINE: what recording costs.
@@ -37,8 +37,8 @@ void run(std::vector<char*> arguments, const Communicator& world) {
                                world);
   }
   if (arguments.size() > 1 && std::string(arguments[1]) == "--engines") {
-    if (arguments.size() != 2) refuse("--engines: needs nothing else");
-    return print_engine_ratios();
+    if (arguments.size() > 3) refuse("--engines: needs GAME or nothing else");
+    return print_engine_ratios(arguments.size() == 3 ? arguments[2] : "fcgan");
   }
   if (arguments.size() > 1 && std::string(arguments[1]) == "--optimisers") {
     if (arguments.size() != 3) refuse("--optimisers: needs TURNS");

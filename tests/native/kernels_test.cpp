@@ -1,4 +1,4 @@
-// The kernels' exp, log1p, softplus, sigmoid and tanh against long double, for every compiled variant.
+// The kernels' functions, products and outer products against long double, for every compiled variant.
 #include "whence/native/kernels.h"
 
 #include <algorithm>
@@ -127,6 +127,152 @@ TYPED_TEST(VectorFunctions, PowersOfTwoAddUpWithoutOverflowOrUnderflow) {
       const long double actual = largest[b] + std::log2(static_cast<long double>(sum[b]));
       EXPECT_NEAR(static_cast<double>(actual - log2_of_sum(column)), 0,
                   10 * std::numeric_limits<T>::epsilon());
+    }
+  }
+}
+
+template <typename T>
+std::vector<T> normal_numbers(std::size_t count, unsigned seed) {
+  std::mt19937_64 bits(seed);
+  std::normal_distribution<double> normal;
+  std::vector<T> values(count);
+  for (T& value : values) value = static_cast<T>(normal(bits));
+  return values;
+}
+
+// Sums of so many products of numbers around 1 round by no more than this.
+template <typename T>
+double rounding(std::size_t terms) {
+  return 4 * std::numeric_limits<T>::epsilon() * static_cast<double>(terms);
+}
+
+// s = scale (A X + bias) + A' X', with matrices large enough to be read in parts: with and without room for
+// that the same bits.
+template <typename T>
+void check_products(const Kernels<T>& kernels, std::size_t rows, bool down_columns) {
+  const std::size_t depth = 1100, second_depth = 1000, columns = 3 * kernels.lanes,
+                    stride = columns + 2 * kernels.lanes, width = down_columns ? rows : depth;
+  const auto a = normal_numbers<T>(depth * rows, 1), b = normal_numbers<T>(depth * rows, 2),
+             x = normal_numbers<T>(depth * stride, 3), z = normal_numbers<T>(depth * stride, 4),
+             scale = normal_numbers<T>(columns, 5), bias = normal_numbers<T>(rows, 6);
+  const auto row_step = static_cast<std::ptrdiff_t>(down_columns ? 1 : depth),
+             depth_step = static_cast<std::ptrdiff_t>(down_columns ? rows : 1);
+  std::vector<T> room(2 * packed_rows<T> * depth), plain((rows + row_block) * stride), in_parts = plain;
+  Product<T> p;
+  p.rows = rows;
+  p.columns = columns;
+  p.stride = static_cast<std::ptrdiff_t>(stride);
+  p.first = {a.data(), row_step, depth_step, x.data(), depth};
+  p.second = {b.data(), row_step, depth_step, z.data(), second_depth};
+  p.bias = bias.data();
+  p.scale = scale.data();
+  p.y = plain.data();
+  kernels.product(p);
+  p.packed = room.data();
+  p.y = in_parts.data();
+  kernels.product(p);
+  EXPECT_EQ(plain, in_parts);
+  const auto element = [&](const std::vector<T>& matrix, std::size_t i, std::size_t k) {
+    return static_cast<long double>(down_columns ? matrix[k * width + i] : matrix[i * width + k]);
+  };
+  for (std::size_t i = 0; i < rows; i += 5)
+    for (std::size_t c = 0; c < columns; ++c) {
+      long double sum = bias[i], other = 0;
+      for (std::size_t k = 0; k < depth; ++k) sum += element(a, i, k) * x[k * stride + c];
+      for (std::size_t k = 0; k < second_depth; ++k) other += element(b, i, k) * z[k * stride + c];
+      ASSERT_NEAR(in_parts[i * stride + c], static_cast<double>(sum * scale[c] + other), rounding<T>(depth))
+          << rows << " rows, " << i << ", " << c;
+    }
+}
+
+TYPED_TEST(VectorFunctions, ProductsOfLargeMatricesAreTheSumsWrittenOut) {
+  using T = TypeParam;
+  for (const Kernels<T>* kernels : available_kernels<T>())
+    for (const std::size_t rows : {121, 192, 193})
+      for (const bool down_columns : {true, false}) {
+        SCOPED_TRACE(kernels->name);
+        ASSERT_GE(rows * 1100 * sizeof(T), 512 * 1024u);
+        check_products(*kernels, rows, down_columns);
+      }
+}
+
+// Both ways of outer products, with sizes that fill vectors and tiles and such that do not.
+TYPED_TEST(VectorFunctions, OuterProductsAreTheSumsWrittenOut) {
+  using T = TypeParam;
+  for (const Kernels<T>* kernels : available_kernels<T>())
+    for (const std::size_t rows : {1, 15, 16, 23, 48})
+      for (const std::size_t others : {1, 16, 37, 80})
+        for (const bool turned : {false, true}) {
+          SCOPED_TRACE(kernels->name);
+          const std::size_t columns = 3 * kernels->lanes, second = 2 * kernels->lanes,
+                            stride = 5 * kernels->lanes;
+          const auto left = normal_numbers<T>((rows + row_block) * stride, 1),
+                     right = normal_numbers<T>((others + row_block) * stride, 2),
+                     second_left = normal_numbers<T>((rows + row_block) * stride, 3),
+                     second_right = normal_numbers<T>((others + row_block) * stride, 4),
+                     scale = normal_numbers<T>(columns, 5);
+          std::vector<T> room((columns + second) * (others + kernels->lanes)), c(rows * others + 1, T(77));
+          Outer<T> o;
+          o.rows = rows;
+          o.others = others;
+          o.columns = columns;
+          o.second_columns = second;
+          o.stride = static_cast<std::ptrdiff_t>(stride);
+          o.left = left.data();
+          o.right = right.data();
+          o.scale = scale.data();
+          o.second_left = second_left.data();
+          o.second_right = second_right.data();
+          o.c = c.data();
+          o.turned = turned ? room.data() : nullptr;
+          kernels->outer(o);
+          for (std::size_t i = 0; i < rows; ++i)
+            for (std::size_t k = 0; k < others; ++k) {
+              long double sum = 0;
+              for (std::size_t b = 0; b < columns; ++b)
+                sum += static_cast<long double>(scale[b]) * left[i * stride + b] * right[k * stride + b];
+              for (std::size_t b = 0; b < second; ++b)
+                sum += static_cast<long double>(second_left[i * stride + b]) * second_right[k * stride + b];
+              ASSERT_NEAR(c[i * others + k], static_cast<double>(sum), rounding<T>(columns))
+                  << rows << " by " << others << ", " << i << ", " << k;
+            }
+          EXPECT_EQ(c.back(), T(77));
+        }
+}
+
+// Derivatives of softplus(l) - x l and (sigmoid(l) - x)^2, from formulas that lose nothing in long double.
+TYPED_TEST(VectorFunctions, LikelihoodsHaveTheirDerivatives) {
+  using T = TypeParam;
+  for (const Kernels<T>* kernels : available_kernels<T>()) {
+    SCOPED_TRACE(kernels->name);
+    const std::size_t rows = 9, columns = 2 * kernels->lanes, stride = 3 * kernels->lanes;
+    auto logits = normal_numbers<T>(rows * stride, 1), x = normal_numbers<T>(rows * stride, 2),
+         scale = normal_numbers<T>(columns, 3);
+    for (std::size_t i = 0; i < logits.size(); ++i) logits[i] *= static_cast<T>(i % 7);
+    logits[0] = 200;
+    logits[1] = -200;
+    for (T& value : x) value = static_cast<T>(sigmoid(value));
+    for (const Likelihood likelihood : {Likelihood::bernoulli, Likelihood::squared}) {
+      std::vector<T> first(rows * stride), second = first, alone = first;
+      LikelihoodTerms<T> terms{likelihood,    rows,     columns,      static_cast<std::ptrdiff_t>(stride),
+                               logits.data(), x.data(), scale.data(), first.data(),
+                               second.data()};
+      kernels->likelihood(terms);
+      terms.first = alone.data();
+      terms.second = nullptr;
+      kernels->likelihood(terms);
+      EXPECT_EQ(first, alone);
+      for (std::size_t i = 0; i < rows; ++i)
+        for (std::size_t b = 0; b < columns; ++b) {
+          const std::size_t at = i * stride + b;
+          const long double p = sigmoid(logits[at]), slope = p * sigmoid(-logits[at]), error = p - x[at];
+          const bool squared = likelihood == Likelihood::squared;
+          const long double one = squared ? 2 * error * slope : error,
+                            two = squared ? 2 * slope * (slope + error * (1 - 2 * p)) : slope;
+          const double within = 8 * std::numeric_limits<T>::epsilon() * std::abs(scale[b]);
+          ASSERT_NEAR(first[at], static_cast<double>(one * scale[b]), within) << logits[at];
+          ASSERT_NEAR(second[at], static_cast<double>(two * scale[b]), within) << logits[at];
+        }
     }
   }
 }

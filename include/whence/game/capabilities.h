@@ -11,6 +11,7 @@
 
 #include "whence/game/batch.h"
 #include "whence/net/dense_watch.h"
+#include "whence/net/likelihood.h"
 #include "whence/net/network.h"
 
 namespace whence {
@@ -27,10 +28,6 @@ class Generator {
   virtual at::Tensor samples_pull_back(const at::Tensor& params, const at::Tensor& latents,
                                        const at::Tensor& by_sample) const = 0;
 };
-
-/// -log P(x | xi) of a decoder's logits l, up to a constant: `bernoulli` sum_i softplus(l_i) - x_i l_i, for
-/// x in [0, 1]; `squared` sum_i (sigmoid(l_i) - x_i)^2.
-enum class Likelihood { bernoulli, squared };
 
 /// Encodes an instance as a normal distribution of latents and decodes latents, by two networks in one
 /// player's theta.

@@ -13,12 +13,12 @@ namespace whence {
 /// at::get_num_threads() threads. trace: one tangent pass forward and backward a query; values and adjoints
 /// are computed once for all queries, which are shared out over the threads.
 ///
-/// Works for fcgan of any depth and widths, and for dcgan (there a trace's queries follow each other on one
-/// thread, and share the values), in float32 and float64. Uses the widest vectors that the
-/// processor has (AVX-512, AVX2, or what every processor of the architecture has). Results are the same bits
-/// on any number of threads and for any number of replicas or queries; between kinds of processors they
-/// differ by rounding. Agrees with AutogradEngine to 1e-12 relative (float64, 1e-11 with h = 1e-3; float32:
-/// 1e-5).
+/// Works for fcgan and mlp-vae of any depth, widths and activations, and for dcgan (there a trace's queries
+/// follow each other on one thread, and share the values), in float32 and float64. Uses the widest vectors
+/// that the processor has (AVX-512, AVX2, or what every processor of the architecture has). Results are the
+/// same bits on any number of threads and for any number of replicas or queries; between kinds of processors
+/// they differ by rounding. Agrees with AutogradEngine to 1e-12 relative (float64, 1e-11 with h = 1e-3;
+/// float32: 1e-5).
 class NativeEngine : public Engine {
  public:
   /// `variant`: one of variants() or, for dcgan, conv_variants(), or "" for the fastest. UsageError when

@@ -3,6 +3,7 @@
 // Variational Auto-Encoders", NeurIPS 2021, definition 3).
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,9 @@ class Vae : public Game, public Autoencoder, public Perceptrons {
   const Network& decoder() const override { return decoder_; }
   Likelihood likelihood() const override { return options_.likelihood; }
   double beta() const override { return options_.beta; }
+
+  /// Null where layers are of other kinds than linear ones.
+  std::unique_ptr<const Engine> native_engine(const std::string& variant) const override;
 
   const Perceptrons* perceptrons() const override {
     return encoder_.is_dense() && decoder_.is_dense() ? this : nullptr;

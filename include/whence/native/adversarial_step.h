@@ -10,6 +10,7 @@
 
 #include "whence/native/loss_term.h"
 #include "whence/native/perceptron.h"
+#include "whence/native/samples.h"
 
 namespace whence::native {
 
@@ -19,23 +20,22 @@ struct AdversarialNets {
   Perceptron generator, discriminator;
   LossTerm<T> generator_fake, discriminator_real, discriminator_fake;  ///< f_G, f_R, f_F
   T l2;                                                                ///< gamma
+
+  std::size_t instance_width() const { return discriminator.front().in; }
+  std::size_t latent_width() const { return generator.front().in; }
 };
 
-/// A mini-batch, or a slice of one (see Batch).
 template <typename T>
-struct Samples {
-  const T* instances;  ///< [real, width]
-  const T* latents;    ///< [fake, latent size]
-  std::size_t real, fake;
-  T divisor;
-  bool carries_penalty;
-};
+class TangentStep;
 
 /// Values and adjoints of one replica. D's adjoints are those of its logit (seed 1): one backward pass serves
 /// both players' losses, which differ by a factor a sample.
 template <typename T>
 class AdversarialStep {
  public:
+  using Nets = AdversarialNets<T>;
+  using Tangent = TangentStep<T>;
+
   /// For so many samples; `kink_width` < 0: for gradient() alone.
   AdversarialStep(const AdversarialNets<T>& nets, std::size_t real, std::size_t fake,
                   const Kernels<T>& kernels, double kink_width);

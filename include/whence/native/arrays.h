@@ -26,11 +26,12 @@ class Arrays {
   std::size_t columns() const { return columns_; }
   std::ptrdiff_t stride() const { return static_cast<std::ptrdiff_t>(stride_); }
 
-  T* rows(std::size_t count) {
-    const std::size_t padded = (count + row_block) / row_block * row_block;
+  T* rows(std::size_t count) { return numbers((count + row_block) / row_block * row_block * stride_); }
+  /// Memory in no particular form.
+  T* numbers(std::size_t count) {
     // Arrays begin at different offsets within a page: loads and stores whose addresses differ by whole pages
     // hinder each other.
-    const std::size_t offset = blocks_.size() % 11 * 5 * line, bytes = padded * stride_ * sizeof(T) + offset;
+    const std::size_t offset = blocks_.size() % 11 * 5 * line, bytes = count * sizeof(T) + offset;
     void* memory = std::aligned_alloc(line, (bytes + line - 1) / line * line);
     if (memory == nullptr) throw std::bad_alloc();
     std::memset(memory, 0, bytes);

@@ -11,10 +11,14 @@
 #include <vector>
 
 #include "whence/net/activation_kind.h"
+#include "whence/net/likelihood.h"
 
 namespace whence::native {
 
 constexpr std::size_t row_block = 8;
+/// Rows of A that a product with room for it copies at once.
+template <typename T>
+constexpr std::size_t packed_rows = 192 / sizeof(T);
 
 /// A X: element (i, k) of A at a[i * row_step + k * depth_step] (a weight, or its transpose), X
 /// [depth][columns].
@@ -24,6 +28,9 @@ struct Term {
   std::ptrdiff_t row_step = 0, depth_step = 0;
   const T* x = nullptr;
   std::size_t depth = 0;
+  /// Numbers to fetch meanwhile, those at ahead[i * ahead_row + k * ahead_step]; null: none.
+  const T* ahead = nullptr;
+  std::ptrdiff_t ahead_row = 0, ahead_step = 0;
 };
 
 /// What `product` makes of the sum s before it is stored.
@@ -50,6 +57,9 @@ struct Product {
   const T* curvature = nullptr;  ///< null: 0
   const T* tangent = nullptr;
   T* y = nullptr;
+  /// Room for packed_rows<T> numbers a depth of both terms, or null. With it a matrix larger than a core's
+  /// cache is read once, and where it is read down its columns (row_step 1) copied.
+  T* packed = nullptr;
 };
 
 /// C[i][k] = sum_b scale[b] L[i][b] R[k][b] + sum_b L'[i][b] R'[k][b], C [rows, others] without padding.
@@ -62,6 +72,22 @@ struct Outer {
   const T* scale = nullptr;  ///< [columns], or null for 1
   const T *second_left = nullptr, *second_right = nullptr;
   T* c = nullptr;
+  /// Room for (columns + second_columns) rows of `others` numbers and one vector, or null. With it R is
+  /// turned first, so that its rows' numbers fill the lanes: no sum over lanes is needed.
+  T* turned = nullptr;
+};
+
+/// Derivatives of a likelihood's terms r(l; x) by the logits l, times a factor a sample; arrays
+/// [rows][columns].
+template <typename T>
+struct LikelihoodTerms {
+  Likelihood likelihood = Likelihood::bernoulli;
+  std::size_t rows = 0, columns = 0;  ///< columns: a multiple of lanes
+  std::ptrdiff_t stride = 0;
+  const T *logits = nullptr, *x = nullptr;
+  const T* scale = nullptr;  ///< [columns]
+  T* first = nullptr;        ///< scale dr/dl
+  T* second = nullptr;       ///< scale d2r/dl2, unless null
 };
 
 /// The kernels for one kind of processor. Replica by replica results do not depend on anything else; between
@@ -79,6 +105,7 @@ struct Kernels {
   /// adjoint[i] *= act''(a[i]), from value = act(a) and, for relu, the input a: N(a; 0, kink_width), which
   /// must be positive. Count: a multiple of lanes.
   void (*curvature)(Activation, std::size_t count, const T* value, const T* input, T kink_width, T* adjoint);
+  void (*likelihood)(const LikelihoodTerms<T>&);
   /// y[i] += factor * x[i].
   void (*add)(std::size_t count, T factor, const T* x, T* y);
   /// Sums of powers of two that neither overflow nor underflow as a whole: sum[b] 2^largest[b] gains

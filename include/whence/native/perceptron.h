@@ -37,6 +37,7 @@ struct Pass {
   std::vector<T*> adjoint;    ///< D_l = dF/da_l, F the scalar that `backward` differentiates
   std::vector<T*> curvature;  ///< act''(a_l) dF/dh_{l+1}, or null where act'' = 0
   T* present;                 ///< one row: 1 for each sample, 0 in the padding
+  T *packed, *turned;         ///< see Product and Outer
 };
 
 /// Tangents of a pass.
@@ -48,6 +49,7 @@ struct TangentPass {
   std::vector<T*> h;        ///< h-dot_0 .. h-dot_L
   std::vector<T*> a;        ///< a-dot_l where the curvature is not 0, else null
   std::vector<T*> adjoint;  ///< D-dot_l
+  T *packed, *turned;       ///< see Product and Outer
 };
 
 /// h_1 .. h_L from h_0.

@@ -1,0 +1,308 @@
+// VAEs of perceptrons by the native engine: against the LibTorch engine, for every compiled variant of its
+// kernels, and by finite differences.
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "whence/core/error.h"
+#include "whence/game/autograd_engine.h"
+#include "whence/game/native_engine.h"
+#include "whence/game/vae.h"
+
+#include "support/numbers.h"
+#include "support/small_vae.h"
+
+namespace whence {
+namespace {
+
+using test::normals;
+using test::relative_difference;
+using test::same_bits;
+
+struct Net {
+  std::int64_t width, latent;
+  std::vector<std::int64_t> hidden;
+  Activation inside, last;  ///< `last`: of the decoder, and of the encoder
+  bool biases;
+  Likelihood likelihood;
+  double beta;
+};
+
+// Every activation inside and last, depth 1 to 4, widths from 1, with and without biases and KL term.
+const std::vector<Net>& nets() {
+  static const std::vector<Net> all{
+      {2, 3, {}, Activation::relu, Activation::linear, true, Likelihood::bernoulli, 1},
+      {1, 1, {1}, Activation::tanh, Activation::tanh, true, Likelihood::squared, 0.2},
+      {5, 3, {7}, Activation::relu, Activation::linear, false, Likelihood::bernoulli, 0},
+      {3, 2, {4, 2}, Activation::sigmoid, Activation::sigmoid, true, Likelihood::bernoulli, 4},
+      {12, 3, {9, 7}, Activation::relu, Activation::relu, true, Likelihood::squared, 1.7},
+      {6, 4, {6, 5, 4}, Activation::tanh, Activation::linear, false, Likelihood::squared, 2},
+      {5, 2, {3, 8, 2}, Activation::linear, Activation::sigmoid, true, Likelihood::squared, 0},
+      {19, 8, {17, 33}, Activation::relu, Activation::linear, true, Likelihood::bernoulli, 4},
+      {49, 8, {64, 32}, Activation::relu, Activation::linear, true, Likelihood::squared, 4},
+  };
+  return all;
+}
+
+std::shared_ptr<Vae> make_vae(const Net& net, at::ScalarType dtype) {
+  std::vector<Layer> down, up;
+  for (const std::int64_t width : net.hidden) down.push_back(linear_layer(width, net.inside, net.biases));
+  down.push_back(linear_layer(2 * net.latent, net.last, net.biases));
+  for (auto width = net.hidden.rbegin(); width != net.hidden.rend(); ++width)
+    up.push_back(linear_layer(*width, net.inside, net.biases));
+  up.push_back(linear_layer(net.width, net.last, net.biases));
+  return std::make_shared<Vae>(
+      VaeOptions{"small-vae", {net.width, 1, 1}, down, up, net.latent, net.beta, net.likelihood, dtype});
+}
+
+Batch make_batch(const Vae& vae, std::int64_t size) {
+  const at::Tensor points = normals({size, vae.encoder().input().values()}, 21).sigmoid();
+  return {points.to(vae.dtype()), normals({size, vae.latent_size()}, 22).to(vae.dtype()), size + 1};
+}
+
+at::Tensor some_params(const Vae& vae, std::int64_t replicas, int seed = 5) {
+  return (normals({replicas, vae.layout().size()}, seed) * 0.3).to(vae.dtype());
+}
+
+at::Tensor some_weights(const Vae& vae, std::int64_t replicas, std::int64_t instances) {
+  at::Tensor weights = normals({replicas, instances}, 6).abs();
+  weights.select(1, 0).zero_();
+  return weights.to(vae.dtype());
+}
+
+void expect_alike(const TracedStep& actual, const TracedStep& expected, double within,
+                  const std::string& where) {
+  EXPECT_LT(relative_difference(actual.u_jacobian, expected.u_jacobian), within) << where;
+  EXPECT_LT(relative_difference(actual.u_instance, expected.u_instance), within) << where;
+}
+
+bool same_trace(const TracedStep& a, const TracedStep& b) {
+  return same_bits(a.u_jacobian, b.u_jacobian) && same_bits(a.u_instance, b.u_instance);
+}
+
+class EveryVariantOfVaes : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::unique_ptr<NativeEngine> native(const std::shared_ptr<const Game>& game) const {
+    return std::make_unique<NativeEngine>(game, GetParam());
+  }
+  static constexpr std::pair<at::ScalarType, double> types[] = {{at::kDouble, 1e-12}, {at::kFloat, 1e-5}};
+};
+
+TEST_P(EveryVariantOfVaes, GradientIsThatOfTheTorchEngine) {
+  for (const auto& [dtype, allowed] : types)
+    for (std::size_t i = 0; i < nets().size(); ++i) {
+      const auto vae = make_vae(nets()[i], dtype);
+      for (const std::int64_t size : {1, 7, 8, 33}) {
+        const Batch batch = make_batch(*vae, size);
+        const at::Tensor params = some_params(*vae, 3), weights = some_weights(*vae, 3, size) + 0.25;
+        const at::Tensor expected = AutogradEngine(vae).gradient(params, batch, weights);
+        EXPECT_LT(relative_difference(native(vae)->gradient(params, batch, weights), expected), allowed)
+            << "net " << i << ", batch " << size << ", " << dtype;
+      }
+    }
+}
+
+TEST_P(EveryVariantOfVaes, TraceIsThatOfTheTorchEngine) {
+  for (const auto& [dtype, allowed] : types)
+    for (std::size_t i = 0; i < nets().size(); ++i) {
+      const auto vae = make_vae(nets()[i], dtype);
+      for (const double kink : {0.0, 0.3, dtype == at::kFloat ? 0.5 : 1e-3}) {
+        // N(a; 0, h) amplifies the rounding of a by up to 1 / h.
+        const double within = kink == 1e-3 ? 10 * allowed : allowed;
+        for (const std::int64_t size : {1, 9, 32}) {
+          const Batch batch = make_batch(*vae, size);
+          const at::Tensor params = some_params(*vae, 1)[0], queries = some_params(*vae, 3, 8);
+          expect_alike(native(vae)->trace(params, batch, queries, kink),
+                       AutogradEngine(vae).trace(params, batch, queries, kink), within,
+                       fmt::format("net {}, batch {}, kink {}, {}", i, size, kink, c10::toString(dtype)));
+        }
+      }
+    }
+}
+
+// The gradient is the losses' slope, u^T J v the gradient's along v, and an instance's influence what the
+// gradient loses with it.
+TEST_P(EveryVariantOfVaes, FiniteDifferencesGiveTheSame) {
+  for (std::size_t i = 0; i < nets().size(); ++i) {
+    const auto vae = make_vae(nets()[i], at::kDouble);
+    const auto engine = native(vae);
+    constexpr std::int64_t size = 9;
+    constexpr double h = 1e-6;
+    const Batch batch = make_batch(*vae, size);
+    const at::Tensor theta = some_params(*vae, 1)[0], u = some_params(*vae, 1, 8)[0],
+                     v = some_params(*vae, 1, 9)[0], everyone = at::ones({1, size}, at::kDouble);
+    const auto gradient = [&](const at::Tensor& at, const at::Tensor& weights) {
+      return engine->gradient(at.unsqueeze(0), batch, weights)[0];
+    };
+    const auto loss = [&](const at::Tensor& at) {
+      return vae->losses(vae->layout().views(at.unsqueeze(0)), batch, everyone, 0)[0][0];
+    };
+    const double slope = ((loss(theta + h * u) - loss(theta - h * u)) / (2 * h)).item<double>();
+    EXPECT_NEAR(gradient(theta, everyone).dot(u).item<double>(), slope, 1e-6 * std::abs(slope))
+        << "net " << i;
+
+    const TracedStep traced = engine->trace(theta, batch, u.unsqueeze(0), 0);
+    const at::Tensor bent = (gradient(theta + h * v, everyone) - gradient(theta - h * v, everyone)) / (2 * h);
+    EXPECT_NEAR(traced.u_jacobian[0].dot(v).item<double>(), bent.dot(u).item<double>(),
+                1e-6 * (u.norm() * bent.norm()).item<double>())
+        << "net " << i;
+    for (std::int64_t j = 0; j < size; ++j) {
+      at::Tensor without = everyone.clone();
+      without[0][j] = 0;
+      const at::Tensor change = gradient(theta, everyone) - gradient(theta, without);
+      EXPECT_NEAR(traced.u_instance[0][j].item<double>(), change.dot(u).item<double>(), 1e-12)
+          << "net " << i << ", instance " << j;
+    }
+  }
+}
+
+TEST_P(EveryVariantOfVaes, ManyReplicasAndQueriesAreBitForBitThoseOfOneAtATimeOnAnyThreads) {
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat})
+    for (const std::size_t i : {4, 7, 8}) {
+      const auto vae = make_vae(nets()[i], dtype);
+      const auto engine = native(vae);
+      const Batch batch = make_batch(*vae, 13);
+      const at::Tensor params = some_params(*vae, 40), weights = some_weights(*vae, 40, 13);
+      const at::Tensor together = engine->gradient(params, batch, weights);
+      const TracedStep traced = engine->trace(params[0], batch, params, 0.3);
+      const int threads = at::get_num_threads();
+      at::set_num_threads(3);
+      EXPECT_TRUE(same_bits(engine->gradient(params, batch, weights), together));
+      EXPECT_TRUE(same_trace(engine->trace(params[0], batch, params, 0.3), traced));
+      at::set_num_threads(threads);
+      for (std::int64_t r = 0; r < 40; ++r) {
+        EXPECT_TRUE(same_bits(together.narrow(0, r, 1),
+                              native(vae)->gradient(params.narrow(0, r, 1), batch, weights.narrow(0, r, 1))));
+        EXPECT_TRUE(same_trace(engine->trace(params[0], batch, params.narrow(0, r, 1), 0.3),
+                               {traced.u_jacobian.narrow(0, r, 1), traced.u_instance.narrow(0, r, 1)}));
+      }
+    }
+}
+
+TEST_P(EveryVariantOfVaes, SlicesOfABatchAddUpToTheWhole) {
+  const auto vae = make_vae(nets()[7], at::kDouble);
+  const auto engine = native(vae);
+  const Batch batch = make_batch(*vae, 21);
+  const at::Tensor params = some_params(*vae, 1), queries = some_params(*vae, 2, 8);
+  const at::Tensor weights = some_weights(*vae, 1, 21);
+  const TracedStep whole = engine->trace(params[0], batch, queries, 0.3);
+  at::Tensor gradient = at::zeros_like(params), jacobian = at::zeros_like(queries);
+  const std::int64_t begin[] = {0, 10, 10, 11, 21};  // one slice is empty, one a single instance
+  for (int part = 0; part < 4; ++part) {
+    const std::int64_t count = begin[part + 1] - begin[part];
+    const Batch slice{batch.instances.narrow(0, begin[part], count),
+                      batch.latents.narrow(0, begin[part], count), batch.divisor, part == 2};
+    gradient += engine->gradient(params, slice, weights.narrow(1, begin[part], count));
+    const TracedStep traced = engine->trace(params[0], slice, queries, 0.3);
+    jacobian += traced.u_jacobian;
+    EXPECT_TRUE(same_bits(traced.u_instance, whole.u_instance.narrow(1, begin[part], count))) << part;
+  }
+  EXPECT_LT(relative_difference(gradient, engine->gradient(params, batch, weights)), 1e-14);
+  EXPECT_LT(relative_difference(jacobian, whole.u_jacobian), 1e-13);
+}
+
+TEST_P(EveryVariantOfVaes, ARemovedInstanceLeavesNoTrace) {
+  const auto vae = make_vae(nets()[7], at::kDouble);
+  const auto engine = native(vae);
+  Batch batch = make_batch(*vae, 13);
+  const at::Tensor params = some_params(*vae, 1), weights = some_weights(*vae, 1, 13);
+  ASSERT_EQ(weights[0][0].item<double>(), 0);
+  const at::Tensor before = engine->gradient(params, batch, weights);
+  batch.instances[0] = 0.77;
+  batch.latents[0] = -3;
+  EXPECT_TRUE(same_bits(engine->gradient(params, batch, weights), before));
+}
+
+TEST_P(EveryVariantOfVaes, NaNInAnyParameterReachesTheGradientAndTheTrace) {
+  for (const std::size_t i : {4, 5, 7}) {
+    const auto vae = make_vae(nets()[i], at::kDouble);
+    const auto engine = native(vae);
+    const Batch batch = make_batch(*vae, 5);
+    const at::Tensor weights = at::ones({1, 5}, at::kDouble), queries = some_params(*vae, 1, 8);
+    for (const ParameterSpec& spec : vae->layout().specs()) {
+      at::Tensor params = some_params(*vae, 1);
+      params[0][spec.offset + spec.size() - 1] = std::numeric_limits<double>::quiet_NaN();
+      EXPECT_TRUE(engine->gradient(params, batch, weights).isnan().any().item<bool>()) << spec.name;
+      EXPECT_TRUE(engine->trace(params[0], batch, queries, 0).u_jacobian.isnan().any().item<bool>())
+          << spec.name;
+    }
+  }
+}
+
+TEST_P(EveryVariantOfVaes, WorkingMemoryKeepsNothingFromEarlierCalls) {
+  const auto vae = make_vae(nets()[7], at::kDouble);
+  const auto used = native(vae);
+  const at::Tensor good = some_params(*vae, 1), nan = good * std::numeric_limits<double>::quiet_NaN();
+  for (const std::int64_t size : {13, 5, 13}) {
+    const Batch batch = make_batch(*vae, size);
+    const at::Tensor weights = some_weights(*vae, 1, size);
+    used->gradient(nan, batch, weights);
+    EXPECT_TRUE(same_bits(used->gradient(good, batch, weights), native(vae)->gradient(good, batch, weights)));
+    for (const double kink : {0.0, 0.3}) {
+      used->trace(nan[0], batch, good, kink);
+      used->trace(good[0], batch, nan, kink);
+      EXPECT_TRUE(same_trace(used->trace(good[0], batch, good, kink),
+                             native(vae)->trace(good[0], batch, good, kink)));
+    }
+  }
+}
+
+// Logits of some hundreds: e^l overflows in float32, and sigmoid(l) is 0 for some and 1 for others.
+TEST_P(EveryVariantOfVaes, HugeLogitsAreThoseOfTheTorchEngine) {
+  for (const auto& [dtype, allowed] : types)
+    for (const Likelihood likelihood : {Likelihood::bernoulli, Likelihood::squared}) {
+      Net net = nets()[2];
+      net.likelihood = likelihood;
+      const auto vae = make_vae(net, dtype);
+      const Batch batch = make_batch(*vae, 11);
+      at::Tensor params = some_params(*vae, 1);
+      const ParameterSpec& last = vae->layout().specs().back();
+      params.narrow(1, last.offset, last.size()) *= 400;
+      const at::Tensor weights = some_weights(*vae, 1, 11);
+      ASSERT_GT(vae->decoder().forward(vae->layout().views(params), batch.latents).abs().max().item<double>(),
+                120);
+      const at::Tensor expected = AutogradEngine(vae).gradient(params, batch, weights);
+      EXPECT_LT(relative_difference(native(vae)->gradient(params, batch, weights), expected), allowed);
+      expect_alike(native(vae)->trace(params[0], batch, params, 0),
+                   AutogradEngine(vae).trace(params[0], batch, params, 0), allowed, "huge logits");
+    }
+}
+
+TEST_P(EveryVariantOfVaes, TensorsMayBeViewsOfOthers) {
+  const auto vae = make_vae(nets()[7], at::kDouble);
+  const auto engine = native(vae);
+  Batch batch = make_batch(*vae, 13);
+  const at::Tensor params = some_params(*vae, 1), weights = some_weights(*vae, 1, 13);
+  const at::Tensor expected = engine->gradient(params, batch, weights);
+  batch.instances = batch.instances.t().contiguous().t();
+  batch.latents = batch.latents.t().contiguous().t();
+  EXPECT_TRUE(same_bits(engine->gradient(params.expand({3, -1}), batch, weights.expand({3, -1})),
+                        expected.expand({3, -1})));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EveryVariantOfVaes, ::testing::ValuesIn(NativeEngine::variants()),
+                         [](const auto& info) { return info.param; });
+
+TEST(VaeEngine, AutoIsNativeForPerceptronsAndTorchForConvolutions) {
+  const auto dense = std::make_shared<Vae>(test::small_mlp_vae(Likelihood::bernoulli));
+  const auto convolutional = std::make_shared<Vae>(test::small_conv_vae(Likelihood::bernoulli));
+  EXPECT_EQ(make_engine("auto", dense)->name(), "native");
+  EXPECT_EQ(make_engine("torch", dense)->name(), "torch");
+  EXPECT_EQ(make_engine("auto", convolutional)->name(), "torch");
+  EXPECT_THROW(make_engine("native", convolutional), UsageError);
+  EXPECT_THROW(NativeEngine(dense, "sse9"), UsageError);
+}
+
+TEST(VaeEngine, NoiseForOtherThanItsInstancesIsAnError) {
+  const auto vae = make_vae(nets()[4], at::kDouble);
+  Batch batch = make_batch(*vae, 5);
+  batch.latents = batch.latents.narrow(0, 0, 4);
+  EXPECT_THROW(NativeEngine(vae).gradient(some_params(*vae, 1), batch, at::ones({1, 5}, at::kDouble)), Error);
+}
+
+}  // namespace
+}  // namespace whence
