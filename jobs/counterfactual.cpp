@@ -15,6 +15,7 @@
 #include "whence/retrain/truth.h"
 #include "whence/train/result_file.h"
 
+#include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
@@ -74,10 +75,11 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   MetricClassifier metric_classifier;
+  const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     values.metrics = split_list("metric", options.text("metric"));
     replicas = options.integer("replicas", 1);
-    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
+    run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
     values.epochs_back = horizons_of(options, *run);
     metric_classifier = read_metric_classifier(options, parts);
