@@ -11,6 +11,7 @@
 #include "block_replicas.h"
 #include "cleanse_plan.h"
 #include "cleansing_table.h"
+#include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
 
@@ -47,7 +48,8 @@ void run_cleanse(const Options& options, const Communicator& all) {
   const Stopwatch watch;
   const StopSignals signals;
   CleansePlan plan;
-  world.on_every_rank([&] { plan = read_cleanse_plan(options, place.device); });
+  const DataPlaces places = start_data(options, log, world);
+  world.on_every_rank([&] { plan = read_cleanse_plan(options, places, place.device); });
   check_data_alike(plan.run->parts().data, plan.run->parts().data_fingerprint, world);
   const ResultClaim claim(plan.path, cleansing_schema, plan.attributes, claim_of(options, log), world);
   if (claim.done() && !options.flag("dry-run")) return log.say(plan.path + ": already there");

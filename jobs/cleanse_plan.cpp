@@ -1,7 +1,10 @@
 #include "cleanse_plan.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <vector>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
@@ -9,13 +12,27 @@
 #include "whence/train/result_file.h"
 
 namespace whence {
+namespace {
 
-CleansePlan read_cleanse_plan(const Options& options, at::Device device) {
+// [N, features], of instances that are held at once, of others some at a time.
+at::Tensor features_of(const Instances& instances, const TrainedClassifier& classifier) {
+  constexpr std::int64_t some = 512;
+  if (instances.held()) return classifier(instances.all()).features.cpu();
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < instances.size(); begin += some)
+    parts.push_back(
+        classifier(instances.rows(begin, std::min(some, instances.size() - begin))).features.cpu());
+  return at::cat(parts);
+}
+
+}  // namespace
+
+CleansePlan read_cleanse_plan(const Options& options, const DataPlaces& places, at::Device device) {
   CleansePlan plan;
   plan.epochs_back = options.integer("epochs-back", 1);
   plan.result.remove = integer_list("remove", options.text("remove"));
   plan.result.metrics = split_list("metric", options.text("metric"));
-  plan.run = std::make_unique<Run>(options.text("run"), device, places_of(options));
+  plan.run = std::make_unique<Run>(options.text("run"), device, places);
   const RunParts& parts = plan.run->parts();
   plan.selections = parse_selections(options.text("select"), parts.game.get());
   for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
@@ -45,10 +62,9 @@ std::vector<std::vector<std::int64_t>> order_instances(CleansePlan& plan, const 
   const Dataset& train = plan.run->parts().data.train;
   std::vector<at::Tensor> harm(plan.selections.size(), at::Tensor());
   world.on_root([&] {
-    const at::Tensor points =
-        plan.metric_classifier.classifier
-            ? (*plan.metric_classifier.classifier)(plan.run->parts().training_data.instances).features.cpu()
-            : train.instances;
+    const auto& classifier = plan.metric_classifier.classifier;
+    const Instances points =
+        classifier ? features_of(plan.run->parts().training_data.instances, *classifier) : train.instances;
     for (std::size_t s = 0; s < harm.size(); ++s)
       harm[s] = harm_of(plan.selections[s], {&plan.estimates, plan.epochs_back, points,
                                              plan.run->parts().settings.seed, plan.run->parts().game.get()});

@@ -26,7 +26,7 @@ struct CleansePlan {
 };
 
 /// Reads the options and opens the run; UsageError naming the option for impossible values.
-CleansePlan read_cleanse_plan(const Options& options, at::Device device);
+CleansePlan read_cleanse_plan(const Options& options, const DataPlaces& places, at::Device device);
 
 /// Each selection's order of instances, most harmful first, found by rank 0 so that all ranks remove the
 /// same; fills what the result says of instances. Collective.

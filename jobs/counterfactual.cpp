@@ -16,6 +16,7 @@
 #include "whence/train/result_file.h"
 
 #include "block_replicas.h"
+#include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
@@ -73,9 +74,10 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   MetricClassifier metric_classifier;
+  const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     values.metrics = split_list("metric", options.text("metric"));
-    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
+    run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
     values.epochs_back = horizons_of(options, *run);
     metric_classifier = read_metric_classifier(options, parts);

@@ -7,11 +7,13 @@
 #include "whence/core/error.h"
 #include "whence/core/provenance.h"
 #include "whence/data/places.h"
+#include "whence/data/shared_marks.h"
 #include "whence/density/files.h"
 #include "whence/density/queries.h"
 #include "whence/io/summary.h"
 #include "whence/train/result_file.h"
 
+#include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
 #include "show_words.h"
@@ -81,6 +83,7 @@ OptionTable density_options() {
       .add<std::string>("self-influence", "yes", "influence of every instance on itself, N^2 d: yes or no")
       .add<std::int64_t>("seed", 0, "of drawn data, the choice of rows and the choice of queries")
       .flag("overwrite", "replace a density.h5 that was made with other options");
+  add_access_options(table);
   add_execution_options(table);
   return table;
 }
@@ -92,13 +95,19 @@ void run_density(const Options& options, const Communicator& world) {
   EstimatorOptions estimators{};
   DataSplit data;
   Queries queries;
+  density::QueryChoice choice;
   Attributes attributes;
+  DataOptions source{};
   world.on_every_rank([&] {
     estimators = {split_list("estimator", options.text("estimator")), options.integer("k", 1),
                   options.real("sigma", 0, true), read_self_influence(options.text("self-influence"))};
-    const auto choice = density::parse_queries(options.text("queries"));
-    const DataOptions source{absolute_source(options.text("data")), read_instances(options.text("instances")),
-                             choice.held_out(), options.seed("seed"), at::kDouble};
+    choice = density::parse_queries(options.text("queries"));
+    source = {absolute_source(options.text("data")), read_instances(options.text("instances")),
+              choice.held_out(), options.seed("seed"), at::kDouble};
+    source.access = access_of(options, &log);
+  });
+  mark_together(source, world);
+  world.on_every_rank([&] {
     data = load_data(source);
     density::check_options(estimators, data.train);
     queries = density::choose_queries(choice, data, source.seed);

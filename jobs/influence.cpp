@@ -14,6 +14,7 @@
 #include "whence/train/result_file.h"
 
 #include "crossing_plan.h"
+#include "data_start.h"
 #include "dry_run.h"
 #include "influence_options.h"
 #include "influence_paths.h"
@@ -43,13 +44,14 @@ void run_influence(const Options& options, const Communicator& all) {
   MetricClassifier metric_classifier;
   CrossingPlan crossings;
   PathPlan paths;
+  const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     if (formula != "own" && formula != "sgd") refuse_value("formula", formula, {"own", "sgd"});
     metric_names = split_list("metric", options.text("metric"));
     trace = {integer_list("epochs-back", options.text("epochs-back")),
              real_list("kink-width", options.text("kink-width")),
              {1}};
-    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
+    run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);
     run->walk_back(world, memory_limit(options));

@@ -12,6 +12,8 @@
 #include "whence/device/devices.h"
 #include "whence/io/checksum.h"
 
+#include "data_start.h"
+
 namespace whence {
 namespace {
 
@@ -46,11 +48,15 @@ OptionTable& add_execution_options(OptionTable& table) {
 OptionTable& add_device_options(OptionTable& table) {
   return table
       .add<std::string>("device", "cpu", "where to compute: cpu, or cuda (one GPU a rank)", Kind::execution)
-      .flag("share-gpu", "several ranks may share a GPU, and communicate through host memory");
+      .flag("share-gpu", "several ranks may share a GPU, and communicate through host memory")
+      .add<std::int64_t>("device-memory", 8192,
+                         "MiB: instances that take no more as numbers are kept on the GPU; others are sent "
+                         "there as they are needed",
+                         Kind::execution);
 }
 
 OptionTable& add_place_options(OptionTable& table) {
-  return table
+  return add_access_options(table)
       .add<std::string>("data", "",
                         "where the run's data lie now, as for whence train; default: where they were, or the "
                         "same place beside or above the run folder",
@@ -61,7 +67,8 @@ OptionTable& add_place_options(OptionTable& table) {
 }
 
 DataPlaces places_of(const Options& options) {
-  return {options.text("data"), options.text("plant"), options.text("without"), options.text("game")};
+  return {options.text("data"), options.text("plant"), options.text("without"), options.text("game"),
+          access_of(options)};
 }
 
 Place take_place(const Options& options, const Communicator& world) {

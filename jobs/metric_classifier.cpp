@@ -45,7 +45,8 @@ MetricClassifier read_metric_classifier(const Options& options, const RunParts& 
   if (folder.empty()) return {};
   // A classifier of the same data finds them where the run does.
   const bool same_source = settings_in(folder).options.text("data") == parts.settings.options.text("data");
-  const Run run(folder, at::kCPU, {same_source ? parts.settings.data.source : "", "", ""});
+  const Run run(folder, at::kCPU,
+                {same_source ? parts.settings.data.source : "", "", "", "", parts.settings.data.access});
   const ImageClassifier* trained = run.parts().game->classifier();
   if (trained == nullptr)
     refuse("--classifier: {} holds a run of {}, not of a classifier", folder, run.parts().game->name());
@@ -95,8 +96,9 @@ std::string accuracy_report(const RunParts& parts, const at::Tensor& params) {
   for (const auto& [name, set] : {std::pair<const char*, const Dataset*>{"held-out", &parts.data.held_out},
                                   std::pair<const char*, const Dataset*>{"test", &parts.data.test}})
     if (set->instances.defined())
-      text += fmt::format("accuracy on {} {} instances: {:.4f}\n", set->size(), name,
-                          trained.accuracy(set->instances.to(parts.device), set->labels.to(parts.device)));
+      text +=
+          fmt::format("accuracy on {} {} instances: {:.4f}\n", set->size(), name,
+                      trained.accuracy(set->instances.all().to(parts.device), set->labels.to(parts.device)));
   return text;
 }
 

@@ -117,9 +117,9 @@ void write_pictures(const std::string& path, const RankedRun& run, const std::ve
     if (one.ids == run.ids) rankings.push_back(one);
   const std::int64_t cell_y = shape.height * shape.scale + caption + gap,
                      cell_x = shape.width * shape.scale + gap;
-  const std::int64_t columns = std::min({top, run.instances.size(0), std::int64_t{20}});
-  const double low = run.instances.min().item<double>();
-  const double high = std::max(run.instances.max().item<double>(), std::nextafter(low, low + 1));
+  const std::int64_t columns = std::min({top, run.instances.size(), std::int64_t{20}});
+  const auto [low, most] = run.instances.range();
+  const double high = std::max(most, std::nextafter(low, low + 1));
   Canvas canvas(cell_y * 2 * static_cast<std::int64_t>(rankings.size()) + gap, cell_x * columns + gap);
   for (std::size_t r = 0; r < rankings.size(); ++r) {
     const auto rows = rows_of(rankings[r], columns, merged);
@@ -128,7 +128,7 @@ void write_pictures(const std::string& path, const RankedRun& run, const std::ve
       const auto column = static_cast<std::int64_t>(i % (rows.size() / 2));
       const std::int64_t y = gap + line * cell_y, x = gap + column * cell_x;
       canvas.write(y, x, std::to_string(rankings[r].ids[rows[i].position]), shape.width * shape.scale);
-      draw(canvas, run.instances[rows[i].position], shape, low, high, y + caption, x);
+      draw(canvas, run.instances.rows(rows[i].position, 1)[0], shape, low, high, y + caption, x);
     }
   }
   write_text(path, png_of(canvas));

@@ -11,6 +11,7 @@
 #include "whence/tracin/file.h"
 #include "whence/train/result_file.h"
 
+#include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
@@ -49,10 +50,11 @@ void run_tracin(const Options& options, const Communicator& all) {
   std::string result;
   Attributes attributes;
   std::int64_t listed = 0;
+  const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     tracin = read_tracin_options(options);
     listed = options.integer("list", 1);
-    run = std::make_unique<Run>(options.text("run"), place.device, places_of(options));
+    run = std::make_unique<Run>(options.text("run"), place.device, places);
     result = result_path(*run, options.text("name"));
     tracin.gradient.tensors = choose_tensors(options.text("layers"), run->parts().game->layout());
     queries = read_queries(options, *run);

@@ -16,6 +16,7 @@
 #include "whence/train/start.h"
 #include "whence/train/trajectory/writer.h"
 
+#include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
 #include "metric_classifier.h"
@@ -59,6 +60,7 @@ OptionTable train_job_options() {
   table.add<std::string>("describe", "", "write what trajectory.h5 would be into this JSON file, and stop",
                          Kind::execution);
   add_watch_options(table);
+  add_access_options(table);
   add_classifier_option(table);
   add_device_options(table);
   add_execution_options(table);
@@ -70,10 +72,11 @@ void run_train(const Options& options, const Communicator& all) {
   const Place place = take_place(options, all);
   const Communicator& world = place.world;
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
+  const RunSettings settings = start_settings(options, log, world);
   std::unique_ptr<RunParts> parts;
   Watched watched;
   world.on_every_rank([&] {
-    parts = std::make_unique<RunParts>(read_settings(options), place.device);
+    parts = std::make_unique<RunParts>(settings, place.device);
     watched = read_watched(options, *parts);
   });
   log.say(decide_record(*parts, folder, world));
@@ -101,7 +104,9 @@ void run_train(const Options& options, const Communicator& all) {
   });
   if (world.broadcast(static_cast<std::int64_t>(finished)) != 0) {
     const DataOptions& data = parts->settings.data;
-    world.on_root([&] { const Run complete(folder, at::kCPU, {data.source, data.plant, data.without}); });
+    world.on_root([&] {
+      const Run complete(folder, at::kCPU, {data.source, data.plant, data.without, "", data.access});
+    });
     return log.say(folder + ": this run is already finished");
   }
 

@@ -72,7 +72,7 @@ HistoryPlan history_plan(const RunParts& parts, const Watched& watched) {
 Batch watched_points(const RunParts& parts) {
   const Dataset& data = parts.data.held_out.size() > 0 ? parts.data.held_out : parts.data.train;
   const std::int64_t count = std::min(most_points, data.size());
-  Batch batch{data.instances.narrow(0, 0, count).to(parts.device),
+  Batch batch{data.instances.rows(0, count).to(parts.device),
               validation_latents(parts.settings.seed, count, parts.game->latent_size(), parts.game->dtype())
                   .to(parts.device),
               count};

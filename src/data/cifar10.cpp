@@ -1,4 +1,8 @@
 #include <array>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <tuple>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
@@ -8,7 +12,9 @@
 #include "whence/data/rows.h"
 #include "whence/data/sources.h"
 
+#include "cache_folder.h"
 #include "packed_file.h"
+#include "rows_in_files.h"
 
 namespace whence {
 namespace {
@@ -21,9 +27,12 @@ struct Records {
   std::vector<std::uint8_t> bytes;  // [records * pixels]
 };
 
-void append(const std::string& path, Records& records) {
+using Record = std::array<std::uint8_t, 1 + pixels>;
+
+// Shows each record of the file to `see` until that says that it has seen enough.
+void read_records(const std::string& path, const std::function<bool(const Record&)>& see) {
   PackedFile file(path);
-  std::array<std::uint8_t, 1 + pixels> record;
+  Record record;
   std::int64_t count = 0;
   for (std::size_t got; (got = file.read(record.data(), record.size())) > 0; ++count) {
     if (got < record.size())
@@ -31,10 +40,59 @@ void append(const std::string& path, Records& records) {
            record.size());
     if (record[0] >= labels_known)
       fail("{}: record {} has the label {}, but CIFAR-10 has 0 to 9", path, count, record[0]);
-    records.labels.push_back(record[0]);
-    records.bytes.insert(records.bytes.end(), record.begin() + 1, record.end());
+    if (!see(record)) return;
   }
   if (count == 0) fail("{}: holds no records", path);
+}
+
+// All records, or nothing where they are too large to be held.
+std::optional<Records> hold(const std::vector<std::string>& files, const DataOptions& options) {
+  Records records;
+  bool large = false;
+  for (const std::string& file : files) {
+    std::error_code ignored;
+    const bool pipe = !std::filesystem::is_regular_file(file, ignored);  // can be read only once
+    read_records(file, [&](const Record& record) {
+      records.labels.push_back(record[0]);
+      records.bytes.insert(records.bytes.end(), record.begin() + 1, record.end());
+      large = !pipe && is_large(static_cast<double>(records.bytes.size()), options);
+      return !large;
+    });
+    if (large) return std::nullopt;
+  }
+  return records;
+}
+
+RawRows::Part plain(const std::string& path, const DataAccess& access) {
+  constexpr std::int64_t size = std::tuple_size_v<Record>;
+  if (!PackedFile(path).packed())
+    return {path, 1, static_cast<std::int64_t>(std::filesystem::file_size(path)) / size};
+  const CachedFile file = cached({path, "", -1}, access, [&path](const Sink& take) {
+    read_records(path, [&take](const Record& record) {
+      take(record.data(), record.size());
+      return true;
+    });
+  });
+  return {file.path, file.begin + 1, file.bytes / size};
+}
+
+DataSplit leave_in_files(const std::vector<std::string>& files, const DataOptions& options) {
+  RawRows raw;
+  raw.name = files.front();
+  raw.shape = {planes, side, side};
+  raw.stride = std::tuple_size_v<Record>;
+  raw.origins = files;
+  std::vector<std::int64_t> labels;
+  for (const std::string& file : files) {
+    read_records(file, [&labels](const Record& record) {
+      labels.push_back(record[0]);
+      return true;
+    });
+    raw.parts.push_back(plain(file, options.access));
+  }
+  DataSplit split = split_in_files(std::move(raw), at::tensor(labels, at::kLong), options);
+  split.classes = labels_known;
+  return split;
 }
 
 template <typename T>
@@ -62,8 +120,9 @@ Dataset take(const Records& records, std::vector<std::int64_t> rows, const DataO
 }  // namespace
 
 DataSplit load_cifar10(const std::vector<std::string>& files, const DataOptions& options) {
-  Records records;
-  for (const std::string& file : files) append(file, records);
+  const std::optional<Records> held = hold(files, options);
+  if (!held) return leave_in_files(files, options);
+  const Records& records = *held;
   const auto rows = static_cast<std::int64_t>(records.labels.size());
   RowChoice chosen =
       choose_labelled_rows(rows, at::tensor(records.labels, at::kLong), files.front(), options);

@@ -5,13 +5,13 @@
 #include <optional>
 #include <set>
 #include <utility>
-#include <zlib.h>
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/text.h"
 #include "whence/data/row_file.h"
 #include "whence/data/sources.h"
+#include "whence/io/checksum.h"
 
 #include "orientation.h"
 #include "planted.h"
@@ -80,12 +80,6 @@ DataSplit load_source(const DataOptions& options) {
   return kind == "npy" ? load_npy(file, more, options) : load_csv(file, where_given(more), options);
 }
 
-uLong crc_of(const at::Tensor& tensor, uLong crc) {
-  const at::Tensor whole = tensor.contiguous();
-  if (whole.nbytes() == 0) return crc;  // zlib would take the null pointer as a wish to start afresh
-  return crc32_z(crc, static_cast<const Bytef*>(whole.data_ptr()), whole.nbytes());
-}
-
 }  // namespace
 
 std::string source_forms() {
@@ -100,6 +94,7 @@ DataOptions all_of(const std::string& source, const DataOptions& of_run) {
   all.image_size = of_run.image_size;
   all.round_resized = of_run.round_resized;
   all.orientation = of_run.orientation;
+  all.access = of_run.access;
   return all;
 }
 
@@ -124,8 +119,9 @@ std::string in_words(const DataSplit& data) {
   double least = std::numeric_limits<double>::infinity(), most = -least;
   for (const Dataset* set : {&data.train, &data.held_out, &data.test}) {
     if (!set->instances.defined() || set->size() == 0) continue;
-    least = std::min(least, set->instances.min().item<double>());
-    most = std::max(most, set->instances.max().item<double>());
+    const auto [low, high] = set->instances.range();
+    least = std::min(least, low);
+    most = std::max(most, high);
     if (!set->labels.defined()) continue;
     const at::Tensor row = set->labels.contiguous();
     labels.insert(row.data_ptr<std::int64_t>(), row.data_ptr<std::int64_t>() + row.size(0));
@@ -144,19 +140,18 @@ std::string in_words(const DataSplit& data) {
 
 std::string fingerprint(const DataOptions& options, const DataSplit& data) {
   const std::vector<std::int64_t>& ids = data.train.ids;
-  uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(ids.data()), ids.size() * sizeof(std::int64_t));
-  crc = crc_of(data.train.instances, crc);
-  crc = crc_of(data.held_out.instances, crc);
-  std::string text = fmt::format(
-      "{} N={} N'={} dtype={} crc32={:08x}", parse(options.source).kind, data.train.size(),
-      data.held_out.size(), data.train.instances.scalar_type() == at::kFloat ? "float32" : "float64", crc);
+  std::uint32_t crc = crc32_of(ids.data(), ids.size() * sizeof(std::int64_t));
+  crc = data.held_out.instances.crc32(data.train.instances.crc32(crc));
+  std::string text = fmt::format("{} N={} N'={} dtype={} crc32={:08x}", parse(options.source).kind,
+                                 data.train.size(), data.held_out.size(),
+                                 data.train.instances.dtype() == at::kFloat ? "float32" : "float64", crc);
   if (data.test.instances.defined())
-    text += fmt::format(" test={} crc32={:08x}", data.test.size(), crc_of(data.test.instances, 0));
-  uLong labels = 0;
+    text += fmt::format(" test={} crc32={:08x}", data.test.size(), data.test.instances.crc32(0));
+  std::uint32_t labels = 0;
   bool labelled = false;
   for (const Dataset* set : {&data.train, &data.held_out, &data.test})
     if (set->labels.defined()) {
-      labels = crc_of(set->labels, labels);
+      labels = crc32_of(set->labels.contiguous(), labels);
       labelled = true;
     }
   if (labelled) text += fmt::format(" labels={:08x}", labels);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
@@ -5,7 +7,9 @@
 #include "whence/data/sources.h"
 #include "whence/io/foreign_array.h"
 
+#include "cache_folder.h"
 #include "labels.h"
+#include "rows_in_files.h"
 
 namespace whence {
 namespace {
@@ -26,6 +30,7 @@ class Hdf5Rows : public RowFile {
   }
   std::int64_t rows_at_once() const override { return array_.rows_at_once(); }
   at::Tensor read(std::int64_t first, std::int64_t count) const override { return array_.read(first, count); }
+  const ForeignArray& array() const { return array_; }
 
  private:
   ForeignArray array_;
@@ -40,6 +45,44 @@ at::Tensor read_labels(const std::string& path, const std::string& name, const R
     fail("{}: {} has {} labels for the {} rows of {}", path, name, array.rows(), instances.rows(),
          instances.name());
   return checked_labels(array.read(0, array.rows()).view({-1}).to(at::kLong), path + ": " + name);
+}
+
+// Numbers in the type that they have in the file; those of 16 bits as 32.
+at::ScalarType type_unpacked(const ForeignArray& array) {
+  return array.type_in_file() == at::kHalf ? at::kFloat : array.type_in_file();
+}
+
+RawRows unpacked(const ForeignArray& array, RawRows raw, const DataAccess& access) {
+  raw.type = type_unpacked(array);
+  raw.swapped = false;
+  raw.stride = array.width() * static_cast<std::int64_t>(c10::elementSize(raw.type));
+  raw.origins = {array.path()};
+  const Unpacked what{array.path(), fmt::format("{} as {}", array.name(), c10::toString(raw.type)),
+                      array.rows() * raw.stride};
+  const CachedFile file = cached(what, access, [&](const Sink& take) {
+    for (std::int64_t first = 0; first < array.rows(); first += array.rows_at_once()) {
+      const std::int64_t count = std::min(array.rows_at_once(), array.rows() - first);
+      const at::Tensor rows = array.read(first, count).to(raw.type);
+      take(rows.data_ptr(), rows.nbytes());
+    }
+  });
+  raw.parts = {{file.path, file.begin, array.rows()}};
+  return raw;
+}
+
+// Where the numbers lie: in the file itself, or unpacked in the cache folder.
+RawRows rows_of(const ForeignArray& array, const DataAccess& access) {
+  RawRows raw;
+  raw.name = array.path() + ": " + array.name();
+  raw.array = array.name();
+  raw.shape.assign(array.shape().begin() + 1, array.shape().end());
+  const auto begin = array.begin_in_file();
+  if (!begin) return unpacked(array, std::move(raw), access);
+  raw.type = array.type_in_file();
+  raw.swapped = array.swapped();
+  raw.stride = array.width() * static_cast<std::int64_t>(c10::elementSize(raw.type));
+  raw.parts = {{array.path(), *begin, array.rows()}};
+  return raw;
 }
 
 // The one array that could be instances.
@@ -92,7 +135,10 @@ DataSplit load_hdf5(const std::string& given, const DataOptions& options) {
   const Hdf5Rows instances(place.file, place.instances);
   const at::Tensor labels =
       place.labels.empty() ? at::Tensor() : read_labels(place.file, place.labels, instances);
-  DataSplit split = load_rows(instances, labels, options);
+  const ForeignArray& array = instances.array();
+  DataSplit split = is_large(static_cast<double>(array.rows()) * static_cast<double>(array.width()), options)
+                        ? split_in_files(rows_of(array, options.access), labels, options)
+                        : load_rows(instances, labels, options);
   split.note = fmt::format("{}: {} rows{}", instances.name(), instances.rows(),
                            place.labels.empty() ? ", without labels" : ", labels in " + place.labels);
   return split;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 
@@ -46,6 +47,14 @@ std::vector<std::int64_t> read_shape(PackedFile& reader, const std::string& path
   return shape;
 }
 
+[[noreturn]] void fail_early(const std::string& path, std::size_t got, std::size_t total) {
+  fail("{}: ends after {} of {} bytes of data", path, got, total);
+}
+
+[[noreturn]] void fail_late(const std::string& path, std::size_t extra) {
+  fail("{}: {} bytes too many after the data", path, extra);
+}
+
 std::vector<std::uint8_t> read_elements(PackedFile& reader, const std::string& path, std::size_t total) {
   std::vector<std::uint8_t> bytes;
   while (bytes.size() < total) {
@@ -55,9 +64,13 @@ std::vector<std::uint8_t> read_elements(PackedFile& reader, const std::string& p
     bytes.reserve(have + want);
     bytes.resize(have + want);
     const std::size_t got = reader.read(bytes.data() + have, want);
-    if (got < want) fail("{}: ends after {} of {} bytes of data", path, have + got, total);
+    if (got < want) fail_early(path, have + got, total);
   }
   return bytes;
+}
+
+std::int64_t product_after_first(const std::vector<std::int64_t>& shape) {
+  return std::accumulate(shape.begin() + 1, shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
 // Also makes zlib compare the checksum at the end of a gzip stream, which it does only on reading past the
@@ -66,13 +79,43 @@ void expect_end(PackedFile& reader, const std::string& path) {
   std::array<std::uint8_t, 4096> rest;
   std::size_t extra = 0;
   for (std::size_t got; (got = reader.read(rest.data(), rest.size())) > 0;) extra += got;
-  if (extra > 0) fail("{}: {} bytes too many after the data", path, extra);
+  if (extra > 0) fail_late(path, extra);
 }
 
 }  // namespace
 
-std::int64_t IdxFile::width() const {
-  return std::accumulate(shape.begin() + 1, shape.end(), std::int64_t{1}, std::multiplies<>());
+std::int64_t IdxFile::width() const { return product_after_first(shape); }
+
+std::int64_t IdxHeader::width() const { return product_after_first(shape); }
+
+IdxHeader read_idx_header(const std::string& path) {
+  PackedFile reader(path);
+  IdxHeader header;
+  header.shape = read_shape(reader, path);
+  header.packed = reader.packed();
+  header.begin = 4 + 4 * static_cast<std::int64_t>(header.shape.size());
+  std::error_code code;
+  if (header.packed || !std::filesystem::is_regular_file(path, code)) return header;
+  const auto there = static_cast<std::int64_t>(std::filesystem::file_size(path)) - header.begin;
+  const std::int64_t total = header.rows() * header.width();
+  if (there < total) fail_early(path, there, total);
+  if (there > total) fail_late(path, there - total);
+  return header;
+}
+
+void unpack_idx(const std::string& path,
+                const std::function<void(const void* bytes, std::size_t count)>& take) {
+  PackedFile reader(path);
+  const auto shape = read_shape(reader, path);
+  const auto total = static_cast<std::size_t>(shape.front() * product_after_first(shape));
+  std::vector<std::uint8_t> some(std::min<std::size_t>(total, 1 << 22));
+  for (std::size_t done = 0; done < total;) {
+    const std::size_t want = std::min(total - done, some.size()), got = reader.read(some.data(), want);
+    if (got < want) fail_early(path, done + got, total);
+    take(some.data(), got);
+    done += got;
+  }
+  expect_end(reader, path);
 }
 
 IdxFile read_idx(const std::string& path) {

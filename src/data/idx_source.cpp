@@ -11,6 +11,9 @@
 #include "whence/data/rows.h"
 #include "whence/data/sources.h"
 
+#include "cache_folder.h"
+#include "rows_in_files.h"
+
 namespace whence {
 namespace {
 
@@ -42,10 +45,39 @@ Dataset take(const IdxFile& images, const std::optional<IdxFile>& labels, std::v
   return data;
 }
 
+IdxHeader read_images_header(const std::string& path) {
+  IdxHeader images = read_idx_header(path);
+  if (images.shape.size() < 2) fail("{}: an IDX file of rank 1, but instances need rank 2 or more", path);
+  return images;
+}
+
 IdxFile read_images(const std::string& path) {
   IdxFile images = read_idx(path);
   if (images.shape.size() < 2) fail("{}: an IDX file of rank 1, but instances need rank 2 or more", path);
   return images;
+}
+
+// Nothing for a file that is held, or for a pipe, which cannot be looked into beforehand.
+std::optional<IdxHeader> header_of_large(const std::string& path, const DataOptions& options) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return std::nullopt;
+  const IdxHeader header = read_images_header(path);
+  const double numbers = static_cast<double>(header.rows()) * static_cast<double>(header.width());
+  return is_large(numbers, options) ? std::optional(header) : std::nullopt;
+}
+
+RawRows rows_of(const std::string& path, const IdxHeader& images, const DataAccess& access) {
+  RawRows raw;
+  raw.name = path;
+  raw.shape.assign(images.shape.begin() + 1, images.shape.end());
+  raw.stride = images.width();
+  raw.parts = {{path, images.begin, images.rows()}};
+  if (!images.packed) return raw;
+  const CachedFile file = cached({path, "", images.rows() * images.width()}, access,
+                                 [&path](const Sink& take) { unpack_idx(path, take); });
+  raw.parts = {{file.path, file.begin, images.rows()}};
+  raw.origins = {path};
+  return raw;
 }
 
 IdxFile read_labels(const std::string& path, const std::string& images_path, std::int64_t rows) {
@@ -74,9 +106,9 @@ DataSplit load_test_files(const std::string& folder, std::int64_t training_rows,
   chosen.instances = options.test;
   chosen.held_out = chosen.test = 0;
   chosen.train_ids = chosen.train_rows = "";
-  const IdxFile pixels = read_images(images);
-  if (options.test > pixels.rows())
-    refuse("--test {} asks for more than the {} rows of {}", options.test, pixels.rows(), images);
+  const std::int64_t rows = read_images_header(images).rows();
+  if (options.test > rows)
+    refuse("--test {} asks for more than the {} rows of {}", options.test, rows, images);
   DataSplit data = load_idx(images, find_plain_or_gzip(folder, "t10k-labels-idx1-ubyte"), chosen);
   for (std::int64_t& id : data.train.ids) id += training_rows;
   return data;
@@ -86,10 +118,12 @@ DataSplit load_test_files(const std::string& folder, std::int64_t training_rows,
 
 DataSplit load_idx(const std::string& images_path, const std::optional<std::string>& labels_path,
                    const DataOptions& options) {
-  const IdxFile images = read_images(images_path);
+  const std::optional<IdxHeader> large = header_of_large(images_path, options);
+  const IdxFile images = large ? IdxFile{large->shape, {}} : read_images(images_path);
   std::optional<IdxFile> labels;
   if (labels_path) labels = read_labels(*labels_path, images_path, images.rows());
   const at::Tensor by_row = labels ? at::tensor(labels->bytes, at::kLong) : at::Tensor();
+  if (large) return split_in_files(rows_of(images_path, *large, options.access), by_row, options);
   RowChoice rows = choose_labelled_rows(images.rows(), by_row, images_path, options);
   DataSplit split{take(images, labels, std::move(rows.train), options),
                   take(images, labels, std::move(rows.held_out), options)};
@@ -105,7 +139,7 @@ DataSplit load_mnist(const std::string& folder, const DataOptions& options) {
   DataSplit split =
       load_idx(images, find_plain_or_gzip(folder, "train-labels-idx1-ubyte"), of_training_files);
   if (options.test > 0) {
-    DataSplit test = load_test_files(folder, read_idx(images).rows(), options);
+    DataSplit test = load_test_files(folder, read_idx_header(images).rows(), options);
     split.classes = std::max(split.classes, test.classes);
     split.test = std::move(test.train);
   }

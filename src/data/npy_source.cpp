@@ -6,6 +6,7 @@
 #include "whence/data/sources.h"
 
 #include "labels.h"
+#include "rows_in_files.h"
 
 namespace whence {
 namespace {
@@ -28,10 +29,25 @@ class NpyRows : public RowFile {
     return std::max<std::int64_t>(1, slice_bytes / 8 / file_.width());
   }
   at::Tensor read(std::int64_t first, std::int64_t count) const override { return file_.read(first, count); }
+  const NpyFile& file() const { return file_; }
 
  private:
   NpyFile file_;
 };
+
+RawRows rows_of(const NpyFile& file) {
+  RawRows raw;
+  raw.name = file.path();
+  raw.parts = {{file.path(), file.begin(), file.rows()}};
+  raw.shape.assign(file.shape().begin() + 1, file.shape().end());
+  raw.type = file.numbers() == NpyFile::Numbers::bytes ? at::kByte
+             : file.number_bytes() == 2                ? at::kHalf
+             : file.number_bytes() == 4                ? at::kFloat
+                                                       : at::kDouble;
+  raw.swapped = file.swapped();
+  raw.stride = file.width() * file.number_bytes();
+  return raw;
+}
 
 at::Tensor read_labels(const std::string& path, const RowFile& instances) {
   const NpyFile file(path);
@@ -46,7 +62,11 @@ at::Tensor read_labels(const std::string& path, const RowFile& instances) {
 
 DataSplit load_npy(const std::string& instances, const std::string& labels, const DataOptions& options) {
   const NpyRows rows(instances);
-  DataSplit split = load_rows(rows, labels.empty() ? at::Tensor() : read_labels(labels, rows), options);
+  const at::Tensor by_row = labels.empty() ? at::Tensor() : read_labels(labels, rows);
+  const NpyFile& file = rows.file();
+  DataSplit split = is_large(static_cast<double>(file.rows()) * static_cast<double>(file.width()), options)
+                        ? split_in_files(rows_of(file), by_row, options)
+                        : load_rows(rows, by_row, options);
   split.note = fmt::format("{}: {} rows{}", instances, rows.rows(),
                            labels.empty() ? ", without labels" : ", labels in " + labels);
   return split;

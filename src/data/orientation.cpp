@@ -16,23 +16,25 @@ Shape with_rows(std::int64_t rows, const Shape& shape) {
   return all;
 }
 
-void orient(Dataset& set, Orientation orientation) {
-  Shape& shape = set.shape;
-  at::Tensor images = set.instances.view(with_rows(set.size(), shape));
+at::Tensor turned(const at::Tensor& rows, const Shape& shape, Orientation orientation) {
+  const at::Tensor images = rows.view(with_rows(rows.size(0), shape));
+  return (orientation == Orientation::transpose ? images.transpose(-1, -2) : images.permute({0, 3, 1, 2}))
+      .contiguous()
+      .view({rows.size(0), rows.size(1)});
+}
+
+Shape turned(Shape shape, Orientation orientation) {
   if (orientation == Orientation::transpose) {
     if (shape.size() < 2)
       refuse("--orient transpose: instances of the shape [{}] have no rows and columns",
              fmt::join(shape, ", "));
-    images = images.transpose(-1, -2);
     std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
-  } else {
-    if (shape.size() != 3)
-      refuse("--orient channels-first: is for images [h, w, c], and these have the shape [{}]",
-             fmt::join(shape, ", "));
-    images = images.permute({0, 3, 1, 2});
-    shape = {shape[2], shape[0], shape[1]};
+    return shape;
   }
-  set.instances = images.contiguous().view({set.size(), set.width()});
+  if (shape.size() != 3)
+    refuse("--orient channels-first: is for images [h, w, c], and these have the shape [{}]",
+           fmt::join(shape, ", "));
+  return {shape[2], shape[0], shape[1]};
 }
 
 // The nearest whole byte, of two equally near the upper one. Where an image grows twofold a quarter of all
@@ -51,26 +53,51 @@ at::Tensor resized_in_bytes(const at::Tensor& planes, std::int64_t side, PixelRa
   return rounded_to_bytes(resize_bilinear(wide, side, side), range);
 }
 
-void resize(Dataset& set, std::int64_t side, bool in_bytes, PixelRange range) {
-  Shape& shape = set.shape;
+at::Tensor resized(const at::Tensor& rows, const Shape& shape, const RowForm& form) {
+  const std::int64_t height = shape[shape.size() - 2], width = shape.back(), side = form.image_size;
+  if (height == side && width == side) return rows;
+  const std::int64_t count = rows.size(0), planes = rows.size(1) / (height * width);
+  const at::Tensor images = rows.view({count * planes, height, width});
+  return (form.round_resized ? resized_in_bytes(images, side, form.pixels)
+                             : resize_bilinear(images, side, side))
+      .view({count, planes * side * side});
+}
+
+Shape resized(Shape shape, std::int64_t side) {
   if (shape.size() < 2)
     refuse("--image-size: instances of the shape [{}] are no images", fmt::join(shape, ", "));
-  const std::int64_t height = shape[shape.size() - 2], width = shape.back();
-  if (height == side && width == side) return;
-  const std::int64_t rows = set.size(), planes = set.width() / (height * width);
-  const at::Tensor images = set.instances.view({rows * planes, height, width});
-  set.instances = (in_bytes ? resized_in_bytes(images, side, range) : resize_bilinear(images, side, side))
-                      .view({rows, planes * side * side});
   shape[shape.size() - 2] = shape[shape.size() - 1] = side;
+  return shape;
 }
 
 }  // namespace
 
+RowForm form_of(const DataOptions& options) {
+  return {options.dtype, options.pixels, options.orientation, options.image_size, options.round_resized};
+}
+
+Shape formed_shape(Shape shape, const RowForm& form) {
+  if (form.orientation != Orientation::as_is) shape = turned(std::move(shape), form.orientation);
+  return form.image_size == 0 ? shape : resized(std::move(shape), form.image_size);
+}
+
+at::Tensor formed(const at::Tensor& given, Shape shape, const RowForm& form) {
+  at::Tensor rows = given;
+  if (form.orientation != Orientation::as_is) {
+    rows = turned(rows, shape, form.orientation);
+    shape = turned(std::move(shape), form.orientation);
+  }
+  return form.image_size == 0 ? rows : resized(rows, shape, form);
+}
+
 void shape_images(DataSplit& data, const DataOptions& options) {
+  const RowForm form = form_of(options);
+  if (form.orientation == Orientation::as_is && form.image_size == 0) return;
   for (Dataset* set : {&data.train, &data.held_out, &data.test}) {
-    if (!set->instances.defined()) continue;
-    if (options.orientation != Orientation::as_is) orient(*set, options.orientation);
-    if (options.image_size != 0) resize(*set, options.image_size, options.round_resized, options.pixels);
+    if (!set->instances.held()) continue;  // undefined, or formed as they are read
+    const Shape shape = formed_shape(set->shape, form);
+    set->instances = formed(set->instances.all(), set->shape, form);
+    set->shape = shape;
   }
 }
 

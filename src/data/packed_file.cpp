@@ -52,6 +52,8 @@ std::size_t PackedFile::read(std::uint8_t* out, std::size_t count) {
   return done;
 }
 
+bool PackedFile::packed() const { return gzdirect(file_.get()) == 0; }
+
 void PackedFile::check() const {
   int code = Z_OK;
   std::string cause = gzerror(file_.get(), &code);

@@ -16,6 +16,9 @@ class PackedFile {
   /// The next `count` bytes, or as many as are left; returns how many. Error when it cannot be unpacked.
   std::size_t read(std::uint8_t* out, std::size_t count);
 
+  /// Whether what is read is unpacked, and not as it lies in the file.
+  bool packed() const;
+
  private:
   void check() const;
 

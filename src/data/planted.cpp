@@ -65,8 +65,7 @@ void plant(DataSplit& data, const DataOptions& options) {
   auto rows = RandomStream(options.seed, Purpose::planted).permutation(foreign.size());
   rows.resize(count);
   Dataset& train = data.train;
-  train.instances =
-      at::cat({train.instances, at::index_select(foreign.instances, 0, at::tensor(rows, at::kLong))});
+  train.instances = train.instances.followed_by(foreign.instances.gather(at::tensor(rows, at::kLong)));
   if (train.labels.defined()) train.labels = at::cat({train.labels, at::full({count}, -1, at::kLong)});
   for (const std::int64_t row : rows) train.ids.push_back(first_planted_id + row);
   train.planted = count;
@@ -90,7 +89,7 @@ void take_out(DataSplit& data, const DataOptions& options) {
     refuse("--without: {}: no training instance has the id {}", options.without, *out.begin());
   if (kept.empty()) refuse("--without: {} leaves no instance to train on", options.without);
   const at::Tensor positions = at::tensor(kept, at::kLong);
-  train.instances = at::index_select(train.instances, 0, positions);
+  train.instances = train.instances.chosen(kept);
   if (train.labels.defined()) train.labels = at::index_select(train.labels, 0, positions);
   train.ids = std::move(ids);
 }

@@ -15,6 +15,7 @@ namespace {
 // Where a row of the file goes: into which set, and as which instance of it.
 struct Goal {
   Dataset* set = nullptr;
+  at::Tensor rows = {};  // the set's instances
   std::int64_t instance = 0;
 };
 
@@ -26,7 +27,7 @@ void put_numbers(const double* from, std::int64_t width, T* out) {
 template <typename T>
 void put_row(const at::Tensor& slice, std::int64_t row, PixelRange range, const Goal& goal) {
   const std::int64_t width = slice.size(1);
-  T* out = goal.set->instances.data_ptr<T>() + goal.instance * width;
+  T* out = goal.rows.data_ptr<T>() + goal.instance * width;
   if (slice.scalar_type() == at::kByte)
     scale_pixels(slice.data_ptr<std::uint8_t>() + row * width, width, range, out);
   else
@@ -34,11 +35,12 @@ void put_row(const at::Tensor& slice, std::int64_t row, PixelRange range, const 
 }
 
 template <typename T>
-void expect_finite(const Dataset& set, std::int64_t instance, double given, const std::string& name) {
-  const T* values = set.instances.data_ptr<T>() + instance * set.width();
-  for (std::int64_t i = 0; i < set.width(); ++i)
+void expect_finite(const Goal& goal, double given, const std::string& name) {
+  const std::int64_t width = goal.rows.size(1);
+  const T* values = goal.rows.data_ptr<T>() + goal.instance * width;
+  for (std::int64_t i = 0; i < width; ++i)
     if (!std::isfinite(values[i]))
-      fail("{}: row {} holds {}, which is not a number to train on", name, set.ids[instance],
+      fail("{}: row {} holds {}, which is not a number to train on", name, goal.set->ids[goal.instance],
            std::isnan(values[i])  ? "NaN"
            : std::isfinite(given) ? "a number too large for --dtype float32"
                                   : "an infinite number");
@@ -69,8 +71,7 @@ void take(const RowFile& file, const std::vector<Goal>& goals, const DataOptions
              : put_row<double>(slice, row - begin, options.pixels, goal);
       if (bytes) continue;
       const double most = largest(slice, row - begin);
-      narrow ? expect_finite<float>(*goal.set, goal.instance, most, file.name())
-             : expect_finite<double>(*goal.set, goal.instance, most, file.name());
+      narrow ? expect_finite<float>(goal, most, file.name()) : expect_finite<double>(goal, most, file.name());
     }
   }
 }
@@ -106,9 +107,12 @@ DataSplit load_rows(const RowFile& file, const at::Tensor& labels, const DataOpt
                   room_for(std::move(rows.held_out), file, labels, options)};
   if (options.test > 0) split.test = room_for(std::move(rows.test), file, labels, options);
   std::vector<Goal> goals(file.rows());
-  for (Dataset* set : {&split.train, &split.held_out, &split.test})
+  for (Dataset* set : {&split.train, &split.held_out, &split.test}) {
+    if (set->ids.empty()) continue;
+    const at::Tensor held = set->instances.all();
     for (std::size_t i = 0; i < set->ids.size(); ++i)
-      goals[set->ids[i]] = {set, static_cast<std::int64_t>(i)};
+      goals[set->ids[i]] = {set, held, static_cast<std::int64_t>(i)};
+  }
   take(file, goals, options);
   split.classes = classes_of(labels, options);
   return split;

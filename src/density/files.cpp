@@ -78,7 +78,7 @@ void write_density(const std::string& path, const Dataset& train, const Queries&
     file.put("query_position", at::tensor(queries.positions, at::kLong));
     put_if(file, "cluster", train.labels);
     if (train.width() > drawable_width) return;
-    file.put("points", train.instances);
+    file.put("points", train.instances.all());
     file.put("query_points", queries.points);
   });
 }

@@ -69,7 +69,7 @@ Queries choose_queries(const QueryChoice& choice, const DataSplit& data, std::ui
   constexpr std::int64_t few = 1000, some = 128;
   const Dataset& train = data.train;
   if (choice.kind == Kind::held_out)
-    return {data.held_out.instances, data.held_out.ids,
+    return {data.held_out.instances.all(), data.held_out.ids,
             std::vector<std::int64_t>(data.held_out.ids.size(), -1)};
 
   Queries queries;
@@ -83,7 +83,7 @@ Queries choose_queries(const QueryChoice& choice, const DataSplit& data, std::ui
     queries.positions = some_positions(choice.kind == Kind::automatic ? some : choice.number, train, seed);
   }
   for (const std::int64_t position : queries.positions) queries.ids.push_back(train.ids[position]);
-  queries.points = train.instances.index_select(0, at::tensor(queries.positions, at::kLong));
+  queries.points = train.instances.gather(at::tensor(queries.positions, at::kLong));
   return queries;
 }
 

@@ -177,12 +177,26 @@ ForeignArray::ForeignArray(const std::string& path, const std::string& name)
   if (H5Iget_type(id_.get()) != H5I_DATASET) fail("{}: {} is not a data set", path, name);
   const H5Handle type(checked(H5Dget_type(id_.get()), path, "read the type of " + name), H5Tclose);
   numbers_ = numbers_of(type.get(), path, name);
+  if (numbers_ == Numbers::reals)
+    type_in_file_ = H5Tget_size(type.get()) == 2   ? at::kHalf
+                    : H5Tget_size(type.get()) == 4 ? at::kFloat
+                                                   : at::kDouble;
+  swapped_ = H5Tget_size(type.get()) > 1 && H5Tget_order(type.get()) != H5Tget_order(H5T_NATIVE_DOUBLE);
   shape_ = shape_of(id_.get(), path, name);
   const H5Handle list(checked(H5Dget_create_plist(id_.get()), path, "read the layout of " + name), H5Pclose);
   chunk_rows_ = expect_in_this_file(list, path, name);
   expect_known_filters(list, path, name);
   expect_written(id_.get(), list, rows() * width() * static_cast<std::int64_t>(H5Tget_size(type.get())), path,
                  name);
+}
+
+std::optional<std::int64_t> ForeignArray::begin_in_file() const {
+  const H5Handle list(checked(H5Dget_create_plist(id_.get()), path_, "read the layout of " + name_),
+                      H5Pclose);
+  if (H5Pget_layout(list.get()) != H5D_CONTIGUOUS) return std::nullopt;
+  const haddr_t begin = H5Dget_offset(id_.get());
+  if (begin == HADDR_UNDEF) return std::nullopt;
+  return static_cast<std::int64_t>(begin);
 }
 
 std::int64_t ForeignArray::width() const {

@@ -107,16 +107,15 @@ void describe_instances(Cleansing& cleansing, const std::vector<at::Tensor>& har
     const at::Tensor all = at::tensor(order, at::kLong);
     const at::Tensor ends = at::stack({all.narrow(0, 0, shown), all.flip({0}).narrow(0, 0, shown)});
     positions.push_back(ends);
-    instances.push_back(at::index_select(data.instances, 0, ends.reshape({-1}))
-                            .reshape({2, shown, data.width()})
-                            .to(at::kFloat));
+    instances.push_back(
+        data.instances.gather(ends.reshape({-1})).reshape({2, shown, data.width()}).to(at::kFloat));
   }
   cleansing.harm = at::stack(harm);
   cleansing.extreme_position = at::stack(positions);
   cleansing.extreme_instance = at::stack(instances);
   cleansing.instance_ids = data.ids;
   cleansing.shape = data.shape;
-  if (data.width() <= drawable_width) cleansing.instances = data.instances.to(at::kFloat);
+  if (data.width() <= drawable_width) cleansing.instances = data.instances.all().to(at::kFloat);
 }
 
 void write_cleansing(const std::string& path, const Cleansing& cleansing, const Attributes& attributes) {

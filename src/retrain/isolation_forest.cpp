@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
@@ -12,6 +13,9 @@
 
 namespace whence {
 namespace {
+
+// Of points that are held at once.
+constexpr std::int64_t numbers_at_once = std::int64_t{1} << 22;
 
 // c(n): the mean depth of an unsuccessful search in a binary search tree of n points (eq. 1), with the exact
 // harmonic number.
@@ -28,17 +32,27 @@ struct Node {
   double depth = 0;  // of a leaf, with c(its points) added
 };
 
+at::Tensor finite(const at::Tensor& points) {
+  const at::Tensor wide = points.to(at::kDouble).contiguous();
+  if (!at::isfinite(wide).all().item<bool>()) fail("isolation forest: a point is not finite");
+  return wide;
+}
+
 class Tree {
  public:
-  Tree(const at::Tensor& points, std::int64_t samples, const RandomStream& stream)
-      : values_(points.data_ptr<double>()), width_(points.size(1)), stream_(stream) {
-    const std::int64_t total = points.size(0);
+  Tree(const Instances& points, std::int64_t samples, const RandomStream& stream)
+      : width_(points.width()), stream_(stream) {
+    const std::int64_t total = points.size();
     std::vector<std::int64_t> rows(total);
     std::iota(rows.begin(), rows.end(), 0);
     for (std::int64_t i = 0; i < samples; ++i) std::swap(rows[i], rows[i + below(total - i)]);
     rows.resize(samples);
+    const at::Tensor grown_from = finite(points.gather(at::tensor(rows, at::kLong)));
+    values_ = grown_from.data_ptr<double>();
+    std::iota(rows.begin(), rows.end(), 0);
     limit_ = static_cast<std::int64_t>(std::ceil(std::log2(static_cast<double>(samples))));
     grow(rows.begin(), rows.end(), 0);
+    values_ = nullptr;
   }
 
   double depth(const double* point) const {
@@ -99,7 +113,7 @@ class Tree {
     return here;
   }
 
-  const double* values_;
+  const double* values_ = nullptr;  // [samples, width] while it grows
   std::int64_t width_;
   RandomStream stream_;
   std::uint64_t draws_ = 0;
@@ -109,17 +123,22 @@ class Tree {
 
 }  // namespace
 
-at::Tensor isolation_scores(const at::Tensor& points, const IsolationForestOptions& options) {
-  const at::Tensor wide = points.to(at::kDouble).contiguous();
-  const std::int64_t total = wide.size(0), width = wide.size(1), samples = std::min(options.samples, total);
+at::Tensor isolation_scores(const Instances& points, const IsolationForestOptions& options) {
+  const std::int64_t total = points.size(), width = points.width(),
+                     samples = std::min(options.samples, total);
   if (total < 2) fail("isolation forest: needs at least two points, not {}", total);
-  if (!at::isfinite(wide).all().item<bool>()) fail("isolation forest: a point is not finite");
   at::Tensor scores = at::zeros({total}, at::kDouble);
   double* depth = scores.data_ptr<double>();
-  for (std::int64_t i = 0; i < options.trees; ++i) {
-    const Tree tree(wide, samples,
-                    RandomStream(options.seed, Purpose::isolation_forest, static_cast<std::uint32_t>(i)));
-    for (std::int64_t j = 0; j < total; ++j) depth[j] += tree.depth(wide.data_ptr<double>() + j * width);
+  std::vector<Tree> trees;
+  for (std::int64_t i = 0; i < options.trees; ++i)
+    trees.emplace_back(points, samples,
+                       RandomStream(options.seed, Purpose::isolation_forest, static_cast<std::uint32_t>(i)));
+  const std::int64_t at_once = std::max<std::int64_t>(1, numbers_at_once / width);
+  for (std::int64_t begin = 0; begin < total; begin += at_once) {
+    const std::int64_t count = std::min(at_once, total - begin);
+    const at::Tensor some = finite(points.rows(begin, count));
+    for (std::int64_t j = 0; j < count; ++j)
+      for (const Tree& tree : trees) depth[begin + j] += tree.depth(some.data_ptr<double>() + j * width);
   }
   const double scale = 1.0 / (static_cast<double>(options.trees) * mean_depth(samples));
   for (std::int64_t j = 0; j < total; ++j) depth[j] = std::exp2(-depth[j] * scale);

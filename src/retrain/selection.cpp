@@ -74,7 +74,7 @@ void check_estimates(const std::vector<Selection>& selections, const InfluenceEs
 
 at::Tensor harm_of(const Selection& selection, const HarmSources& sources) {
   if (selection.kind == Selection::Kind::random)
-    return random_harm(sources.forest_points.size(0), sources.seed);
+    return random_harm(sources.forest_points.size(), sources.seed);
   if (selection.kind == Selection::Kind::isolation_forest)
     return isolation_scores(sources.forest_points, {100, 256, sources.seed});
   const at::Tensor influence = influence_of(selection, *sources.estimates, sources.epochs_back);

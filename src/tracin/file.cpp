@@ -195,19 +195,19 @@ void write_losses(const Assembly& all, bool of_instances) {
 }
 
 void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tensors, const std::string& name,
-                        const at::Tensor& points) {
+                        const Instances& points) {
   constexpr std::int64_t tile = 256;
   const Autoencoder& vae = *all.run.parts().game->autoencoder();
   const Game& game = *all.run.parts().game;
   const H5Array array =
-      all.file.create_array(name, game.dtype(), {points.size(0), game.latent_size()}, Fill::sparse);
+      all.file.create_array(name, game.dtype(), {points.size(), game.latent_size()}, Fill::sparse);
   Written written;
   all.ranks.on_every_rank([&] {
     // Whole tiles, which give the same bits on any number of ranks.
-    const Range own = all.mine((points.size(0) + tile - 1) / tile);
+    const Range own = all.mine((points.size() + tile - 1) / tile);
     for (std::int64_t t = own.begin; t < own.end; ++t) {
       const std::int64_t begin = t * tile;
-      const at::Tensor x = points.narrow(0, begin, std::min(tile, points.size(0) - begin));
+      const at::Tensor x = points.rows(begin, std::min(tile, points.size() - begin));
       const at::Tensor means = latent_means(vae, tensors, x.to(tensors.front().device())).cpu().contiguous();
       array.write(means, {begin, 0});
       written.add(means);
@@ -255,7 +255,7 @@ void write_pictures(const Assembly& all) {
   const at::Tensor chosen =
       at::tensor(std::vector<std::int64_t>(positions.begin(), positions.end()), at::kLong);
   put(all, "picture_position", chosen);
-  put(all, "picture", at::index_select(all.run.parts().data.train.instances, 0, chosen).to(at::kFloat));
+  put(all, "picture", all.run.parts().data.train.instances.gather(chosen).to(at::kFloat));
   if (all.queries.points.defined())
     put(all, "query_picture",
         all.queries.points.narrow(0, 0, std::min(shown_queries, all.queries.size())).to(at::kFloat));

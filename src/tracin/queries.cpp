@@ -29,7 +29,7 @@ std::int64_t count_of(const std::string& text, std::int64_t available, const std
 TracinQueries training(const Dataset& data, std::vector<std::int64_t> positions) {
   TracinQueries queries;
   const at::Tensor rows = at::tensor(positions, at::kLong);
-  queries.points = at::index_select(data.instances, 0, rows);
+  queries.points = data.instances.gather(rows);
   if (data.labels.defined()) queries.labels = at::index_select(data.labels, 0, rows);
   for (const std::int64_t position : positions) queries.ids.push_back(data.ids[position]);
   queries.positions = std::move(positions);
@@ -39,7 +39,7 @@ TracinQueries training(const Dataset& data, std::vector<std::int64_t> positions)
 TracinQueries held_out(const Dataset& data, std::int64_t count) {
   TracinQueries queries;
   queries.held_out = true;
-  queries.points = data.instances.narrow(0, 0, count);
+  queries.points = data.instances.rows(0, count);
   if (data.labels.defined()) queries.labels = data.labels.narrow(0, 0, count);
   queries.ids.assign(data.ids.begin(), data.ids.begin() + count);
   queries.positions.assign(count, -1);
@@ -55,7 +55,7 @@ TracinQueries from_source(const std::string& place, const DataSplit& data, const
     refuse("--queries: {} has instances of the shape [{}], but the run's have [{}]", place,
            fmt::join(read.shape, ", "), fmt::join(data.train.shape, ", "));
   TracinQueries queries;
-  queries.points = read.instances;
+  queries.points = read.instances.all();
   queries.labels = read.labels;
   queries.ids = read.ids;
   queries.positions.assign(read.ids.size(), -1);
@@ -91,8 +91,8 @@ TracinQueries mixtures(const Dataset& data, std::uint64_t seed) {
       if (major_label == minor_label) continue;
       queries.major.push_back(any(of_major));
       queries.minor.push_back(any(of_minor));
-      points.push_back(data.instances[queries.major.back()] * major_share +
-                       data.instances[queries.minor.back()] * (1 - major_share));
+      points.push_back(data.instances.rows(queries.major.back(), 1)[0] * major_share +
+                       data.instances.rows(queries.minor.back(), 1)[0] * (1 - major_share));
       queries.ids.push_back(static_cast<std::int64_t>(queries.ids.size()));
     }
   queries.points = at::stack(points);

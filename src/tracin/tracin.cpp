@@ -252,9 +252,9 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
           : instance_noise(run_, step, positions, options_.gradient.samples);
   const Dataset& data = run_.parts().training_data;
   const at::Device device = run_.parts().device;
-  const at::Tensor chosen = at::tensor(positions, at::kLong).to(device);
-  InstanceRows rows{at::index_select(data.instances, 0, chosen), noise.to(device)};
-  if (data.labels.defined()) rows.labels = at::index_select(data.labels, 0, chosen);
+  const at::Tensor chosen = at::tensor(positions, at::kLong);
+  InstanceRows rows{data.instances.gather(chosen), noise.to(device)};
+  if (data.labels.defined()) rows.labels = at::index_select(data.labels, 0, chosen.to(device));
   at::Tensor losses;
   const at::Tensor scores = (vae_ == nullptr ? engine_scores(rows, losses) : fast_scores(rows, losses)).cpu();
   losses = losses.cpu();

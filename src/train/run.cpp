@@ -65,8 +65,8 @@ ScheduleOptions fitted(ScheduleOptions options, std::int64_t instances, const Ga
   return options;
 }
 
-Dataset on_device(Dataset data, at::Device device) {
-  data.instances = data.instances.to(device);
+Dataset on_device(Dataset data, at::Device device, const DataAccess& access) {
+  data.instances = data.instances.on(device, access.device_memory);
   if (data.labels.defined()) data.labels = data.labels.to(device);
   return data;
 }
@@ -77,7 +77,7 @@ RunParts::RunParts(const RunSettings& chosen, at::Device where)
     : settings(chosen),
       device(where),
       data(load_data(chosen.data)),
-      training_data(on_device(data.train, where)),
+      training_data(on_device(data.train, where, chosen.data.access)),
       data_fingerprint(fingerprint(chosen.data, data)),
       game(chosen.make_game(data)),
       engine(make_engine(chosen.engine, game, where)),
@@ -135,6 +135,7 @@ RunSettings settings_in(const std::string& folder, const DataPlaces& places) {
              folder);
     settings.options.set_game_file(absolute_file(file_of_game(places.game)));
   }
+  settings.data.access = places.access;
   if (!places.data.empty()) settings.data.source = absolute_source(places.data);
   if (!places.plant.empty()) settings.data.plant = absolute_plant(places.plant);
   if (!places.without.empty()) settings.data.without = absolute_file(places.without);

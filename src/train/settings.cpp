@@ -335,9 +335,8 @@ void decide_record(RunSettings& settings, const std::string& record) {
 
 std::shared_ptr<const Game> RunSettings::make_game(const DataSplit& split) const {
   const Dataset& train = split.train;
-  return game_kind(game).make(options,
-                              {data.source, train.shape, split.classes, train.instances.min().item<double>(),
-                               train.instances.max().item<double>()});
+  const auto [least, most] = train.instances.range();
+  return game_kind(game).make(options, {data.source, train.shape, split.classes, least, most});
 }
 
 }  // namespace whence

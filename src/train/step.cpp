@@ -40,11 +40,12 @@ at::Tensor test_latents(std::uint64_t seed, std::int64_t count, std::int64_t wid
 Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t seed, std::int64_t t,
                  Range rows, const Game& game) {
   const at::Device device = data.instances.device();
-  const at::Tensor own = without_waiting(positions.narrow(0, rows.begin, rows.size()), device);
-  return {at::index_select(data.instances, 0, own),
-          without_waiting(training_latents(seed, t, rows, game.latent_size(), game.dtype()), device),
-          positions.size(0), rows.begin == 0,
-          data.labels.defined() ? at::index_select(data.labels, 0, own) : at::Tensor()};
+  const at::Tensor own = positions.narrow(0, rows.begin, rows.size());
+  return {
+      data.instances.gather(own),
+      without_waiting(training_latents(seed, t, rows, game.latent_size(), game.dtype()), device),
+      positions.size(0), rows.begin == 0,
+      data.labels.defined() ? at::index_select(data.labels, 0, without_waiting(own, device)) : at::Tensor()};
 }
 
 }  // namespace whence

@@ -12,7 +12,7 @@ MAY_INCLUDE = {
     "comm": ["core"],
     "device": ["core", "comm"],
     "io": ["core", "comm"],
-    "data": ["core", "io"],
+    "data": ["core", "comm", "device", "io"],
     "net": ["core"],
     "native": ["core", "net"],
     "game": ["core", "device", "net", "native"],

@@ -138,7 +138,7 @@ TEST_F(Csv, BecomesADatasetInTheOrderOfTheFileOrOfTheSeed) {
   EXPECT_FALSE(std::is_sorted(some.train.ids.begin(), some.train.ids.end()));
   for (const Dataset* set : {&all.train, &some.train, &some.held_out})
     for (std::int64_t j = 0; j < set->size(); ++j) {
-      EXPECT_EQ(values(set->instances)[j], static_cast<double>(set->ids[j]));
+      EXPECT_EQ(values(set->instances.all())[j], static_cast<double>(set->ids[j]));
       EXPECT_EQ(set->labels.data_ptr<std::int64_t>()[j], set->ids[j] % 3);
     }
 }
@@ -157,7 +157,7 @@ TEST(SixClusters, HaveTheSizesOfThePaperInProportion) {
   for (const std::int64_t n : {std::int64_t{20}, every_instance, std::int64_t{400}}) {
     const DataSplit data = load_data({"six-clusters", n, 7, 1, at::kDouble});
     const std::int64_t size = n == every_instance ? 100 : n;
-    ASSERT_EQ(data.train.instances.sizes(), (at::IntArrayRef{size, 2}));
+    ASSERT_EQ(data.train.instances.all().sizes(), (at::IntArrayRef{size, 2}));
     EXPECT_EQ(data.held_out.size(), 7);
     std::vector<std::int64_t> counts(6);
     for (std::int64_t j = 0; j < size; ++j) counts.at(data.train.labels.data_ptr<std::int64_t>()[j]) += 100;
@@ -172,7 +172,7 @@ TEST(SixClusters, HaveTheSizesOfThePaperInProportion) {
 
 TEST(SixClusters, DependOnTheSeed) {
   const auto points = [](std::uint64_t seed) {
-    return values(load_data({"six-clusters", every_instance, 0, seed, at::kDouble}).train.instances);
+    return values(load_data({"six-clusters", every_instance, 0, seed, at::kDouble}).train.instances.all());
   };
   EXPECT_EQ(points(1), points(1));
   const std::vector<double> first = points(1), second = points(2);

@@ -61,7 +61,7 @@ TEST_F(Images, ReadsRecordsOfSeveralFilesPlainAndPacked) {
     const Bytes& expected = records[data.train.ids[i]];
     EXPECT_EQ(data.train.labels[i].item<std::int64_t>(), expected[0]);
     for (const std::int64_t pixel : {0, 1, 1024, 3071})
-      EXPECT_DOUBLE_EQ(data.train.instances[i][pixel].item<double>(), expected[1 + pixel] / 255.0);
+      EXPECT_DOUBLE_EQ(data.train.instances.all()[i][pixel].item<double>(), expected[1 + pixel] / 255.0);
   }
 }
 
@@ -77,8 +77,8 @@ TEST_F(Images, FiltersAClassAndResizes) {
   EXPECT_EQ(data.shape, (std::vector<std::int64_t>{3, 64, 64}));
   options.image_size = 0;
   const Dataset as_they_are = load_data(options).train;
-  EXPECT_TRUE(
-      data.instances.equal(resize_bilinear(as_they_are.instances.view({6, 32, 32}), 64, 64).view({2, -1})));
+  EXPECT_TRUE(data.instances.all().equal(
+      resize_bilinear(as_they_are.instances.all().view({6, 32, 32}), 64, 64).view({2, -1})));
   options.class_filter = 5;
   EXPECT_NE(message_of<UsageError>([&] { load_data(options); }).find("--class-filter"), std::string::npos);
 }
@@ -116,7 +116,7 @@ TEST_F(Planted, ForeignInstancesFollowAndAreKnown) {
   for (std::int64_t i = 0; i < 7; ++i) {
     EXPECT_EQ(data.train.ids[i] >= first_planted_id, i >= 4);
     EXPECT_EQ(data.train.labels[i].item<std::int64_t>() == -1, i >= 4);
-    EXPECT_EQ(data.train.instances[i].sum().item<double>() == 4, i >= 4);
+    EXPECT_EQ(data.train.instances.all()[i].sum().item<double>() == 4, i >= 4);
   }
   EXPECT_EQ(data.held_out.size(), 2);
 }
@@ -130,8 +130,8 @@ TEST_F(Planted, ListedInstancesAreTakenOut) {
   EXPECT_EQ(data.train.size(), 5);
   EXPECT_EQ(data.train.planted, 2);
   EXPECT_EQ(data.train.ids[1], all.train.ids[2]);
-  EXPECT_TRUE(data.train.instances[4].equal(all.train.instances[6]));
-  EXPECT_TRUE(data.held_out.instances.equal(all.held_out.instances));
+  EXPECT_TRUE(data.train.instances.all()[4].equal(all.train.instances.all()[6]));
+  EXPECT_TRUE(data.held_out.instances.all().equal(all.held_out.instances.all()));
   wanted.without = write("ids", Bytes{'9', '9'});
   EXPECT_NE(message_of<UsageError>([&] { load_data(wanted); }).find("id 99"), std::string::npos);
 }
@@ -153,7 +153,7 @@ TEST_F(Planted, ComeFromFilesOfAnyKindAndAreTurnedByThemselves) {
   const Dataset same = load_data(wanted).train;
   wanted.plant_orientation = Orientation::transpose;
   const Dataset turned = load_data(wanted).train;
-  const auto images = [](const Dataset& set) { return set.instances.view({3, 3, 32, 32}); };
+  const auto images = [](const Dataset& set) { return set.instances.all().view({3, 3, 32, 32}); };
   EXPECT_TRUE(images(turned)[2].equal(images(same)[2].transpose(-1, -2)));
   EXPECT_FALSE(images(turned)[2].equal(images(same)[2]));
   EXPECT_TRUE(images(turned)[0].equal(images(same)[0]));

@@ -22,7 +22,7 @@ nlohmann::json outcome(const std::string& source) {
     const whence::DataSplit data = whence::load_data(options);
     nlohmann::json said{{"rows", data.train.size()},
                         {"shape", data.train.shape},
-                        {"crc", crc_of(data.train.instances.contiguous())}};
+                        {"crc", crc_of(data.train.instances.all().contiguous())}};
     if (data.train.labels.defined()) said["labels"] = crc_of(data.train.labels.contiguous());
     return said;
   } catch (const whence::Error& error) {

@@ -42,7 +42,7 @@ TEST(Normal2d, HasItsMeanAndCovariance) {
   const double n = 100'000;
   const DataSplit data = load_data(options("normal2d", 100'000, 100'000));
   for (const Dataset* set : {&data.train, &data.held_out}) {
-    const std::vector<double> points = values(set->instances);
+    const std::vector<double> points = values(set->instances.all());
     double sx = 0, sy = 0, sxx = 0, syy = 0, sxy = 0;
     for (std::size_t i = 0; i < points.size(); i += 2) {
       const double x = points[i] - 1, y = points[i + 1] - 1;  // about the true mean
@@ -58,8 +58,8 @@ TEST(Normal2d, HasItsMeanAndCovariance) {
 
 TEST(Normal2d, HasShapesIdsAndNoLabels) {
   const DataSplit data = load_data(options("normal2d", 5, 3));
-  EXPECT_EQ(data.train.instances.sizes(), (at::IntArrayRef{5, 2}));
-  EXPECT_EQ(data.held_out.instances.sizes(), (at::IntArrayRef{3, 2}));
+  EXPECT_EQ(data.train.instances.all().sizes(), (at::IntArrayRef{5, 2}));
+  EXPECT_EQ(data.held_out.instances.all().sizes(), (at::IntArrayRef{3, 2}));
   EXPECT_EQ(data.train.ids, (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
   EXPECT_EQ(data.held_out.ids, (std::vector<std::int64_t>{0, 1, 2}));
   EXPECT_EQ(data.train.shape, (std::vector<std::int64_t>{2}));
@@ -69,17 +69,19 @@ TEST(Normal2d, HasShapesIdsAndNoLabels) {
 TEST(Normal2d, DependsOnSeedAndIndexAlone) {
   const DataSplit few = load_data(options("normal2d", 10, 10));
   const DataSplit many = load_data(options("normal2d", 1000, 20));
-  std::vector<double> prefix = values(many.train.instances);
+  std::vector<double> prefix = values(many.train.instances.all());
   prefix.resize(20);
-  EXPECT_EQ(values(few.train.instances), prefix);
-  prefix = values(many.held_out.instances);
+  EXPECT_EQ(values(few.train.instances.all()), prefix);
+  prefix = values(many.held_out.instances.all());
   prefix.resize(20);
-  EXPECT_EQ(values(few.held_out.instances), prefix);
+  EXPECT_EQ(values(few.held_out.instances.all()), prefix);
 
-  EXPECT_EQ(values(few.train.instances), values(load_data(options("normal2d", 10, 10)).train.instances));
+  EXPECT_EQ(values(few.train.instances.all()),
+            values(load_data(options("normal2d", 10, 10)).train.instances.all()));
   // Other streams share no point, not merely not all.
-  const std::vector<double> first = values(few.train.instances), second = values(few.held_out.instances),
-                            third = values(load_data(options("normal2d", 10, 10, 2)).train.instances);
+  const std::vector<double> first = values(few.train.instances.all()),
+                            second = values(few.held_out.instances.all()),
+                            third = values(load_data(options("normal2d", 10, 10, 2)).train.instances.all());
   for (std::size_t i = 0; i < first.size(); ++i) {
     EXPECT_NE(first[i], second[i]);
     EXPECT_NE(first[i], third[i]);
@@ -87,8 +89,8 @@ TEST(Normal2d, DependsOnSeedAndIndexAlone) {
 }
 
 TEST(Normal2d, Float32IsTheRoundedFloat64) {
-  const std::vector<double> wide = values(load_data(options("normal2d", 10, 10)).train.instances);
-  const at::Tensor narrow = load_data(options("normal2d", 10, 10, 1, at::kFloat)).train.instances;
+  const std::vector<double> wide = values(load_data(options("normal2d", 10, 10)).train.instances.all());
+  const at::Tensor narrow = load_data(options("normal2d", 10, 10, 1, at::kFloat)).train.instances.all();
   ASSERT_EQ(narrow.scalar_type(), at::kFloat);
   EXPECT_EQ(values<float>(narrow), std::vector<float>(wide.begin(), wide.end()));
 }
@@ -128,16 +130,16 @@ TEST(Fingerprint, ChangesWithEveryPart) {
   other.train.ids[3] = 4;
   prints.insert(fingerprint(wanted, other));
   other = fresh();
-  other.train.instances.data_ptr<double>()[7] += 1e-12;
+  other.train.instances.all().data_ptr<double>()[7] += 1e-12;
   prints.insert(fingerprint(wanted, other));
   other = fresh();
-  other.held_out.instances.data_ptr<double>()[3] += 1e-12;
+  other.held_out.instances.all().data_ptr<double>()[3] += 1e-12;
   prints.insert(fingerprint(wanted, other));
   EXPECT_EQ(prints.size(), 4u);
 
   // Nothing held out must not hide the rest.
   other = fresh();
-  other.held_out.instances = other.held_out.instances.narrow(0, 0, 0);
+  other.held_out.instances = other.held_out.instances.all().narrow(0, 0, 0);
   prints = {fingerprint(wanted, other)};
   other.train.ids[3] = 4;
   prints.insert(fingerprint(wanted, other));
@@ -149,8 +151,8 @@ TEST(Fingerprint, IsTheCrcOfIdsAndInstances) {
   DataSplit data = load_data(options("normal2d", 2, 1, 1, at::kFloat));
   data.train.ids = {7, 3};
   const std::vector<float> train = {0.5f, -1, 2, 0.25f}, held_out = {1, -0.125f};
-  std::copy(train.begin(), train.end(), data.train.instances.data_ptr<float>());
-  std::copy(held_out.begin(), held_out.end(), data.held_out.instances.data_ptr<float>());
+  std::copy(train.begin(), train.end(), data.train.instances.all().data_ptr<float>());
+  std::copy(held_out.begin(), held_out.end(), data.held_out.instances.all().data_ptr<float>());
   // python3 -c 'import struct,zlib; print("%08x" % zlib.crc32(struct.pack("<2q6f", 7,3, .5,-1,2,.25,
   // 1,-.125)))'
   EXPECT_EQ(fingerprint(wanted, data), "idx N=2 N'=1 dtype=float32 crc32=0d03ed96");
@@ -169,7 +171,7 @@ class IdxSource : public testing::FolderTest {
 
   void expect_rows(const Dataset& set) const {
     ASSERT_EQ(static_cast<std::size_t>(set.size()), set.ids.size());
-    const std::vector<double> got = values(set.instances);
+    const std::vector<double> got = values(set.instances.all());
     for (std::size_t j = 0; j < set.ids.size(); ++j)
       for (std::size_t i = 0; i < 6; ++i)
         EXPECT_EQ(got[6 * j + i], pixels_[6 * set.ids[j] + i] / 127.5 - 1.0) << "row " << j;
@@ -181,8 +183,8 @@ class IdxSource : public testing::FolderTest {
 
 TEST_F(IdxSource, GivesTheRowsItNames) {
   const DataSplit data = load_data(options(both_, 12, 8));
-  EXPECT_EQ(data.train.instances.sizes(), (at::IntArrayRef{12, 6}));
-  EXPECT_EQ(data.held_out.instances.sizes(), (at::IntArrayRef{8, 6}));
+  EXPECT_EQ(data.train.instances.all().sizes(), (at::IntArrayRef{12, 6}));
+  EXPECT_EQ(data.held_out.instances.all().sizes(), (at::IntArrayRef{8, 6}));
   for (const Dataset* set : {&data.train, &data.held_out}) {
     EXPECT_EQ(set->shape, (std::vector<std::int64_t>{2, 3}));
     expect_rows(*set);
@@ -207,11 +209,12 @@ TEST_F(IdxSource, SplitsAllRowsWithoutOverlapInSeededOrder) {
 
 TEST_F(IdxSource, ScalesToTheWholeIntervalInBothTypes) {
   const std::string file = write("extremes", idx_header({2, 3}) + Bytes{0, 51, 255, 0, 51, 255});
-  EXPECT_EQ(values(load_data(options("idx:" + file, 1, 1)).train.instances),
+  EXPECT_EQ(values(load_data(options("idx:" + file, 1, 1)).train.instances.all()),
             (std::vector<double>{-1, 51 / 127.5 - 1, 1}));
   const Dataset narrow = load_data(options("idx:" + file, 1, 1, 1, at::kFloat)).train;
-  EXPECT_EQ(narrow.instances.scalar_type(), at::kFloat);
-  EXPECT_EQ(values<float>(narrow.instances), (std::vector<float>{-1, static_cast<float>(51 / 127.5 - 1), 1}));
+  EXPECT_EQ(narrow.instances.all().scalar_type(), at::kFloat);
+  EXPECT_EQ(values<float>(narrow.instances.all()),
+            (std::vector<float>{-1, static_cast<float>(51 / 127.5 - 1), 1}));
   EXPECT_FALSE(narrow.labels.defined());
 }
 
@@ -258,10 +261,10 @@ TEST(Mnist, GivesScaledRowsOfTheFile) {
   if (folder.empty()) GTEST_SKIP() << "MNIST is not in the folder that WHENCE_DATA names";
   const DataSplit data = load_data(options("mnist:" + folder, 500, 100, 3, at::kFloat));
   const IdxFile file = read_idx(folder + "/train-images-idx3-ubyte.gz");
-  EXPECT_EQ(data.train.instances.sizes(), (at::IntArrayRef{500, 784}));
+  EXPECT_EQ(data.train.instances.all().sizes(), (at::IntArrayRef{500, 784}));
   EXPECT_EQ(data.train.shape, (std::vector<std::int64_t>{28, 28}));
   for (const Dataset* set : {&data.train, &data.held_out}) {
-    const std::vector<float> got = values<float>(set->instances);
+    const std::vector<float> got = values<float>(set->instances.all());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < got.size(); ++i)
       wrong += got[i] != static_cast<float>(file.bytes[set->ids[i / 784] * 784 + i % 784] / 127.5 - 1);

@@ -39,7 +39,7 @@ Dataset dataset(const at::Tensor& points, const at::Tensor& clusters = {}) {
 
 Queries first(const Dataset& data, std::int64_t count) {
   const std::vector<std::int64_t> positions(data.ids.begin(), data.ids.begin() + count);
-  return {data.instances.narrow(0, 0, count), positions, positions};
+  return {data.instances.all().narrow(0, 0, count), positions, positions};
 }
 
 template <typename E, typename Action>
@@ -142,7 +142,7 @@ TEST(QueryChoice, GivesPointsIdsAndPositions) {
   EXPECT_EQ(chosen("auto").ids.size(), 128u);
   EXPECT_EQ(chosen("all").ids, data.train.ids);
   EXPECT_EQ(chosen("ids:700,101").positions, (std::vector<std::int64_t>{600, 1}));
-  EXPECT_TRUE(test::same_bits(chosen("ids:700,101").points[1], data.train.instances[1]));
+  EXPECT_TRUE(test::same_bits(chosen("ids:700,101").points[1], data.train.instances.all()[1]));
   EXPECT_EQ(chosen("held-out:3").positions, (std::vector<std::int64_t>{-1, -1, -1}));
   EXPECT_EQ(parse_queries("held-out:3").held_out(), 3);
   const Queries few = chosen("7"), more = chosen("9");

@@ -94,6 +94,21 @@ class DevicesTest(ProgramTest):
         here, there = self.trained("sparse", tiny(record="every:17"))
         self.both(here, there, "influence", "influence.h5", "--epochs-back", "2", "--crossings", "off")
 
+    def test_data_that_do_not_fit_are_sent_as_they_are_needed(self):
+        jobs = (("influence", "influence.h5", "--epochs-back", "1"),
+                ("counterfactual", "counterfactual.h5", "--epochs-back", "1", "--targets", "5"))
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                folders = []
+                for memory in ("8192", "0"):
+                    folder = self.path("memory%s-%d" % (memory, ranks))
+                    self.on_device("train", "--out", folder, *tiny(epochs=2), "--device-memory", memory, ranks=ranks)
+                    for job, _, *options in jobs:
+                        self.on_device(job, "--run", folder, *options, "--device-memory", memory, ranks=ranks)
+                    folders.append(folder)
+                for name in ("trajectory.h5", *(file for _, file, *_ in jobs)):
+                    self.assert_same_arrays(folders[0] + "/" + name, folders[1] + "/" + name)
+
     def test_images_and_a_judge(self):
         data = ["--data", "mnist:" + mnist_folder(), "--instances", "60", "--held-out", "150", "--batch", "20",
                 "--test", "40", "--epochs", "2", "--dtype", "float64"]

@@ -27,7 +27,7 @@ struct MemoryRun {
         schedule(options),
         chosen(make_optimiser(of_optimiser)) {
     data.instances = std::move(instances);
-    for (std::int64_t i = 0; i < data.instances.size(0); ++i) data.ids.push_back(i);
+    for (std::int64_t i = 0; i < data.instances.size(); ++i) data.ids.push_back(i);
     const at::Tensor end = train({*game, *engine, data, schedule, optimiser, seed},
                                  optimiser.initial_state(game->initial_parameters(seed).unsqueeze(0))[0], 0,
                                  schedule.steps(), Communicator(MPI_COMM_SELF),

@@ -144,7 +144,7 @@ TEST(Crossings, OfFloat32AreThoseOfItsParameters) {
   const MemoryRun run = run_of(small_fcgan(Activation::relu, true, at::kFloat), 3, 2e-3);
   MemoryRun wide = run_of(small_fcgan(Activation::relu, true), 3, 2e-3);
   for (std::size_t t = 0; t < wide.params.size(); ++t) wide.params[t] = run.params[t].to(at::kDouble);
-  wide.data.instances = run.data.instances.to(at::kDouble);
+  wide.data.instances = run.data.instances.all().to(at::kDouble);
   const at::Tensor direction = normals({run.game->layout().size()}, 2);
   const at::Tensor narrow =
       trace_back(run.steps(), direction.unsqueeze(0).to(at::kFloat), {{1}, {1e-2}, {1}, {1}},

@@ -8,13 +8,14 @@
 #include <ATen/core/Tensor.h>
 
 #include "whence/core/pixel_range.h"
+#include "whence/data/data_access.h"
+#include "whence/data/instances.h"
 
 namespace whence {
 
 /// N instances of one source.
 struct Dataset {
-  /// [N, d], float32 or float64 on the CPU: row j is instance j.
-  at::Tensor instances;
+  Instances instances;
   /// [N] int64 class labels, or undefined where the source has none.
   at::Tensor labels;
   /// [N]: the instance's number in its source (row of an IDX file), so that a choice of rows keeps its names.
@@ -24,8 +25,8 @@ struct Dataset {
   /// How many instances, the last ones, are foreign (DataOptions::plant). Their label is -1.
   std::int64_t planted = 0;
 
-  std::int64_t size() const { return instances.size(0); }
-  std::int64_t width() const { return instances.size(1); }
+  std::int64_t size() const { return instances.size(); }
+  std::int64_t width() const { return instances.width(); }
 };
 
 /// What a run sees of its data source, three sets without a common instance: to train on; to judge by when
@@ -74,6 +75,7 @@ struct DataOptions {
   bool round_resized = false;                          ///< resizing keeps whole bytes, as Pillow does
   Orientation orientation = Orientation::as_is;        ///< of the source's instances
   Orientation plant_orientation = Orientation::as_is;  ///< of the planted ones
+  DataAccess access = {};                              ///< no part of which data they are
 };
 
 /// What --data takes: "normal2d, ... or csv:FILE[,COLUMN]".
@@ -90,14 +92,15 @@ std::int64_t planted_count(const std::string& plant);
 /// Foreign instances are numbered from here on: id = first_planted_id + row in their file.
 inline constexpr std::int64_t first_planted_id = 1'000'000'000;
 
-/// Loads or draws the data (sources.h says what each source gives). Files: a seeded random permutation of the
-/// rows gives the training instances first, then the held-out ones, then those to test by (rows.h); pixels
-/// that are bytes are scaled to options.pixels, images turned by options.orientation, then resized to
-/// options.image_size (resize_bilinear). Planted instances, a random choice by the seed, follow the training
-/// instances, shaped as these are but turned by options.plant_orientation; those listed in options.without
-/// are then taken out. Throws UsageError for an unknown source, no training instance, a negative number of
-/// held-out or test ones or more rows than it has, Error for a file that cannot be read or is not what it
-/// claims to be.
+/// Loads or draws the data (sources.h says what each source gives). Instances of files that would take more
+/// than options.access.memory as numbers stay in their files (file_rows.h), all others are held. Files: a
+/// seeded random permutation of the rows gives the training instances first, then the held-out ones, then
+/// those to test by (rows.h); pixels that are bytes are scaled to options.pixels, images turned by
+/// options.orientation, then resized to options.image_size (resize_bilinear). Planted instances, a random
+/// choice by the seed, follow the training instances, shaped as these are but turned by
+/// options.plant_orientation; those listed in options.without are then taken out. Throws UsageError for an
+/// unknown source, no training instance, a negative number of held-out or test ones or more rows than it has,
+/// Error for a file that cannot be read or is not what it claims to be.
 DataSplit load_data(const DataOptions& options);
 
 /// What was read, e.g. "data: 40 instances to train on and 10 held out, each [28, 28], numbers from -1 to 1,

@@ -2,6 +2,7 @@
 // Reader of the IDX format, in which MNIST and its relatives are published.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,5 +29,23 @@ struct IdxFile {
 /// Throws Error, naming the file and the cause: it cannot be opened or unpacked, is not of this format,
 /// promises more than 2^40 bytes, ends early, or goes on after its data.
 IdxFile read_idx(const std::string& path);
+
+/// What the header of such a file says, and whether gzip is around it.
+struct IdxHeader {
+  std::vector<std::int64_t> shape;
+  bool packed = false;
+  std::int64_t begin = 0;  ///< byte at which the elements begin, where it is not packed
+
+  std::int64_t rows() const { return shape.front(); }
+  std::int64_t width() const;
+};
+
+/// Reads the header alone. Throws Error as read_idx does; of a file that is not packed also where it ends
+/// early or goes on after its data.
+IdxHeader read_idx_header(const std::string& path);
+
+/// Gives the elements to `take`, some at a time. Throws Error as read_idx does.
+void unpack_idx(const std::string& path,
+                const std::function<void(const void* bytes, std::size_t count)>& take);
 
 }  // namespace whence

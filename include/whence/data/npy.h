@@ -31,6 +31,11 @@ class NpyFile {
   /// is over int64.
   at::Tensor read(std::int64_t first, std::int64_t count) const;
 
+  /// Bytes of one number, whether its byte order is not this machine's, and where the first one begins.
+  std::int64_t number_bytes() const { return size_; }
+  bool swapped() const { return swapped_; }
+  std::int64_t begin() const { return begin_; }
+
  private:
   std::string path_;
   std::vector<std::int64_t> shape_;

@@ -12,6 +12,7 @@ namespace whence {
 struct DataPlaces {
   std::string data, plant, without;
   std::string game = {};  ///< script:FILE, the model of a run of one
+  DataAccess access = {};
 };
 
 /// A source (DataOptions::source) with the absolute path of each file or folder it names, so that

@@ -3,6 +3,7 @@
 // itself.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,12 +39,22 @@ class ForeignArray {
   /// [count, width] of uint8, int64 or float64. Error naming the file where they cannot be read.
   at::Tensor read(std::int64_t first, std::int64_t count) const;
 
+  /// float16, float32 or float64 of `reals` as they are in the file; uint8 of `bytes`.
+  at::ScalarType type_in_file() const { return type_in_file_; }
+  /// Whether their byte order is not this machine's.
+  bool swapped() const { return swapped_; }
+  /// The byte of the file at which the numbers begin, where they lie there in one stretch, unpacked, so that
+  /// they can be read without HDF5.
+  std::optional<std::int64_t> begin_in_file() const;
+
  private:
   H5Handle file_, id_;
   std::string path_, name_;
   Shape shape_;
   Numbers numbers_ = Numbers::reals;
   std::int64_t chunk_rows_ = 1;
+  at::ScalarType type_in_file_ = at::kByte;
+  bool swapped_ = false;
 };
 
 /// Whether the file has something of this name. Error naming the file when it cannot be read.

@@ -43,8 +43,8 @@ struct RankedRun {
   std::string folder;
   std::shared_ptr<const Trajectory> trajectory = nullptr;
   std::vector<std::int64_t> ids = {};
-  at::Tensor labels = {};     ///< [N], or undefined
-  at::Tensor instances = {};  ///< [N, d], or undefined
+  at::Tensor labels = {};    ///< [N], or undefined
+  Instances instances = {};  ///< undefined where the data are not there
   std::vector<std::int64_t> shape = {};
   std::shared_ptr<const Game> game = nullptr;
   std::vector<std::string> notes = {};  ///< sentences about what was left out

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/data/instances.h"
 #include "whence/game/game.h"
 #include "whence/trace/estimates.h"
 
@@ -29,7 +30,7 @@ std::vector<Selection> parse_selections(const std::string& text, const Game* gam
 struct HarmSources {
   const InfluenceEstimates* estimates;  ///< may be null where no selection needs it
   std::int64_t epochs_back;             ///< which of the estimates
-  at::Tensor forest_points;             ///< [N, ...] that the isolation forest is grown from
+  Instances forest_points;              ///< [N, d] that the isolation forest is grown from
   std::uint64_t seed;
   const Game* game = nullptr;  ///< see larger_is_better()
 };

@@ -35,8 +35,8 @@ struct RunParts {
   at::Tensor validation_latents() const;
   /// Latents [N_test, dz] of a stream of their own, to test by.
   at::Tensor test_latents() const;
-  at::Tensor held_out_instances() const { return data.held_out.instances.to(device); }
-  at::Tensor test_instances() const { return data.test.instances.to(device); }
+  at::Tensor held_out_instances() const { return data.held_out.instances.all().to(device); }
+  at::Tensor test_instances() const { return data.test.instances.all().to(device); }
   /// The optimiser's state at the start of training from random parameters.
   at::Tensor initial_state() const;
   /// The same from theta [P].

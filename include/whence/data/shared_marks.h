@@ -1,0 +1,15 @@
+#pragma once
+// The checksums of large data, taken once and by all ranks together.
+
+#include "whence/comm/communicator.h"
+#include "whence/data/dataset.h"
+
+namespace whence {
+
+/// Before load_data(options): where the data stay in their files and nobody has kept the marks of their rows
+/// (RowMarks), each rank takes those of its part, and options.access knows them from then on. Ranks whose
+/// files are not the same ones (each node has its own copy) do so in groups that read the same. What is wrong
+/// with the options or the files, load_data says. Collective; SharedError where a file cannot be read.
+void mark_together(const DataOptions& options, const Communicator& ranks);
+
+}  // namespace whence
