@@ -49,8 +49,7 @@ void run_influence(const Options& options, const Communicator& all) {
     if (formula != "own" && formula != "sgd") refuse_value("formula", formula, {"own", "sgd"});
     metric_names = split_list("metric", options.text("metric"));
     trace = {integer_list("epochs-back", options.text("epochs-back")),
-             real_list("kink-width", options.text("kink-width")),
-             {1}};
+             real_list("kink-width", options.text("kink-width"))};
     run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
     run->check_epochs_back("epochs-back", trace.epochs_back);

@@ -36,7 +36,7 @@ inline constexpr std::int64_t traffic_rows = 4;
 struct TraceBackOptions {
   std::vector<std::int64_t> epochs_back;  ///< k, ascending; the sweep goes back by the largest
   std::vector<double> kink_widths;        ///< h; see Engine::trace
-  Grid grid;
+  Grid grid{1};
   /// The k of `epochs_back` for which kinks are counted (crossings.h) in the estimates of kink widths over 0.
   std::vector<std::int64_t> counted = {};
 };
