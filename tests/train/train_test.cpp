@@ -69,9 +69,9 @@ TEST(Step, SlicesSeeTheRowsOfTheWholeBatch) {
   const at::Tensor positions = at::tensor({7, 1, 4, 9, 0}, at::kLong);
   const Batch whole = make_batch(data, positions, 5, 2, {0, 5}, game);
   const Batch part = make_batch(data, positions, 5, 2, {2, 5}, game);
-  EXPECT_TRUE(whole.instances.all().narrow(0, 2, 3).equal(part.instances.all()));
+  EXPECT_TRUE(whole.instances.narrow(0, 2, 3).equal(part.instances));
   EXPECT_TRUE(whole.latents.narrow(0, 2, 3).equal(part.latents));
-  EXPECT_TRUE(part.instances.all()[0].equal(data.instances.all()[4]));
+  EXPECT_TRUE(part.instances[0].equal(data.instances.rows(4, 1)[0]));
   EXPECT_EQ(part.divisor, 5);
   EXPECT_TRUE(whole.carries_penalty);
   EXPECT_FALSE(part.carries_penalty);
