@@ -40,41 +40,27 @@ std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begi
 
 }  // namespace
 
-RetrainingStarts starts_of(const RecordedSteps& run, const Removals& removals,
-                           const std::vector<std::int64_t>& epochs_back) {
-  RetrainingStarts starts{run.steps, epochs_back, {}};
+std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, const Removals& removals,
+                                                      const std::vector<std::int64_t>& epochs_back,
+                                                      std::int64_t replicas) {
+  std::vector<CounterfactualBlock> blocks;
   for (const std::int64_t epochs : epochs_back) {
     const auto first_use = first_uses(run, run.steps - epochs * run.steps_per_epoch);
-    std::vector<std::int64_t>& first = starts.first.emplace_back(removals.size(), run.steps);
+    std::vector<std::int64_t> first(removals.size(), run.steps);
     for (std::size_t i = 0; i < removals.size(); ++i)
       for (const std::int64_t position : removals[i]) first[i] = std::min(first[i], first_use[position]);
-  }
-  return starts;
-}
-
-std::vector<CounterfactualBlock> plan_counterfactuals(const RetrainingStarts& starts, std::int64_t replicas) {
-  std::vector<CounterfactualBlock> blocks;
-  for (std::size_t k = 0; k < starts.epochs_back.size(); ++k) {
-    const std::vector<std::int64_t>& first = starts.first[k];
-    std::vector<std::int64_t> order(first.size());
+    std::vector<std::int64_t> order(removals.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
                      [&first](std::int64_t a, std::int64_t b) { return first[a] < first[b]; });
     for (std::size_t begin = 0; begin < order.size(); begin += replicas) {
       const std::size_t end = std::min(order.size(), begin + replicas);
-      blocks.push_back(
-          {starts.epochs_back[k], first[order[begin]], {order.begin() + begin, order.begin() + end}});
+      blocks.push_back({epochs, first[order[begin]], {order.begin() + begin, order.begin() + end}});
     }
   }
   std::stable_sort(blocks.begin(), blocks.end(),
                    [](const auto& a, const auto& b) { return a.first_step < b.first_step; });
   return blocks;
-}
-
-std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, const Removals& removals,
-                                                      const std::vector<std::int64_t>& epochs_back,
-                                                      std::int64_t replicas) {
-  return plan_counterfactuals(starts_of(run, removals, epochs_back), replicas);
 }
 
 Retraining::Retraining(const RecordedSteps& run, const CounterfactualBlock& block, const Removals& removals,

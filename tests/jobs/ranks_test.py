@@ -69,21 +69,11 @@ class SharedRunTest(ProgramTest):
                 self.assert_same_bytes(*(os.path.join(f, "counterfactual.h5") for f in (other, alone)))
 
     def test_more_ranks_than_blocks_give_the_same_bytes(self):
-        options = ("--targets", "5", "--replicas", "32")  # one block
+        options = ("--targets", "5")  # one block
         alone, many = (self.copy_of(self.run_folder, name) for name in ("one-block-on-1", "one-block-on-4"))
         self.run_fine("counterfactual", "--run", alone, *options)
         self.run_fine("counterfactual", "--run", many, *options, ranks=4)
         self.assert_same_bytes(*(os.path.join(f, "counterfactual.h5") for f in (many, alone)))
-
-    def test_blocks_sized_by_the_number_of_ranks_give_the_same_bytes(self):
-        one, three = (self.copy_of(self.run_folder, "auto-on-%d" % ranks) for ranks in (1, 3))
-        for folder, ranks, blocks in ((one, 1, 1), (three, 3, 3)):
-            planned = whence("counterfactual", "--run", folder, "--targets", "11", "--dry-run", ranks=ranks)
-            self.assertIn("%d block" % blocks, planned.out)
-            self.run_fine("counterfactual", "--run", folder, "--targets", "11", ranks=ranks)
-        self.assert_same_bytes(*(os.path.join(f, "counterfactual.h5") for f in (one, three)))
-        again = whence("counterfactual", "--run", one, "--targets", "11", "--replicas", "2")
-        self.assertIn("already there", again.err)
 
 
 class ReplayTest(ProgramTest):

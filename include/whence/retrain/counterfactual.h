@@ -30,15 +30,6 @@ struct CounterfactualResult {
   double distance;      ///< largest |theta of the no-removal replica - recorded theta| at the end
 };
 
-/// Where the retrainings of some removal sets begin.
-struct RetrainingStarts {
-  std::int64_t steps;                            ///< T
-  std::vector<std::int64_t> epochs_back;         ///< every k
-  std::vector<std::vector<std::int64_t>> first;  ///< of each k and set: the first step that it changes, or T
-};
-RetrainingStarts starts_of(const RecordedSteps& run, const std::vector<std::vector<std::int64_t>>& removals,
-                           const std::vector<std::int64_t>& epochs_back);
-
 /// Cuts (k, removal sets) into blocks of at most `replicas` sets. Sets that first matter at about the same
 /// step share a block, so that a block starts as late as possible; longest blocks first. Depends on nothing
 /// but its arguments: any number of ranks works on the same blocks.
@@ -46,7 +37,6 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
                                                       const std::vector<std::vector<std::int64_t>>& removals,
                                                       const std::vector<std::int64_t>& epochs_back,
                                                       std::int64_t replicas);
-std::vector<CounterfactualBlock> plan_counterfactuals(const RetrainingStarts& starts, std::int64_t replicas);
 
 /// Takes the recorded step t again, in place, from states [R, S] with weights [R, |S|] (float64, on the CPU):
 /// same batch, latents, rates and divisor. Returns g [R, P].
