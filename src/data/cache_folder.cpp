@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <regex>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,9 +31,12 @@ std::string header_of(const Unpacked& unpacked) {
   struct stat status {};
   const std::string path = fs::absolute(unpacked.origin).string();
   if (::stat(path.c_str(), &status) != 0) fail("{}: cannot be opened ({})", path, std::strerror(errno));
-  std::string text = fmt::format("whence rows 1\n{}\n{}\n{} bytes of {}.{:09}\n", path, unpacked.what,
-                                 static_cast<std::int64_t>(status.st_size),
-                                 static_cast<std::int64_t>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
+  // A file that was replaced with its time kept still has another number, or was changed at another time.
+  std::string text = fmt::format("whence rows 2\n{}\n{}\n{} bytes of {}.{:09}\nfile {}, changed {}.{:09}\n",
+                                 path, unpacked.what, static_cast<std::int64_t>(status.st_size),
+                                 static_cast<std::int64_t>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec,
+                                 static_cast<std::uint64_t>(status.st_ino),
+                                 static_cast<std::int64_t>(status.st_ctim.tv_sec), status.st_ctim.tv_nsec);
   text.resize(header_bytes, '\0');
   return text;
 }
@@ -117,6 +123,31 @@ class Writer {
 
 }  // namespace
 
+std::string own_name(const std::string& path) {
+  return fmt::format("{}.{}.{}", path, host_name(), ::getpid());
+}
+
+void remove_left_over(const std::string& path) {
+  constexpr auto long_ago = std::chrono::hours(24);
+  const fs::path place(path);
+  const std::string begin = place.filename().string() + ".";
+  const std::regex host_and_process("(.+)\\.([0-9]{1,9})(\\.new)?");
+  std::error_code code;
+  for (fs::directory_iterator entry(place.parent_path(), code), end; !code && entry != end;
+       entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    std::smatch found;
+    const std::string rest = name.rfind(begin, 0) == 0 ? name.substr(begin.size()) : "";
+    if (!std::regex_match(rest, found, host_and_process)) continue;
+    std::error_code ignored;
+    const bool here = found[1] == host_name();
+    const bool ended =
+        here ? ::kill(std::stoi(found[2]), 0) != 0 && errno == ESRCH
+             : entry->last_write_time(ignored) + long_ago < fs::file_time_type::clock::now() && !ignored;
+    if (ended) fs::remove(entry->path(), ignored);
+  }
+}
+
 std::string host_name() {
   char name[HOST_NAME_MAX + 1] = {};
   ::gethostname(name, HOST_NAME_MAX);
@@ -147,6 +178,7 @@ CachedFile cached(const Unpacked& unpacked, const DataAccess& access,
   if (code) fail("--data-cache: cannot create {} ({})", folder, code.message());
   const Turn turn(path + ".lock");
   if (CachedFile there = found(path, header); !there.path.empty()) return there;
+  remove_left_over(path);
   const double room = free_disk(folder);
   if (unpacked.bytes > 0 && room < static_cast<double>(unpacked.bytes))
     fail(
@@ -154,7 +186,7 @@ CachedFile cached(const Unpacked& unpacked, const DataAccess& access,
         "holds in memory what takes no more than it says",
         folder, human_bytes(room), unpacked.origin, human_bytes(static_cast<double>(unpacked.bytes)));
   access.announce(fmt::format("unpacking {} into {}, once for all jobs", unpacked.origin, path));
-  Writer file(fmt::format("{}.{}.{}", path, host_name(), ::getpid()), unpacked);
+  Writer file(own_name(path), unpacked);
   file.write(header.data(), header.size());
   write([&file](const void* bytes, std::size_t count) { file.write(bytes, count); });
   if (header_of(unpacked) != header) fail("{}: was changed while it was unpacked", unpacked.origin);

@@ -11,6 +11,13 @@ namespace whence {
 
 std::string host_name();
 
+/// Removes what processes that were ended have left of `path` under a name of their own, own_name(path):
+/// those of this host that are no more, and those of others that have written nothing for a day.
+void remove_left_over(const std::string& path);
+
+/// `path` for this process alone: path.HOST.PID.
+std::string own_name(const std::string& path);
+
 /// access.cache, or else $XDG_CACHE_HOME/whence, or ~/.cache/whence, or whence-USER in the folder for
 /// temporary files. It need not be there.
 std::string cache_folder(const DataAccess& access);
@@ -31,7 +38,7 @@ struct CachedFile {
 };
 
 /// The file in the cache folder in which the bytes that `write` gives for `unpacked` lie. They are unpacked
-/// once for all jobs, until the user's file has another size or time: one process does it, and others wait.
+/// once for all jobs, until the user's file is another, or was changed: one process does it, and others wait.
 /// Error naming the folder where there is no room, or nothing can be written.
 CachedFile cached(const Unpacked& unpacked, const DataAccess& access,
                   const std::function<void(const Sink&)>& write);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -180,7 +181,8 @@ void FileRows::read_stretch(std::int64_t row, std::int64_t count, std::uint8_t* 
   }
 }
 
-at::Tensor FileRows::numbers(const std::uint8_t* bytes, const std::int64_t* rows, std::int64_t count) const {
+at::Tensor FileRows::numbers(const std::uint8_t* bytes, std::int64_t count,
+                             const std::function<void(std::int64_t, double)>& not_finite) const {
   const std::int64_t width = raw_.width();
   at::Tensor values = at::empty({count, width}, form_.dtype);
   const auto convert = [&](auto* out) {
@@ -191,14 +193,9 @@ at::Tensor FileRows::numbers(const std::uint8_t* bytes, const std::int64_t* rows
         continue;
       }
       convert_row(raw_.type, from, width, raw_.swapped, out);
-      for (std::int64_t j = 0; j < width; ++j) {
-        if (std::isfinite(out[j])) continue;
-        const double given = number_at(raw_.type, from + j * c10::elementSize(raw_.type), raw_.swapped);
-        fail("{}: row {} holds {}, which is not a number to train on", raw_.name, rows[i],
-             std::isnan(given)      ? "NaN"
-             : std::isfinite(given) ? "a number too large for --dtype float32"
-                                    : "an infinite number");
-      }
+      const auto* bad = std::find_if(out, out + width, [](auto value) { return !std::isfinite(value); });
+      if (bad != out + width)
+        not_finite(i, number_at(raw_.type, from + (bad - out) * c10::elementSize(raw_.type), raw_.swapped));
     }
   };
   form_.dtype == at::kFloat ? convert(values.data_ptr<float>()) : convert(values.data_ptr<double>());
@@ -214,7 +211,12 @@ at::Tensor FileRows::gather(const std::int64_t* rows, std::int64_t count) const 
     read_stretch(rows[i], end - i, bytes.data() + i * raw_.stride);
     i = end;
   }
-  return numbers(bytes.data(), rows, count);
+  return numbers(bytes.data(), count, [&](std::int64_t i, double given) {
+    fail("{}: row {} holds {}, which is not a number to train on", raw_.name, rows[i],
+         std::isnan(given)      ? "NaN"
+         : std::isfinite(given) ? "a number too large for --dtype float32"
+                                : "an infinite number");
+  });
 }
 
 std::int64_t FileRows::pieces() const {
@@ -232,13 +234,15 @@ std::uint32_t FileRows::look_at(std::int64_t number, RowMarks* marks) const {
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(range.size() * raw_.stride));
   read_stretch(range.begin, range.size(), bytes.data());
   if (marks != nullptr) {
-    std::vector<std::int64_t> rows(range.size());
-    std::iota(rows.begin(), rows.end(), range.begin);
-    const at::Tensor values = numbers(bytes.data(), rows.data(), range.size());
+    std::vector<std::int64_t> unfit;
+    const at::Tensor values = numbers(bytes.data(), range.size(),
+                                      [&](std::int64_t i, double) { unfit.push_back(range.begin + i); });
     for (std::int64_t i = 0; i < range.size(); ++i)
       form_.dtype == at::kFloat
           ? marks->mark(range.begin + i, values.data_ptr<float>() + i * width_, width_)
           : marks->mark(range.begin + i, values.data_ptr<double>() + i * width_, width_);
+    // Whether anybody wants them is not known here.
+    for (const std::int64_t row : unfit) marks->least[row] = std::numeric_limits<double>::quiet_NaN();
   }
   return crc32_of(bytes.data(), bytes.size());
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include <ATen/ops/cat.h>
@@ -63,6 +64,13 @@ class JoinedRows : public RowSource {
   std::shared_ptr<const RowSource> first_, second_;
   mutable RowMarks marks_;
 };
+
+// All rows of a file are marked, whether anybody wants them or not. Those wanted here have to be finite:
+// reading one that is not throws.
+void refuse_unfit(const RowSource& source, const RowMarks& marks, const std::vector<std::int64_t>& rows) {
+  for (const std::int64_t row : rows)
+    if (std::isnan(marks.least[row])) source.gather(&row, 1);
+}
 
 }  // namespace
 
@@ -187,6 +195,7 @@ std::uint32_t Instances::crc32(std::uint32_t crc) const {
   if (!defined()) return crc;
   if (held()) return crc32_of(held_.cpu().contiguous(), crc);
   const RowMarks& marks = source_->marks();
+  refuse_unfit(*source_, marks, rows_);
   const Crc32Join join(width() * c10::elementSize(dtype()));
   for (const std::int64_t row : rows_) crc = join(crc, marks.crc[row]);
   return crc;
@@ -195,6 +204,7 @@ std::uint32_t Instances::crc32(std::uint32_t crc) const {
 std::pair<double, double> Instances::range() const {
   if (held()) return {held_.min().item<double>(), held_.max().item<double>()};
   const RowMarks& marks = source_->marks();
+  refuse_unfit(*source_, marks, rows_);
   double least = std::numeric_limits<double>::infinity(), most = -least;
   for (const std::int64_t row : rows_) {
     least = std::min(least, marks.least[row]);

@@ -92,7 +92,8 @@ bool some_pieces_fit(const FileRows& rows, const MarkedPieces& kept) {
 
 bool try_to_keep(const std::string& path, const FileRows& rows, const MarkedPieces& marks) {
   // Jobs that do the same at once must not write into each other's file.
-  const std::string own = fmt::format("{}.{}.{}", path, host_name(), ::getpid());
+  const std::string own = own_name(path);
+  remove_left_over(path);
   try {
     write_artifact(own, schema, {{"rows", rows.described()}}, [&](const H5File& file) {
       file.put("crc", tensor_of(marks.marks.crc));
@@ -104,7 +105,7 @@ bool try_to_keep(const std::string& path, const FileRows& rows, const MarkedPiec
     return true;
   } catch (const Error&) {
     std::error_code ignored;
-    fs::remove(own, ignored);
+    for (const char* end : {"", ".new"}) fs::remove(own + end, ignored);
     return false;
   }
 }

@@ -12,6 +12,9 @@
 namespace whence {
 namespace {
 
+// Bytes of a row as numbers, of which its marks would take about as many.
+constexpr double small_row = 64;
+
 double numbers_of(const std::vector<std::int64_t>& shape) {
   double product = 1;
   for (const std::int64_t size : shape) product *= static_cast<double>(size);
@@ -41,7 +44,8 @@ DataSplit split_in_files(RawRows raw, const at::Tensor& labels, const DataOption
   RowForm form = form_of(options);
   const auto chosen = static_cast<double>(rows.train.size() + rows.held_out.size() + rows.test.size());
   const double each = std::max(numbers_of(raw.shape), numbers_of(formed_shape(raw.shape, form)));
-  const bool hold = !is_large(chosen * each, options);
+  const bool small = each * static_cast<double>(c10::elementSize(options.dtype)) <= small_row;
+  const bool hold = small || !is_large(chosen * each, options);
   if (hold) form = {options.dtype, options.pixels};
   const auto source = std::make_shared<const FileRows>(std::move(raw), form, options.access);
   DataSplit split{those(source, std::move(rows.train), labels, hold),

@@ -1,7 +1,9 @@
 #include "whence/data/shared_marks.h"
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
+#include <functional>
 
 #include <ATen/ops/zeros.h>
 
@@ -12,6 +14,7 @@
 #include "whence/data/idx.h"
 #include "whence/data/row_file.h"
 
+#include "cache_folder.h"
 #include "row_marks.h"
 #include "rows_in_files.h"
 
@@ -70,10 +73,10 @@ std::vector<std::int64_t> of_all(std::int64_t value, const Communicator& ranks) 
   return {begin, begin + all.numel()};
 }
 
-// The first rank that reads the same file and knows as much of it.
-int group_of(const FileRows& file, bool known, const Communicator& ranks) {
-  const auto same = of_all(static_cast<std::int64_t>(file.identity() * 2 + (known ? 1 : 0)), ranks);
-  return static_cast<int>(std::find(same.begin(), same.end(), same[ranks.rank()]) - same.begin());
+// The first rank that has the same value.
+int first_with(std::uint64_t value, const Communicator& ranks) {
+  const auto values = of_all(static_cast<std::int64_t>(value), ranks);
+  return static_cast<int>(std::find(values.begin(), values.end(), values[ranks.rank()]) - values.begin());
 }
 
 // What each rank of the group has filled in of zeros.
@@ -88,8 +91,11 @@ void join(std::vector<T>& values, const Communicator& group) {
 }
 
 void mark(const FileRows& file, const Communicator& ranks) {
-  const bool known = file.known_marks() != nullptr;
-  const Communicator group = ranks.split(group_of(file, known, ranks));
+  // Each rank looks at other pieces of the file: where one finds a change, no rank believes what was kept.
+  const Communicator group = ranks.split(first_with(file.identity(), ranks));
+  bool known = false;
+  ranks.on_every_rank([&] { known = file.known_marks() != nullptr; });
+  known = group.min(static_cast<std::int64_t>(known)) != 0;
   MarkedPieces marks(file);
   ranks.on_every_rank([&] {
     if (known) return;
@@ -108,19 +114,39 @@ void mark(const FileRows& file, const Communicator& ranks) {
   file.know(std::make_shared<RowMarks>(std::move(marks.marks)));
 }
 
+// Of large data, loaded by the first rank of each node before the others: what takes long of it, and fails
+// after long, is done once. Its error is thrown on all ranks; nothing of data that are not large.
+DataSplit large_data(const DataOptions& options, const Communicator& ranks) {
+  DataSplit data;
+  bool large = false;
+  try {
+    large = may_be_large(options);
+  } catch (const std::exception&) {
+    // It is said when they are loaded for use.
+  }
+  const bool first = first_with(std::hash<std::string>()(host_name()), ranks) == ranks.rank();
+  std::exception_ptr fault;
+  try {
+    if (large && first) data = load_data(options);
+  } catch (const std::exception&) {
+    fault = std::current_exception();
+  }
+  const auto tell = [&] {
+    if (fault) std::rethrow_exception(fault);
+  };
+  ranks.on_root(tell);
+  ranks.on_every_rank(tell);
+  ranks.on_every_rank([&] {
+    if (large && !first) data = load_data(options);
+  });
+  return data;
+}
+
 }  // namespace
 
 void mark_together(const DataOptions& options, const Communicator& ranks) {
-  DataSplit data;
-  std::vector<const FileRows*> files;
-  try {
-    if (may_be_large(options)) {
-      data = load_data(options);
-      files = files_of(data);
-    }
-  } catch (const std::exception&) {
-    files.clear();  // it is said when they are loaded for use
-  }
+  const DataSplit data = large_data(options, ranks);
+  const std::vector<const FileRows*> files = files_of(data);
   const auto count = of_all(static_cast<std::int64_t>(files.size()), ranks);
   if (std::any_of(count.begin(), count.end(), [&](std::int64_t other) { return other != count.front(); }))
     return;

@@ -327,11 +327,34 @@ TEST_F(FileRowsTest, ANumberThatIsNotFiniteIsNamed) {
       std::string::npos);
 }
 
+TEST_F(FileRowsTest, ANumberThatIsNotFiniteInARowThatNobodyChoseIsNoFault) {
+  DataOptions wanted = options(hdf5("a.h5", {H5T_IEEE_F64LE}, std::nan("")));
+  wanted.train_rows = "1:11";
+  wanted.instances = every_instance;
+  wanted.held_out = wanted.test = 0;
+  DataOptions held = wanted;
+  held.access.memory = 1 << 30;
+  const DataSplit some = load_data(wanted), same = load_data(held);
+  EXPECT_FALSE(some.train.instances.held());
+  EXPECT_EQ(fingerprint(wanted, some), fingerprint(held, same));
+  EXPECT_EQ(some.train.instances.range(), same.train.instances.range());
+  // Its marks are kept, and still refuse the row to who chooses it.
+  wanted.train_rows = "0:11";
+  const DataSplit data = load_data(wanted);
+  EXPECT_NE(data.train.instances.files().front()->known_marks(), nullptr);
+  for (const bool range : {false, true}) {
+    const std::string message = message_of<Error>(
+        [&] { range ? void(data.train.instances.range()) : void(data.train.instances.crc32(0)); });
+    EXPECT_NE(message.find("row 0 holds NaN, which is not a number to train on"), std::string::npos)
+        << message;
+  }
+}
+
 TEST_F(FileRowsTest, RanksMarkTogetherWhatOneMarksAlone) {
   const Communicator world(MPI_COMM_WORLD);
-  // A copy of its own for each rank, then one for all.
-  const std::string own = hdf5("a.h5", {H5T_STD_U8LE});
-  for (const std::string& source : {own, world.broadcast(own)}) {
+  // A copy of its own for each rank, then one for all, whose marks nobody has kept.
+  const std::string own = hdf5("a.h5", {H5T_STD_U8LE}), other = hdf5("b.h5", {H5T_STD_U8LE}, 9);
+  for (const std::string& source : {own, world.broadcast(other)}) {
     const DataOptions wanted = options(source);
     mark_together(wanted, world);
     const DataSplit data = load_data(wanted);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -80,7 +81,8 @@ class FileRows : public RowSource {
   /// Stretches of rows that are read at once where all are.
   std::int64_t pieces() const;
   Range piece(std::int64_t number) const;
-  /// CRC-32 of the piece's bytes as they are in the file; marks its rows, unless `marks` is null.
+  /// CRC-32 of the piece's bytes as they are in the file; marks its rows, unless `marks` is null, also those
+  /// that gather() refuses (RowMarks).
   std::uint32_t look_at(std::int64_t piece, RowMarks* marks) const;
 
  private:
@@ -96,7 +98,9 @@ class FileRows : public RowSource {
   std::string key() const;
   void read_stretch(std::int64_t row, std::int64_t count, std::uint8_t* out) const;
   void read_bytes(std::size_t part, std::int64_t begin, std::int64_t bytes, std::uint8_t* out) const;
-  at::Tensor numbers(const std::uint8_t* bytes, const std::int64_t* rows, std::int64_t count) const;
+  // Tells `not_finite` of each row of the `count`, by its place among them, that holds such a number.
+  at::Tensor numbers(const std::uint8_t* bytes, std::int64_t count,
+                     const std::function<void(std::int64_t, double)>& not_finite) const;
   std::int64_t row_bytes() const;
 
   RawRows raw_;

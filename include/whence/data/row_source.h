@@ -11,7 +11,7 @@ namespace whence {
 /// What is to be known of every row without reading it again.
 struct RowMarks {
   std::vector<std::uint32_t> crc;   ///< [R] CRC-32 of the row's bytes, as numbers of the source's dtype
-  std::vector<double> least, most;  ///< [R]
+  std::vector<double> least, most;  ///< [R]; least is NaN where gather() may refuse the row
 
   explicit RowMarks(std::int64_t rows = 0) : crc(rows), least(rows), most(rows) {}
   /// Marks row `row`, which holds `width` numbers.
