@@ -85,6 +85,16 @@ RawRows rows_of(const ForeignArray& array, const DataAccess& access) {
   return raw;
 }
 
+// Nothing is unpacked for few rows of a large array.
+bool stay_in_file(const Hdf5Rows& instances, const at::Tensor& labels, const DataOptions& options) {
+  const ForeignArray& array = instances.array();
+  if (!is_large(static_cast<double>(array.rows()) * static_cast<double>(array.width()), options))
+    return false;
+  return array.begin_in_file() ||
+         is_large(choose_labelled_rows(array.rows(), labels, instances.name(), options), instances.shape(),
+                  options);
+}
+
 // The one array that could be instances.
 std::string only_array_of_rows(const std::string& path) {
   const std::vector<std::string> names = arrays_in(path);
@@ -136,7 +146,7 @@ DataSplit load_hdf5(const std::string& given, const DataOptions& options) {
   const at::Tensor labels =
       place.labels.empty() ? at::Tensor() : read_labels(place.file, place.labels, instances);
   const ForeignArray& array = instances.array();
-  DataSplit split = is_large(static_cast<double>(array.rows()) * static_cast<double>(array.width()), options)
+  DataSplit split = stay_in_file(instances, labels, options)
                         ? split_in_files(rows_of(array, options.access), labels, options)
                         : load_rows(instances, labels, options);
   split.note = fmt::format("{}: {} rows{}", instances.name(), instances.rows(),

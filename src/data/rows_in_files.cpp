@@ -5,8 +5,6 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 
-#include "whence/data/rows.h"
-
 #include "orientation.h"
 
 namespace whence {
@@ -39,13 +37,17 @@ bool is_large(double numbers, const DataOptions& options) {
          static_cast<double>(options.access.memory);
 }
 
+bool is_large(const RowChoice& chosen, const std::vector<std::int64_t>& shape, const DataOptions& options) {
+  const auto rows = static_cast<double>(chosen.train.size() + chosen.held_out.size() + chosen.test.size());
+  const double each = std::max(numbers_of(shape), numbers_of(formed_shape(shape, form_of(options))));
+  return each * static_cast<double>(c10::elementSize(options.dtype)) > small_row &&
+         is_large(rows * each, options);
+}
+
 DataSplit split_in_files(RawRows raw, const at::Tensor& labels, const DataOptions& options) {
   RowChoice rows = choose_labelled_rows(raw.rows(), labels, raw.name, options);
   RowForm form = form_of(options);
-  const auto chosen = static_cast<double>(rows.train.size() + rows.held_out.size() + rows.test.size());
-  const double each = std::max(numbers_of(raw.shape), numbers_of(formed_shape(raw.shape, form)));
-  const bool small = each * static_cast<double>(c10::elementSize(options.dtype)) <= small_row;
-  const bool hold = small || !is_large(chosen * each, options);
+  const bool hold = !is_large(rows, raw.shape, options);
   if (hold) form = {options.dtype, options.pixels};
   const auto source = std::make_shared<const FileRows>(std::move(raw), form, options.access);
   DataSplit split{those(source, std::move(rows.train), labels, hold),

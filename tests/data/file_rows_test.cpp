@@ -180,6 +180,17 @@ TEST_F(FileRowsTest, FewOfALargeFileAreHeld) {
   EXPECT_EQ(beside(), std::vector<std::string>{"a.h5"});
 }
 
+TEST_F(FileRowsTest, FewOfALargePackedArrayAreHeldAndNothingIsUnpacked) {
+  DataOptions wanted = options(hdf5("a.h5", {H5T_STD_U8LE, true}), 19 * 48 * 4);
+  const DataSplit few = load_data(wanted);
+  EXPECT_TRUE(few.train.instances.held());
+  EXPECT_FALSE(fs::exists(path("cache")));
+  wanted.access.memory = 1 << 30;
+  const DataSplit all = load_data(wanted);
+  EXPECT_TRUE(few.train.instances.all().equal(all.train.instances.all()));
+  EXPECT_EQ(few.test.ids, all.test.ids);
+}
+
 TEST_F(FileRowsTest, MarksAreKeptBesideTheDataAndServeOtherChoices) {
   DataOptions wanted = options(hdf5("a.h5", {H5T_STD_U8LE}));
   const std::string first = fingerprint(wanted, load_data(wanted));
