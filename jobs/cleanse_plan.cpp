@@ -14,10 +14,9 @@
 namespace whence {
 namespace {
 
-// [N, features], of instances that are held at once, of others some at a time.
+// [N, features]; always so many at a time, as their number may change how sums round.
 at::Tensor features_of(const Instances& instances, const TrainedClassifier& classifier) {
   constexpr std::int64_t some = 512;
-  if (instances.held()) return classifier(instances.all()).features.cpu();
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < instances.size(); begin += some)
     parts.push_back(

@@ -52,8 +52,11 @@ RunSettings start_settings(const Options& options, const Log& log, const Communi
 }
 
 DataPlaces start_data(const Options& options, const Log& log, const Communicator& world) {
-  DataPlaces places = places_of(options);
-  places.access = access_on_device(options, log);
+  DataPlaces places;
+  world.on_every_rank([&] {
+    places = places_of(options);
+    places.access = access_on_device(options, log);
+  });
   DataOptions data{};
   try {
     data = settings_in(options.text("run"), places).data;

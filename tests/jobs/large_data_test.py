@@ -118,6 +118,28 @@ class LargeDataTest(ProgramTest):
             result = whence("influence", "--run", run, "--metric", "loss", *more, "--quiet")
             self.assert_one_sentence(result, "influence", "was recorded with other data")
 
+    def test_other_packed_data_under_the_same_name_are_refused(self):
+        chunks = {"chunks": (7, 3, 8, 8)}
+        write_images(self.file, **chunks)
+        run = self.in_folder("run")
+        self.run_fine("train", "--out", run, *self.options(), *FROM_FILES, *self.cache)
+        times = os.stat(self.file)
+        for replaced in (False, True):  # written over, and another file moved there
+            with self.subTest(replaced=replaced):
+                other = self.file + ".other" if replaced else self.file
+                write_images(other, seed=2 + replaced, **chunks)
+                os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+                os.rename(other, self.file)
+                self.assertEqual(os.stat(self.file).st_size, times.st_size)
+                self.assertEqual(os.stat(self.file).st_mtime_ns, times.st_mtime_ns)
+                result = whence("influence", "--run", run, "--metric", "loss", *FROM_FILES, *self.cache, "--quiet")
+                self.assert_one_sentence(result, "influence", "was recorded with other data")
+
+    def test_a_wrong_limit_is_refused_once_by_all_ranks(self):
+        for job in ("influence", "tracin", "counterfactual", "cleanse"):
+            metric = [] if job == "tracin" else ["--metric", "loss"]
+            self.assert_refused([job, "--run", self.in_folder("none"), *metric, "--device-memory", "-1"], "--device-memory", ranks=(2,))
+
     def test_data_cut_short_while_a_job_runs_end_it_in_a_sentence(self):
         write_images(self.file)
         options = self.options()
