@@ -134,11 +134,11 @@ void run_influence(const Options& options, const Communicator& all) {
     along = find_spread({*run, recorded, formula, metrics, trace, paths, memory_limit(options), claimed,
                          unfinished_of(options), signals},
                         estimates, log, world);
-    if (along.done < along.total) {
+    if (along.done < along.total && along.failure.empty()) {
       log.say(record_cost(run->folder(), cost(false), world));
       throw Interrupted(stopped_at(run->folder(), "trace along a path", along.done, along.total));
     }
-    log.say(expected_in_words(estimates, has_kinks(recorded)));
+    log.say(along.failure.empty() ? expected_in_words(estimates, has_kinks(recorded)) : along.failure);
   }
   world.on_root([&] { write_influence(result, estimates, attributes); });
   checkpoint.remove();

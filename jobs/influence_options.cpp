@@ -39,7 +39,7 @@ OptionTable influence_options() {
       .add<std::int64_t>(
           "paths", 0,
           "trace also along so many retrained paths, each without one random instance: how far "
-          "estimates differ between them (spread) says which to believe; 3 are enough")
+          "estimates differ between them (spread) says which to believe; 3 were measured")
       .add<std::string>("grid", "auto",
                         "groups of ranks that share the queries; within a group ranks share the batch",
                         Kind::execution)

@@ -50,7 +50,9 @@ PathPlan plan_paths(const Options& options, const RecordedSteps& run,
                     const std::vector<std::int64_t>& epochs_back) {
   const std::int64_t count = options.integer("paths", 0);
   if (count == 0) return {};
-  return {count, instances_of_paths(run, count, epochs_back)};
+  PathPlan plan{count, instances_of_paths(run, count, epochs_back)};
+  check_paths_fit(run, plan.without, epochs_back, memory_limit(options));
+  return plan;
 }
 
 double seconds_of_paths(const PathPlan& plan, const TraceBackOptions& trace, std::int64_t steps_per_epoch,
@@ -80,9 +82,12 @@ PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, cons
       traces_file(job.run), job.attributes,
       job.unfinished,       store,
       job.signals};
-  const PathProgress found = trace_paths(work, have ? estimates.influence : at::Tensor(), log, world);
+  PathProgress found = trace_paths(work, have ? estimates.influence : at::Tensor(), log, world);
   if (found.done < found.total) {
     store.close();
+    if (!found.failure.empty())
+      found.failure =
+          fmt::format("--paths: the estimates are written without a spread, since {}", found.failure);
     return found;
   }
   store.close_and_check();

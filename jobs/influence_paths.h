@@ -17,7 +17,7 @@ struct PathPlan {
   std::vector<std::vector<std::int64_t>> without;  ///< for each k, positions
 };
 
-/// --paths; UsageError naming it.
+/// --paths; UsageError naming it, or --memory where a path does not fit into that.
 PathPlan plan_paths(const Options& options, const RecordedSteps& run,
                     const std::vector<std::int64_t>& epochs_back);
 
@@ -41,14 +41,14 @@ struct PathJob {
 };
 
 /// Makes the traces, and once all are there fills spread, path_tau and path_id of `estimates` on rank 0,
-/// whose influence is there. Collective.
+/// whose influence is there. Where one cannot be made, `failure` says why there is no spread. Collective.
 PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, const Log& log,
                          const Communicator& world);
 
 /// Deletes the traces, once the result has its name. By one rank.
 void remove_traces(const Run& run);
 
-/// "expected agreement with retraining, ...: fid .83 (k = 10)", or "".
+/// "agreement between paths, ...: all 0.85 (k = 20)", or "".
 std::string expected_in_words(const InfluenceEstimates& estimates, bool kinks);
 /// The largest growth of |u| of each metric, and a warning where it is over the bound; or "".
 std::string growth_in_words(const InfluenceEstimates& estimates, std::int64_t steps_per_epoch);

@@ -62,7 +62,7 @@ std::string expected_in_words(const InfluenceEstimates& estimates, bool kinks) {
                                              : ""));
       }
   return fmt::format(
-      "expected agreement with retraining, Kendall's tau between the estimates along {} paths: {}{}",
+      "agreement between paths, Kendall's tau between the estimates along {} of them: {}{}",
       estimates.path_id.size(1) + 1, fmt::join(parts, ", "),
       kinks ? "; it does not see kinks, which this game has: few epochs back the truth may agree less" : "");
 }

@@ -57,7 +57,7 @@ std::vector<Merged> merged_with(const std::string& folder, const std::string& tr
   for (const std::string& path : files_like(folder, "counterfactual")) {
     if (std::filesystem::equivalent(path, truth_path)) continue;
     const CounterfactualTruth other = read_counterfactual(path, trajectory);
-    if (other.weight != 0) continue;
+    if (other.weight != 0 || noise_draws_of(other) != noise_draws_of(truth)) continue;
     for (const Pair& pair : pairs) {
       const auto values = values_of(other, pair);
       std::vector<double> merged = pair.estimate;

@@ -72,7 +72,7 @@ void run_train(const Options& options, const Communicator& all) {
   const Place place = take_place(options, all);
   const Communicator& world = place.world;
   const std::string folder = options.text("out"), trajectory = folder + "/trajectory.h5";
-  const RunSettings settings = start_settings(options, log, world);
+  const RunSettings settings = with_engine_begun(start_settings(options, log, world), trajectory, world);
   std::unique_ptr<RunParts> parts;
   Watched watched;
   world.on_every_rank([&] {

@@ -100,16 +100,18 @@ void write_artifact(const std::string& path, const Schema& schema, const Attribu
 bool goes_on(const std::string& part, const Schema& schema, const Attributes& attributes,
              Unfinished unfinished) {
   if (!fs::exists(part)) return false;
+  std::string complaint;
   try {
     const H5File file = open_artifact(part, schema);
     if (const std::string differs = difference(file, attributes); !differs.empty())
-      fail("{}: was begun with other options ({}); the same options go on with it, --overwrite starts again",
-           part, differs);
-  } catch (const Error&) {
-    if (unfinished == Unfinished::replace) return false;
-    throw;
+      complaint =
+          fmt::format("{}: was begun with other options ({}); the same options go on with it", part, differs);
+  } catch (const Error& error) {
+    complaint = error.what();
   }
-  return true;
+  if (complaint.empty()) return true;
+  if (unfinished == Unfinished::replace) return false;
+  fail("{}, --overwrite starts again", complaint);
 }
 
 void remove_with_prefix(const std::string& path) {

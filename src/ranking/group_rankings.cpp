@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <map>
 #include <optional>
-#include <set>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
+#include "whence/core/settings_text.h"
 #include "whence/ranking/ranking.h"
 #include "whence/retrain/groups.h"
 #include "whence/trace/estimates.h"
@@ -16,14 +17,14 @@
 namespace whence {
 namespace {
 
-// By instance, of the first kink width; undefined where influence.h5 has them not.
+// By instance; undefined where influence.h5 has them not.
 at::Tensor estimates_of(const std::optional<InfluenceEstimates>& all, const std::string& metric,
-                        std::int64_t epochs_back) {
+                        std::int64_t epochs_back, std::int64_t width) {
   if (!all) return {};
   const auto m = std::find(all->metrics.begin(), all->metrics.end(), metric);
   const auto k = std::find(all->epochs_back.begin(), all->epochs_back.end(), epochs_back);
   if (m == all->metrics.end() || k == all->epochs_back.end()) return {};
-  return all->influence[0][m - all->metrics.begin()][k - all->epochs_back.begin()];
+  return all->influence[width][m - all->metrics.begin()][k - all->epochs_back.begin()];
 }
 
 // The groups of one fraction: by the sum of estimates beside the truth, or by the truth alone.
@@ -53,6 +54,49 @@ Ranking ranking_of(const GroupTruth& groups, std::size_t m, std::size_t k,
   return one;
 }
 
+// Groups that are put in one order, and what they are.
+struct Together {
+  std::string name;
+  std::vector<std::int64_t> members;
+};
+
+// Those of one size each; all of them where they were listed and hardly two are of one size.
+std::vector<Together> sets_of(const GroupTruth& groups) {
+  std::map<double, Together> by_size;
+  Together all{"listed groups", {}};
+  for (std::size_t g = 0; g < groups.groups.fraction.size(); ++g) {
+    const double fraction = groups.groups.fraction[g];
+    Together& same = by_size[fraction];
+    same.name = fmt::format("groups of {:.3g}%", 100 * fraction);
+    same.members.push_back(static_cast<std::int64_t>(g));
+    all.members.push_back(static_cast<std::int64_t>(g));
+  }
+  const bool random =
+      setting_in(groups.settings, "groups").find_first_not_of("0123456789") == std::string::npos;
+  const bool few = std::all_of(by_size.begin(), by_size.end(),
+                               [](const auto& same) { return same.second.members.size() < 3; });
+  if (!random && few) return {all};
+  std::vector<Together> sets;
+  for (const auto& same : by_size) sets.push_back(same.second);
+  return sets;
+}
+
+template <typename T>
+bool wanted(const std::vector<T>& list, const T& value) {
+  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// Positions of the kink widths that are chosen; without a choice the first, or all.
+std::vector<std::int64_t> widths_of(const std::optional<InfluenceEstimates>& estimates,
+                                    const RankingChoice& choice) {
+  if (!estimates) return {0};
+  std::vector<std::int64_t> widths;
+  for (std::size_t h = 0; h < estimates->kink_widths.size(); ++h)
+    if (wanted(choice.kink_widths, estimates->kink_widths[h])) widths.push_back(static_cast<std::int64_t>(h));
+  if (choice.kink_widths.empty() && !choice.all_kink_widths) widths.resize(1);
+  return widths;
+}
+
 }  // namespace
 
 std::vector<Ranking> group_rankings(RankedRun& run, const std::string& name, const RankingChoice& choice) {
@@ -61,29 +105,26 @@ std::vector<Ranking> group_rankings(RankedRun& run, const std::string& name, con
   const std::string path = run.folder + "/influence.h5";
   if (groups.weight == 0 && std::filesystem::exists(path)) estimates = read_influence(path, *run.trajectory);
   std::vector<Ranking> rankings;
-  const std::set<double> fractions(groups.groups.fraction.begin(), groups.groups.fraction.end());
-  const auto wanted = [](const auto& list, const auto& value) {
-    return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-  };
+  const auto sets = sets_of(groups);
   for (std::size_t m = 0; m < groups.metrics.size(); ++m)
     for (std::size_t k = 0; k < groups.epochs_back.size(); ++k)
-      for (const double fraction : fractions) {
-        if (!wanted(choice.metrics, groups.metrics[m]) || !wanted(choice.epochs_back, groups.epochs_back[k]))
-          continue;
-        std::vector<std::int64_t> members;
-        for (std::size_t g = 0; g < groups.groups.fraction.size(); ++g)
-          if (groups.groups.fraction[g] == fraction) members.push_back(static_cast<std::int64_t>(g));
-        Ranking one = ranking_of(groups, m, k, members,
-                                 estimates_of(estimates, groups.metrics[m], groups.epochs_back[k]));
-        one.file = name;
-        one.of = fmt::format("{} of groups of {:.3g}%", groups.metrics[m], 100 * fraction);
-        one.epochs_back = groups.epochs_back[k];
-        if (estimates && one.agreement) one.kink_width = estimates->kink_widths.front();
-        one.quantity = "influence";
-        one.unit = unit_of(groups.metrics[m]);
-        name_ends(one, groups.metrics[m], run.game.get());
-        rankings.push_back(std::move(one));
-      }
+      for (const std::int64_t width : widths_of(estimates, choice))
+        for (const Together& set : sets) {
+          const std::string& metric = groups.metrics[m];
+          if (!wanted(choice.metrics, metric) || !wanted(choice.epochs_back, groups.epochs_back[k])) continue;
+          const at::Tensor beside = estimates_of(estimates, metric, groups.epochs_back[k], width);
+          if (beside.defined())
+            check_one_classifier(metric, {"influence.h5", estimates->classifier}, {name, groups.classifier});
+          Ranking one = ranking_of(groups, m, k, set.members, beside);
+          one.file = name;
+          one.of = fmt::format("{} of {}", metric, set.name);
+          one.epochs_back = groups.epochs_back[k];
+          if (estimates && one.agreement) one.kink_width = estimates->kink_widths[width];
+          one.quantity = "influence";
+          one.unit = unit_of(metric);
+          name_ends(one, metric, run.game.get());
+          rankings.push_back(std::move(one));
+        }
   return rankings;
 }
 

@@ -36,14 +36,24 @@ std::vector<TruthBeside> truths_beside(RankedRun& run, const InfluenceEstimates&
   }
   std::sort(names.begin(), names.end());
   std::vector<TruthBeside> found;
+  std::string draws = "1";  // of counterfactual.h5; without it, of the estimates
   for (const std::string& name : names) try {
       CounterfactualTruth truth = read_counterfactual(run.folder + "/" + name, *run.trajectory);
       if (truth.weight != 0) continue;
+      if (name == "counterfactual.h5") draws = noise_draws_of(truth);
       std::vector<Pair> pairs = paired(estimates, truth);
       found.push_back({std::move(truth), std::move(pairs), name == "counterfactual.h5"});
     } catch (const Error& error) {
       run.notes.push_back(std::string(error.what()) + "; its true values are left out");
     }
+  const auto other = [&](const TruthBeside& beside) { return noise_draws_of(beside.truth) != draws; };
+  for (const TruthBeside& beside : found)
+    if (other(beside))
+      run.notes.push_back(
+          fmt::format("{}: its metrics are means over other --noise-draws ({} in place of {}); its true "
+                      "values are left out",
+                      beside.truth.file, noise_draws_of(beside.truth), draws));
+  found.erase(std::remove_if(found.begin(), found.end(), other), found.end());
   return found;
 }
 

@@ -61,6 +61,13 @@ class PathTracer {
     return true;
   }
 
+  // "the path without instance 12"
+  std::string name_of(const Item& item) const {
+    if (item.path == 0) return "the recorded path";
+    return fmt::format("the path without instance {}",
+                       work_.run.data.ids[work_.without[item.horizons.front()][item.path - 1]]);
+  }
+
   // influence [widths, metrics, horizons of the item, N].
   void write(const Item& item, const at::Tensor& influence) {
     const auto horizons = static_cast<std::int64_t>(work_.trace.epochs_back.size());
@@ -119,11 +126,24 @@ std::int64_t path_row_width(const TraceBackOptions& trace, std::int64_t metrics,
   return static_cast<std::int64_t>(trace.kink_widths.size()) * metrics * instances;
 }
 
+namespace {
+
+// Of the failures of ranks, each at an item or at `none`: the first item's, on every rank.
+std::string first_of(const std::string& failure, std::int64_t item, std::int64_t none,
+                     const Communicator& ranks) {
+  const auto first = -static_cast<std::int64_t>(ranks.max(-static_cast<double>(item)));
+  if (first == none) return "";
+  return ranks.broadcast(failure, static_cast<int>(ranks.max(item == first ? ranks.rank() : -1)));
+}
+
+}  // namespace
+
 PathProgress trace_paths(const PathWork& work, const at::Tensor& recorded_path, const Log& log,
                          const Communicator& ranks) {
   const std::vector<Item> items = items_of(work);
   const auto total = static_cast<std::int64_t>(items.size());
-  std::int64_t done = 0, steps = 0;
+  std::int64_t done = 0, steps = 0, failed = total;
+  std::string failure;
   Progress progress(log, "traces along paths", total);
   {
     WorkQueue queue(ranks, total);
@@ -137,15 +157,21 @@ PathProgress trace_paths(const PathWork& work, const at::Tensor& recorded_path, 
       }
       if (*number == 0 && recorded_path.defined())
         tracer.write(item, recorded_path);
-      else if (!tracer.trace(item))
-        break;
+      else
+        try {
+          if (!tracer.trace(item)) break;
+        } catch (const NotFinite& error) {
+          failed = *number;
+          failure = fmt::format("along {}: {}", tracer.name_of(item), error.what());
+          break;
+        }
       ++done;
     }
     steps = tracer.steps;
   }
   done = ranks.sum(done);
   if (done == total) progress.advance_to(total);
-  return {ranks.sum(steps), done, total};
+  return {ranks.sum(steps), done, total, first_of(failure, failed, total, ranks)};
 }
 
 at::Tensor spread_of(const at::Tensor& traces) {

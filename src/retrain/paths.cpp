@@ -62,6 +62,15 @@ PathNeeds path_needs(std::int64_t steps, std::int64_t state_bytes, std::int64_t 
   return needs;
 }
 
+void check_paths_fit(const RecordedSteps& run, const std::vector<std::vector<std::int64_t>>& without,
+                     const std::vector<std::int64_t>& epochs_back, std::int64_t memory) {
+  for (std::size_t k = 0; k < epochs_back.size(); ++k) {
+    const auto first = first_uses(run, epochs_back[k]);
+    for (const std::int64_t position : without[k])
+      path_needs(run.steps - first[position], bytes_of_state(run), memory);
+  }
+}
+
 RetrainedPath::RetrainedPath(const RecordedSteps& run, std::int64_t without, std::int64_t epochs_back,
                              std::int64_t memory)
     : run_(run),

@@ -1,11 +1,13 @@
 #include "whence/retrain/truth.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
+#include "whence/core/settings_text.h"
 #include "whence/core/text.h"
 #include "whence/metric/metric.h"
 #include "whence/train/result_file.h"
@@ -61,7 +63,14 @@ RetrainedValues values_in(const H5File& file) {
           file.verified("baseline"),
           file.verified("distance"),
           weight,
-          attribute_or_none(file, "classifier")};
+          attribute_or_none(file, "classifier"),
+          std::filesystem::path(file.path()).filename().string(),
+          attribute_or_none(file, "settings")};
+}
+
+std::string noise_draws_of(const RetrainedValues& values) {
+  const std::string draws = setting_in(values.settings, "noise-draws");
+  return draws.empty() ? "1" : draws;
 }
 
 void write_counterfactual(const std::string& path, const CounterfactualTruth& truth,
@@ -87,11 +96,10 @@ CounterfactualTruth read_counterfactual(const std::string& path, const Trajector
   return {values_in(file), ids, positions};
 }
 
-void check_one_classifier(const std::string& metric, const std::string& estimated,
-                          const std::string& retrained) {
-  if (looks_at_images(metric) && retrained != estimated)
-    fail("{} is judged by one classifier in influence.h5 and by another in counterfactual.h5 (--classifier)",
-         metric);
+void check_one_classifier(const std::string& metric, const JudgedBy& one, const JudgedBy& other) {
+  if (looks_at_images(metric) && one.classifier != other.classifier)
+    fail("{} is judged by one classifier in {} and by another in {} (--classifier)", metric, one.file,
+         other.file);
 }
 
 std::vector<Pair> paired(const InfluenceEstimates& estimates, const CounterfactualTruth& truth) {
@@ -103,7 +111,8 @@ std::vector<Pair> paired(const InfluenceEstimates& estimates, const Counterfactu
       const auto em = place(estimates.metrics, values.metrics[m]);
       const auto ek = place(estimates.epochs_back, values.epochs_back[k]);
       if (!em || !ek) continue;
-      check_one_classifier(values.metrics[m], estimates.classifier, values.classifier);
+      check_one_classifier(values.metrics[m], {"influence.h5", estimates.classifier},
+                           {values.file, values.classifier});
       for (std::size_t h = 0; h < estimates.kink_widths.size(); ++h)
         pairs.push_back(
             {values.metrics[m], values.epochs_back[k], estimates.kink_widths[h],
@@ -114,14 +123,16 @@ std::vector<Pair> paired(const InfluenceEstimates& estimates, const Counterfactu
 }
 
 std::vector<Pair> paired(const CounterfactualTruth& one, const CounterfactualTruth& other) {
-  if (one.target_ids != other.target_ids || one.weight == other.weight) return {};
+  if (one.target_ids != other.target_ids || one.weight == other.weight ||
+      noise_draws_of(one) != noise_draws_of(other))
+    return {};
   std::vector<Pair> pairs;
   for (std::size_t m = 0; m < one.metrics.size(); ++m)
     for (std::size_t k = 0; k < one.epochs_back.size(); ++k) {
       const auto om = place(other.metrics, one.metrics[m]);
       const auto ok = place(other.epochs_back, one.epochs_back[k]);
       if (!om || !ok) continue;
-      check_one_classifier(one.metrics[m], one.classifier, other.classifier);
+      check_one_classifier(one.metrics[m], {one.file, one.classifier}, {other.file, other.classifier});
       pairs.push_back({one.metrics[m], one.epochs_back[k], 0, reals(one.influence[m][k] / (1 - one.weight)),
                        reals(other.influence[*om][*ok] / (1 - other.weight))});
     }

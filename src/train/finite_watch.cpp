@@ -9,8 +9,6 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/stack.h>
 
-#include "whence/core/error.h"
-
 namespace whence {
 namespace {
 
@@ -47,7 +45,7 @@ void FiniteWatch::see_now(const at::Tensor& values, std::int64_t t) const {
   for (std::int64_t row = 0; row < values.size(0); ++row)
     for (std::size_t p = 0; p < parts_.size(); ++p)
       if (!all_finite(values[row].narrow(0, parts_[p].begin, parts_[p].size())))
-        fail("{}", complaint_(t, row, static_cast<std::int64_t>(p)));
+        throw NotFinite(complaint_(t, row, static_cast<std::int64_t>(p)));
 }
 
 void FiniteWatch::see(const at::Tensor& values, std::int64_t t) {
@@ -69,7 +67,7 @@ void FiniteWatch::check() {
   if (steps.empty()) return;
   const at::Tensor found = first_bad_.cpu();
   const auto where = found.argmin().item<std::int64_t>(), first = found.min().item<std::int64_t>();
-  if (first != never) fail("{}", complaint_(steps[first], where / found.size(1), where % found.size(1)));
+  if (first != never) throw NotFinite(complaint_(steps[first], where / found.size(1), where % found.size(1)));
 }
 
 FiniteWatch watch_players(const std::string& what, const ParameterLayout& layout,

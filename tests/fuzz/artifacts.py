@@ -125,7 +125,7 @@ def make_folders(place):
           {"step": np.array([8]), "state": np.tile(theta, (5, 1))}, sealed=True)
     state = np.linspace(0, 1e-3, numbers)
     write(traced + "/influence.h5.part",
-          marks_of(run + "/influence.h5", "whence.trace_checkpoint", ranks_and_grid=np.bytes_("1 ranks, 1 query groups")),
+          marks_of(run + "/influence.h5", "whence.trace_checkpoint", schema_version=np.bytes_("2"), ranks_and_grid=np.bytes_("1 ranks, 1 query groups")),
           {"taken": np.array([3]), "state": state[None], "count": np.array([numbers]),
            "crc": np.array([mutations.crc(state)])})
 

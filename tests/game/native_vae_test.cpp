@@ -124,6 +124,26 @@ TEST_P(EveryVariantOfVaes, TraceIsThatOfTheTorchEngine) {
     }
 }
 
+// Layers of more than half a MiB in either precision are taken a few rows at a time.
+TEST_P(EveryVariantOfVaes, LayersLargerThanACoresCacheAreThoseOfTheTorchEngine) {
+  const Net net{520, 8, {260}, Activation::relu, Activation::linear, true, Likelihood::bernoulli, 2};
+  ASSERT_GE(net.width * net.hidden.front() * sizeof(float), 512 * 1024);
+  for (const auto& [dtype, allowed] : types) {
+    const auto vae = make_vae(net, dtype);
+    const Batch batch = make_batch(*vae, 9);
+    const at::Tensor params = some_params(*vae, 1) * 0.15, weights = some_weights(*vae, 1, 9) + 0.25,
+                     queries = some_params(*vae, 2, 8);
+    const AutogradEngine torch(vae);
+    const auto engine = native(vae);
+    EXPECT_LT(
+        relative_difference(engine->gradient(params, batch, weights), torch.gradient(params, batch, weights)),
+        allowed)
+        << dtype;
+    expect_alike(engine->trace(params[0], batch, queries, 0.3), torch.trace(params[0], batch, queries, 0.3),
+                 allowed, fmt::format("large layers, {}", c10::toString(dtype)));
+  }
+}
+
 // The gradient is the losses' slope, u^T J v the gradient's along v, and an instance's influence what the
 // gradient loses with it.
 TEST_P(EveryVariantOfVaes, FiniteDifferencesGiveTheSame) {

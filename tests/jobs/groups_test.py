@@ -127,6 +127,25 @@ class GroupsTest(ProgramTest):
         os.remove(folder + "/influence.h5")
         self.assert_refused(("counterfactual", "--run", folder, "--targets", "largest:7", "--name", "x"), "influence.h5")
 
+    def test_listed_groups_of_many_sizes_are_one_set(self):
+        kinked = self.train("kinked", *tiny(epochs=2, instances=100, batch=10, held_out=30))
+        singles = [int(i) for i in self.ids[[3, 40, 77]]]
+        options = ("--metric", "all,disc-loss", "--epochs-back", "1,2")
+        write_bytes(self.path("sizes"), ("%d\n%d,%d\n%d,%d,%d\n" % (*singles[:1], *singles[:2], *singles)).encode())
+        sizes = self.counterfactual(kinked, *options, "--groups", self.path("sizes"), "--name", "sizes", file="groups-sizes.h5")
+        self.run_fine("influence", "--run", kinked, "--metric", "all,disc-loss", "--epochs-back", "1,2", "--kink-width", "0,0.1")
+        estimates = arrays(kinked + "/influence.h5")["influence"][:, 1, 1]
+        self.assertTrue(np.any(estimates[0] != estimates[1]))
+        members = np.split(sizes["member_position"], sizes["member_end"][:-1])
+        for h, width in enumerate(("0", "0.1")):
+            shown = [line.split(",") for line in self.run_fine("show", "--run", kinked, "--metric", "disc-loss", "--epochs-back", "2", "--kink-width", width,
+                                                               "--csv").out.splitlines()]
+            listed = {int(line[6]): (line[1], float(line[8])) for line in shown if line[0] == "groups-sizes.h5"}
+            self.assertEqual({of for of, _ in listed.values()}, {"disc-loss of listed groups"})
+            self.assertEqual(sorted(listed), [0, 1, 2])
+            for g, (_, value) in listed.items():
+                self.assertAlmostEqual(value, estimates[h][members[g]].sum(), 12)
+
     def test_lds_is_spearman_over_groups(self):
         folder = self.copy_of(self.run_folder, "lds")
         found = self.counterfactual(folder, "--groups", 12, "--fraction", "0.05,0.2", "--metric", "all,disc-loss", "--epochs-back", "1,2",

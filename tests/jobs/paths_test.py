@@ -38,7 +38,7 @@ class PathsTest(InterruptedTest):
         self.assertGreaterEqual(alone["spread"].min(), 0)
         self.assertGreater(np.mean(alone["spread"][:, :, 1] > 0), 0.9)
         self.assertLess(alone["spread"].max(), np.abs(alone["influence"]).max())
-        self.assertIn("expected agreement with retraining, Kendall's tau between the estimates along 3 paths: all ", self.said)
+        self.assertIn("agreement between paths, Kendall's tau between the estimates along 3 of them: all ", self.said)
         self.assertNotIn("it does not see kinks", self.said)
         self.assertIn("largest growth of |u| over 25 steps: all ", self.said)
         for ranks in (2, 3):
@@ -109,6 +109,7 @@ class PathsTest(InterruptedTest):
         folder = self.copy_of(self.traced, "merged")
         common = ("--metric", "disc-loss", "--epochs-back", "4")
         self.run_fine("counterfactual", "--run", folder, *common, "--targets", "40")
+        self.run_fine("counterfactual", "--run", folder, *common, "--targets", "12", "--noise-draws", "3", "--name", "drawn")
         found = arrays(folder + "/influence.h5")
         spread, estimate = found["spread"][0, 1, 1], found["influence"][0, 1, 1]
         truth = arrays(folder + "/counterfactual.h5")
@@ -131,6 +132,9 @@ class PathsTest(InterruptedTest):
         said = self.run_fine("validate", "--run", folder, "--critical", 3, "--merged").out
         rows = {os.path.basename(row["file"]): row for row in read_json(folder + "/validation.json")["merged"]}
         true = truth["influence"][0, 0]
+        # A metric over other draws is another quantity.
+        self.assertIn("counterfactual-uncertain.h5", rows)
+        self.assertNotIn("counterfactual-drawn.h5", rows)
         for file in ("uncertain", "both"):
             row = rows["counterfactual-%s.h5" % file]
             retrained = arrays(folder + "/counterfactual-%s.h5" % file)["target_position"]
@@ -158,7 +162,9 @@ class PathsTest(InterruptedTest):
             self.assertEqual(value, retrained.get(instance, estimate[list(ids).index(instance)]))
         values = [marked[int(line.split(",")[6])][1] for line in shown.splitlines()[1:51]]
         self.assertIn(values, (sorted(values), sorted(values, reverse=True)))
-        said = self.run_fine("show", "--run", folder, "--metric", "disc-loss", "--epochs-back", "4").out
+        shown = self.run_fine("show", "--run", folder, "--metric", "disc-loss", "--epochs-back", "4")
+        self.assertIn("counterfactual-drawn.h5: its metrics are means over other --noise-draws (3 in place of 1)", shown.out + shown.err)
+        said = shown.out
         self.assertIn("of 40 retrained: Kendall's tau", said)
 
     def test_what_cannot_be_is_refused(self):
@@ -174,6 +180,9 @@ class PathsTest(InterruptedTest):
         self.assert_refused(("validate", "--run", folder, "--merged"), "--merged")
         for options, words in ((("--paths", "-1"), "--paths"), (("--paths", "101"), "--paths: 101"), (("--paths", "1", "--memory", "1x"), "--memory")):
             self.assert_refused(("influence", "--run", folder, "--overwrite", *options), words)
+        wide = self.train("wide", *tiny(epochs=1, generator_hidden="128,128", discriminator_hidden="128,128", record="all"))
+        self.assert_refused(("influence", "--run", wide, "--paths", "1", "--memory", "1"), "--memory", "retrained path")
+        self.assertEqual([name for name in os.listdir(wide) if name.startswith("influence")], [])
         needs = self.run_fine("influence", "--run", folder, "--overwrite", "--epochs-back", "2,4", "--paths", "3", "--dry-run").out
         self.assertIn("3 retrained paths for each k", needs)
 

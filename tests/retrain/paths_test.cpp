@@ -111,6 +111,19 @@ class SquaredMetric : public Metric {
   at::Tensor scale_;
 };
 
+// Not finite but at the end of the recorded run.
+class BoundedAtOneEnd : public SquaredMetric {
+ public:
+  explicit BoundedAtOneEnd(at::Tensor end) : SquaredMetric(at::ones({parameters}, at::kDouble)), end_(end) {}
+  at::Tensor gradient(const at::Tensor& params, const Communicator& ranks) const override {
+    const at::Tensor gradient = SquaredMetric::gradient(params, ranks);
+    return params.equal(end_) ? gradient : gradient / 0;
+  }
+
+ private:
+  at::Tensor end_;
+};
+
 // The game of support/quadratic_game.h written out: g and J [P, P] of step t, without one instance or (-1)
 // with all.
 struct Closed {
@@ -120,7 +133,7 @@ struct Closed {
 Closed closed_form(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta, std::int64_t without) {
   std::vector<at::Tensor> m;
   for (int i = 0; i < 4; ++i) m.push_back(normals({width, width}, 100 + i));
-  const at::Tensor positions = run.batch(t), rows = run.data.instances.index_select(0, positions);
+  const at::Tensor positions = run.batch(t), rows = run.data.instances.gather(positions);
   const at::Tensor z = training_latents(run.seed, t, {0, batch}, width, at::kDouble);
   const at::Tensor w = positions.ne(without).to(at::kDouble), a = theta.narrow(0, 0, width),
                    b = theta.narrow(0, width, width);
@@ -186,12 +199,21 @@ class PathTraces : public testing::SharedFolder {
                                             store,
                                             signals},
                                            have, Log(false), ranks);
+    failure_ = found.failure;
+    if (!failure_.empty()) {
+      EXPECT_LT(found.done, found.total);
+      store.close();
+      ranks.barrier();
+      return {};
+    }
     EXPECT_EQ(found.done, found.total);
     const at::Tensor all = store.close_and_read();
     ranks.barrier();
     store.remove();
     return all.reshape({paths + 1, static_cast<std::int64_t>(trace.epochs_back.size()), 2, instances});
   }
+
+  mutable std::string failure_;
 };
 
 TEST_F(PathTraces, AreThoseOfTheClosedFormOnAnyRanks) {
@@ -219,6 +241,20 @@ TEST_F(PathTraces, AreThoseOfTheClosedFormOnAnyRanks) {
   const at::Tensor have = trace_back(steps, queries, trace, alone, [](std::int64_t) {});
   const std::string own = "alone" + std::to_string(world_.rank()) + ".h5";
   EXPECT_TRUE(traced(run, metrics, trace, 3, alone, own, have).equal(rows));
+}
+
+TEST_F(PathTraces, APathThatIsNotFiniteIsNamed) {
+  const MemoryRun run = make_run();
+  const RecordedSteps steps = run.steps();
+  const std::vector<std::shared_ptr<const Metric>> metrics{
+      std::make_shared<SquaredMetric>(normals({parameters}, 2)),
+      std::make_shared<BoundedAtOneEnd>(steps.state(steps.steps))};
+  const TraceBackOptions trace{{2}, {0.0}, {1}};
+  traced(run, metrics, trace, 1, world_, "bad.h5");
+  const auto without = instances_of_paths(steps, 1, trace.epochs_back)[0][0];
+  EXPECT_EQ(
+      failure_.rfind(fmt::format("along the path without instance {}: trace-back of query 1", without), 0), 0)
+      << failure_;
 }
 
 TEST_F(PathTraces, TheSpreadIsTheStandardDeviation) {

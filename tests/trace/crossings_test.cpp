@@ -17,6 +17,7 @@
 
 #include "support/memory_run.h"
 #include "support/numbers.h"
+#include "support/quadratic_game.h"
 #include "support/small_vae.h"
 
 namespace whence {
@@ -251,6 +252,35 @@ TEST(Crossings, AreLeftOutWithAReason) {
   const MemoryRun images = run_of(vae, 128, 2e-4);
   EXPECT_NE(crossings_left_out(images.steps()).find("perceptrons"), std::string::npos);
   EXPECT_EQ(crossings_left_out(run_of(small_fcgan(Activation::relu, true), 3, 2e-3).steps()), "");
+}
+
+// A game with operations whose kinks nobody knows.
+class OfUnknownKinks : public test::QuadraticGame {
+ public:
+  using QuadraticGame::QuadraticGame;
+  std::vector<std::string> kinks_left_out() const override { return {"median"}; }
+};
+
+// A smooth one whose trace rounds otherwise at every width.
+class RoundedOtherwise : public test::QuadraticGame {
+ public:
+  using QuadraticGame::QuadraticGame;
+  std::vector<at::Tensor> losses(const std::vector<at::Tensor>& tensors, const Batch& batch_of,
+                                 const at::Tensor& weights, double kink_width) const override {
+    auto losses = QuadraticGame::losses(tensors, batch_of, weights, kink_width);
+    for (at::Tensor& loss : losses) loss = loss * (1 + kink_width * 1e-14);
+    return losses;
+  }
+};
+
+TEST(Kinks, AreKnownByTheirCurvatureOrAsLeftOutButNotByRounding) {
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+    EXPECT_TRUE(has_kinks(run_of(small_fcgan(Activation::relu, true, dtype), 3, 2e-3).steps()));
+    EXPECT_FALSE(has_kinks(run_of(small_fcgan(Activation::tanh, true, dtype), 3, 2e-3).steps()));
+  }
+  EXPECT_FALSE(has_kinks(run_of(std::make_shared<test::QuadraticGame>(3, true, 0.1), 3, 2e-3).steps()));
+  EXPECT_FALSE(has_kinks(run_of(std::make_shared<RoundedOtherwise>(3, true, 0.1), 3, 2e-3).steps()));
+  EXPECT_TRUE(has_kinks(run_of(std::make_shared<OfUnknownKinks>(3, true, 0.1), 3, 2e-3).steps()));
 }
 
 }  // namespace

@@ -48,12 +48,15 @@ std::int64_t path_row_width(const TraceBackOptions& trace, std::int64_t metrics,
 struct PathProgress {
   std::int64_t steps;        ///< retrained and traced this time, by all ranks together
   std::int64_t done, total;  ///< traces
+  std::string failure = {};  ///< where a number of a path or its trace is not finite: which; no trace is
+                             ///< missed then, for there is no spread
 };
 
 /// Makes those that are not in the store. A trace is one rank's, which draws it from a shared counter, so
 /// that it has the same bits on any number of ranks. `recorded_path`: those along the recorded path [widths,
 /// metrics, K, N], where this rank has them already; else undefined. A trace in hand when a signal comes is
-/// saved where it is (a path in hand is not, and is retrained again). Collective.
+/// saved where it is (a path in hand is not, and is retrained again). A path along which something is not
+/// finite is no error: that is the progress's `failure`, the same on every rank. Collective.
 PathProgress trace_paths(const PathWork& work, const at::Tensor& recorded_path, const Log& log,
                          const Communicator& ranks);
 

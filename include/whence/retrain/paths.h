@@ -57,4 +57,9 @@ struct PathNeeds {
 };
 PathNeeds path_needs(std::int64_t steps, std::int64_t state_bytes, std::int64_t memory);
 
+/// UsageError naming --memory where the path without one of these instances (instances_of_paths) does not
+/// fit into `memory` bytes.
+void check_paths_fit(const RecordedSteps& run, const std::vector<std::vector<std::int64_t>>& without,
+                     const std::vector<std::int64_t>& epochs_back, std::int64_t memory);
+
 }  // namespace whence

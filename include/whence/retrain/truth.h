@@ -23,6 +23,8 @@ struct RetrainedValues {
   at::Tensor distance;              ///< [K] float64
   double weight = 0;                ///< w_j that removed instances kept; 0: none
   std::string classifier = "none";  ///< fingerprint of the one that metrics of images judge by
+  std::string file = {};            ///< name of the file that it was read from, without its folder
+  std::string settings = {};        ///< of the job that made that: `name = value` lines
 };
 
 /// True influence of chosen instances.
@@ -39,6 +41,16 @@ void write_counterfactual(const std::string& path, const CounterfactualTruth& tr
                           const Attributes& attributes);
 /// Error when missing, damaged, of another schema version, or made from another run than the trajectory's.
 CounterfactualTruth read_counterfactual(const std::string& path, const Trajectory& trajectory);
+
+/// --noise-draws of retrained values: a metric over other draws is another quantity.
+std::string noise_draws_of(const RetrainedValues& values);
+
+/// A file's name and the fingerprint of the classifier that it judges images by.
+struct JudgedBy {
+  std::string file, classifier;
+};
+/// Error where a metric looks at images and the two differ.
+void check_one_classifier(const std::string& metric, const JudgedBy& one, const JudgedBy& other);
 
 /// One estimate beside its truth.
 struct Pair {

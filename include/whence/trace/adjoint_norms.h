@@ -13,8 +13,8 @@ namespace whence {
 
 /// |u| is noted every so many steps back, and its growth is looked for over so many.
 inline constexpr std::int64_t norm_stride = 5, growth_window = 25;
-/// Growth within the window from which on estimates are warned of. Of DCGANs on MNIST, ten epochs back,
-/// tests/results/README.md has a tau of .69 where it was 2.07, and of .83 and .92 where it was 1.13 and 1.20.
+/// Growth within the window from which on estimates are warned of. It rests on three runs of a prototype
+/// alone, which are not among the measurements of tests/results/README.md.
 inline constexpr double growth_to_warn_of = 1.5;
 
 /// How many steps back the norms of a trace-back of so many steps are of: 0, norm_stride, ..., and `steps`.

@@ -9,7 +9,7 @@
 
 namespace whence {
 
-inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 1};
+inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 2};
 
 /// RESULT.part of a trace-back that works towards RESULT: steps taken, and each rank's TraceBack::state()
 /// with its CRC-32. Whole or absent: it is written beside and then takes the place of the one before.

@@ -9,9 +9,16 @@
 #include <ATen/core/Tensor.h>
 
 #include "whence/comm/partition.h"
+#include "whence/core/error.h"
 #include "whence/net/layout.h"
 
 namespace whence {
+
+/// That a number which a step computed is not finite.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Whether all elements of a contiguous float32 or float64 tensor are finite.
 bool all_finite(const at::Tensor& values);
@@ -27,7 +34,7 @@ class FiniteWatch {
 
   FiniteWatch(std::vector<Range> parts, Complaint complaint);
 
-  /// Error of the complaint when a number of step t is not finite, or was not in a step before.
+  /// NotFinite, of the complaint, when a number of step t is not finite, or was not in a step before.
   void see(const at::Tensor& values, std::int64_t t);
   /// The same for all steps seen so far; waits for the device.
   void check();

@@ -105,7 +105,7 @@ def way_back(run):
         return drawn
     rows = [(NAMES.get(metric, metric), k, f"{width:g}", significant(file["path_tau"][h, m, j]))
             for m, metric in enumerate(run.metrics) for j, k in enumerate(run.epochs_back) for h, width in enumerate(run.kink_widths)]
-    return drawn + table(rows, ("metric", "k", "kink width", f"expected tau, of {file['path_id'].shape[1] + 1} paths"))
+    return drawn + table(rows, ("metric", "k", "kink width", f"tau between paths, of {file['path_id'].shape[1] + 1} paths"))
 
 
 SECTIONS = [("", lists), ("Where they lie", in_the_plane), ("The queries on their way back", way_back)]
