@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Writes an HDF5 file of random images, to measure what large data cost: images_file.py FILE NUMBER [SIDE].
 
 X [NUMBER, 3, SIDE, SIDE] unsigned bytes, contiguous, and labels [NUMBER], 0 to 9. Each class has a mean image of its own,
