@@ -146,23 +146,32 @@ FileRows::FileRows(RawRows raw, const RowForm& form, DataAccess access)
   }
 }
 
+void FileRows::expect_unchanged() const {
+  for (std::size_t number = 0; number < open_.size(); ++number) {
+    const Open& file = open_[number];
+    struct stat status {};
+    if (::fstat(*file.descriptor, &status) == 0 &&
+        (status.st_size != file.size || status.st_mtim.tv_sec != file.seconds ||
+         status.st_mtim.tv_nsec != file.nanoseconds))
+      fail(
+          "{}: was changed while this job was reading it ({} bytes then, {} now); a file of data has to stay "
+          "as it is until the job has ended",
+          raw_.parts[number].path, file.size, static_cast<std::int64_t>(status.st_size));
+  }
+}
+
 void FileRows::read_bytes(std::size_t number, std::int64_t begin, std::int64_t bytes,
                           std::uint8_t* out) const {
   const Open& file = open_[number];
   const std::string& path = raw_.parts[number].path;
-  struct stat status {};
-  if (::fstat(*file.descriptor, &status) == 0 &&
-      (status.st_size != file.size || status.st_mtim.tv_sec != file.seconds ||
-       status.st_mtim.tv_nsec != file.nanoseconds))
-    fail(
-        "{}: was changed while this job was reading it ({} bytes then, {} now); a file of data has to stay "
-        "as it is until the job has ended",
-        path, file.size, static_cast<std::int64_t>(status.st_size));
   for (std::int64_t done = 0; done < bytes;) {
     const ssize_t got = ::pread(*file.descriptor, out + done, bytes - done, begin + done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail("{}: cannot be read ({})", path, std::strerror(errno));
-    if (got == 0) fail("{}: ends early, it was cut short while this job was reading it", path);
+    if (got == 0) {
+      expect_unchanged();
+      fail("{}: ends early, although it is as long as before", path);
+    }
     done += got;
   }
 }
@@ -203,6 +212,7 @@ at::Tensor FileRows::numbers(const std::uint8_t* bytes, std::int64_t count,
 }
 
 at::Tensor FileRows::gather(const std::int64_t* rows, std::int64_t count) const {
+  expect_unchanged();
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count * raw_.stride));
   for (std::int64_t i = 0; i < count;) {
     TORCH_CHECK(rows[i] >= 0 && rows[i] < size(), "no such row");
@@ -230,6 +240,7 @@ Range FileRows::piece(std::int64_t number) const {
 }
 
 std::uint32_t FileRows::look_at(std::int64_t number, RowMarks* marks) const {
+  expect_unchanged();
   const Range range = piece(number);
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(range.size() * raw_.stride));
   read_stretch(range.begin, range.size(), bytes.data());

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import time
 
 import h5py
 import numpy as np
 
+from interrupt_support import watched_until
 from support import FULL, Job, ProgramTest, arrays, attributes, main, read_bytes, tiny, whence, write_bytes
 from vae_support import vae, write_idx
 
@@ -64,11 +64,8 @@ class HistoryTest(ProgramTest):
         """A run that was ended in its middle and started again, to compare with one that was not."""
         folder = self.path(name)
         job = Job("train", "--out", folder, *LONG, "--quiet", ranks=ranks)
-        csv, begin = os.path.join(folder, "history.csv"), time.monotonic()
-        while job.running() and time.monotonic() - begin < 60:
-            if os.path.exists(csv) and read_bytes(csv).count(b"\n") > 100:
-                break
-            time.sleep(0.01)
+        csv = os.path.join(folder, "history.csv")
+        watched_until(job, lambda: os.path.exists(csv) and read_bytes(csv).count(b"\n") > 100)
         end(job)
         self.assertFalse(os.path.exists(os.path.join(folder, "trajectory.h5")), "it had ended before it was stopped")
         return folder
@@ -78,6 +75,7 @@ class HistoryTest(ProgramTest):
 
         def stop(job):
             job.process.send_signal(signal.SIGTERM)
+            job.release()
             self.assertEqual(job.wait().code, 75)
 
         for name, end in (("killed", Job.kill_all), ("stopped", stop)):

@@ -26,8 +26,10 @@ def at_work(job, ranks):
     pids = job.rank_pids()
     if len(pids) < ranks or not all(catches_signals(pid) for pid in pids):
         return False
+    job.release()
     time.sleep(0.7)
-    return True
+    job.hold()
+    return job.running()
 
 
 def read_when_there(path, name):
@@ -39,14 +41,26 @@ def read_when_there(path, name):
         return None
 
 
-def kill_when(job, reached, one_rank, draw):
-    """kill -9 of all processes or of one rank as soon as `reached()`; False when the job ended before."""
+def watched_until(job, reached, draw=None):
+    """Runs the job in short slices until `reached()`, and leaves it stopped then; False when it ended before.
+
+    While somebody looks, no process of the job moves: a slow look, on a busy machine, cannot come too late.
+    """
     while job.running():
+        job.hold()
         if reached():
-            time.sleep(draw.uniform(0, 0.03))
-            break
-        time.sleep(0.005)
-    if not job.running():
+            return True
+        job.release()
+        time.sleep(draw.uniform(0, 0.03) if draw else 0.005)
+    return False
+
+
+def kill_when(job, reached, one_rank, draw):
+    """kill -9 of all processes or of one rank when `reached()`; False when the job ended before.
+
+    After the kill of one rank the others go on until the launcher has ended them, which may take it seconds.
+    """
+    if not watched_until(job, reached, draw):
         job.wait()
         return False
     if one_rank:
@@ -62,12 +76,11 @@ class InterruptedTest(ProgramTest):
     def stopped(self, *arguments, ranks, number, to, ready):
         """Starts a job, waits until ready(), signals the ranks `to`; the job must leave in order."""
         job = Job(*arguments, ranks=ranks)
-        while job.running() and not ready(job):
-            time.sleep(0.02)
-        self.assertTrue(job.running(), "ended before it could be stopped")
+        self.assertTrue(watched_until(job, lambda: ready(job)), "ended before it could be stopped")
         pids = job.rank_pids()
         for rank in to:
             os.kill(pids[rank], number)
+        job.release()
         begin = time.monotonic()
         result = job.wait(60)
         self.assertEqual(result.code, INTERRUPTED, str(result))

@@ -4,12 +4,12 @@ import glob
 import os
 import shutil
 import subprocess
-import time
 import unittest
 
 import h5py
 import numpy as np
 
+from interrupt_support import watched_until
 from support import MPIRUN, WHENCE, Job, ProgramTest, arrays, attributes, fill_disk, main, small_disk, whence
 
 FROM_FILES = ["--data-memory", "0"]
@@ -148,10 +148,9 @@ class LargeDataTest(ProgramTest):
             write_images(self.file)
             run = self.in_folder("cut%d" % ranks)
             job = Job("train", "--out", run, *options, "--record", "last:1", "--watch-every", "never", *FROM_FILES, "--quiet", ranks=ranks)
-            while job.running() and not glob.glob(os.path.join(run, "trajectory*")):
-                time.sleep(0.05)
-            time.sleep(0.5)
+            watched_until(job, lambda: glob.glob(os.path.join(run, "trajectory.h5.part")))
             os.truncate(self.file, 20000)
+            job.release()
             self.assert_one_sentence(job.wait(60), "train", "images.h5: was changed while this job was reading it")
 
     def test_nodes_may_have_copies_of_their_own_but_of_the_same_data(self):

@@ -122,7 +122,8 @@ class CounterfactualTest(ProgramTest):
             self.assertTrue(kill_when(job, reached, one_rank, draw), "the job ended before it could be killed")
             self.assertFalse(os.path.exists(result))
             rows, blocks = self.sealed(part)
-            self.assertLess(len(rows), blocks, "killed too late")
+            if not one_rank:  # else the other one may have finished all blocks
+                self.assertLess(len(rows), blocks, "killed too late")
             for number, row in kept.items():
                 np.testing.assert_array_equal(rows[number], row, "a finished block changed")
             kept = rows

@@ -81,6 +81,15 @@ def descendants(pid):
     return found[1:]
 
 
+def state_of(pid):
+    """The letter of /proc for what a process does (T: is stopped, Z: has ended); X where there is none."""
+    try:
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "X"
+
+
 def kill_now(*pids):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -97,6 +106,7 @@ class Job:
             program, more = loaded.as_rank()
             command = [program if word == WHENCE else word for word in command]
         self._out, self._err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
+        self._held = []
         self._begin = time.monotonic()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err,
                                         env={**os.environ, **more})
@@ -115,6 +125,22 @@ class Job:
                     ranks.append(pid)
         return ranks
 
+    def hold(self):
+        """Stops every rank where it is, until release() or a kill."""
+        self._held = self.rank_pids()
+        for pid in self._held:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        for pid in self._held:
+            while state_of(pid) not in "TZX":
+                time.sleep(0.0005)
+
+    def release(self):
+        for pid in self._held:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._held = []
+
     def kill_all(self):
         """kill -9 of every rank and of mpirun."""
         kill_now(*descendants(self.process.pid), self.process.pid)
@@ -122,6 +148,7 @@ class Job:
 
     def kill_one(self, which):
         kill_now(self.rank_pids()[which])
+        self.release()
         return self.wait()
 
     def wait(self, timeout=60):

@@ -130,7 +130,7 @@ class TracinTest(ProgramTest):
             return seals is not None and np.count_nonzero(seals) >= 4
 
         job = Job("tracin", "--run", folder, *options, ranks=2)
-        self.assertTrue(kill_when(job, reached, True, random.Random(1)), "the job ended before it could be killed")
+        self.assertTrue(kill_when(job, reached, False, random.Random(1)), "the job ended before it could be killed")
         self.assertFalse(os.path.exists(os.path.join(folder, "tracin.h5")))
         left = arrays(part)
         kept = np.flatnonzero(left["seal"])
