@@ -23,10 +23,6 @@
 #include "show_words.h"
 
 namespace whence {
-namespace {
-// A trace-back that is killed without warning loses at most this much.
-constexpr double seconds_between_checkpoints = 300;
-}  // namespace
 
 void run_influence(const Options& options, const Communicator& all) {
   const Log log = begin_job(options, all);
@@ -106,7 +102,7 @@ void run_influence(const Options& options, const Communicator& all) {
   for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
     sweep.step();
     const bool stop = vote.agreed();
-    if (sweep.done() || (!stop && vote.seconds() - saved < seconds_between_checkpoints)) continue;
+    if (sweep.done() || (!stop && vote.seconds() - saved < TraceCheckpoint::seconds_between)) continue;
     checkpoint.save(sweep);
     saved = vote.seconds();
     if (!stop) continue;

@@ -17,6 +17,7 @@
 #include <torch/version.h>
 
 #include "whence/core/error.h"
+#include "whence/core/host.h"
 #include "whence/core/progress.h"
 #include "whence/core/provenance.h"
 #include "whence/device/devices.h"
@@ -38,10 +39,8 @@ double seconds(const Communicator& world, const std::function<void()>& work) {
 }
 
 std::string ranks_in_words(const Communicator& world) {
-  char own[256] = {};
-  gethostname(own, sizeof own - 1);
   std::set<std::string> hosts;
-  for (int rank = 0; rank < world.size(); ++rank) hosts.insert(world.broadcast(std::string(own), rank));
+  for (int rank = 0; rank < world.size(); ++rank) hosts.insert(world.broadcast(host_name(), rank));
   std::string text = fmt::format("{} rank{} on {} node{}: {}", world.size(), world.size() == 1 ? "" : "s",
                                  hosts.size(), hosts.size() == 1 ? "" : "s", fmt::join(hosts, ", "));
   if (const char* job = std::getenv("SLURM_JOB_ID")) text += fmt::format("; SLURM job {}", job);

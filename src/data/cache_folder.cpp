@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "whence/core/error.h"
+#include "whence/core/host.h"
 #include "whence/core/progress.h"
 #include "whence/io/artifact.h"
 #include "whence/io/checksum.h"
@@ -146,12 +146,6 @@ void remove_left_over(const std::string& path) {
              : entry->last_write_time(ignored) + long_ago < fs::file_time_type::clock::now() && !ignored;
     if (ended) fs::remove(entry->path(), ignored);
   }
-}
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  ::gethostname(name, HOST_NAME_MAX);
-  return name;
 }
 
 std::string cache_folder(const DataAccess& access) {

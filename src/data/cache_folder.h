@@ -9,8 +9,6 @@
 
 namespace whence {
 
-std::string host_name();
-
 /// Removes what processes that were ended have left of `path` under a name of their own, own_name(path):
 /// those of this host that are no more, and those of others that have written nothing for a day.
 void remove_left_over(const std::string& path);

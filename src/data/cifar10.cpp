@@ -29,10 +29,14 @@ struct Records {
 
 using Record = std::array<std::uint8_t, 1 + pixels>;
 
-// Shows each record of the file to `see` until that says that it has seen enough.
-void read_records(const std::string& path, const std::function<bool(const Record&)>& see) {
+// Shows each record of the file, the first of which is after `skipped` bytes, to `see` until that says that
+// it has seen enough.
+void read_records(const std::string& path, const std::function<bool(const Record&)>& see,
+                  std::int64_t skipped = 0) {
   PackedFile file(path);
   Record record;
+  std::vector<std::uint8_t> before(static_cast<std::size_t>(skipped));
+  file.read(before.data(), before.size());
   std::int64_t count = 0;
   for (std::size_t got; (got = file.read(record.data(), record.size())) > 0; ++count) {
     if (got < record.size())
@@ -84,11 +88,12 @@ DataSplit leave_in_files(const std::vector<std::string>& files, const DataOption
   raw.origins = files;
   std::vector<std::int64_t> labels;
   for (const std::string& file : files) {
-    read_records(file, [&labels](const Record& record) {
+    const RawRows::Part part = raw.parts.emplace_back(plain(file, options.access));
+    const auto see = [&labels](const Record& record) {
       labels.push_back(record[0]);
       return true;
-    });
-    raw.parts.push_back(plain(file, options.access));
+    };
+    read_records(part.path, see, part.begin - 1);
   }
   DataSplit split = split_in_files(std::move(raw), at::tensor(labels, at::kLong), options);
   split.classes = labels_known;

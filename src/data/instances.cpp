@@ -143,7 +143,9 @@ at::Tensor Instances::gather(const at::Tensor& positions) const {
 at::Tensor Instances::rows(std::int64_t begin, std::int64_t count) const {
   if (held()) return held_.narrow(0, begin, count);
   TORCH_CHECK(begin >= 0 && count >= 0 && begin + count <= size(), "no such instances");
-  const auto each = static_cast<std::int64_t>(at_once / bytes() * static_cast<double>(size())) + 1;
+  const auto each = static_cast<std::int64_t>(at_once / static_cast<double>(c10::elementSize(dtype())) /
+                                              static_cast<double>(std::max<std::int64_t>(width(), 1))) +
+                    1;
   if (count <= each) {
     const at::Tensor values = source_->gather(rows_.data() + begin, count);
     return sender_ ? sender_->send(values) : values;

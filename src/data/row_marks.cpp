@@ -61,16 +61,15 @@ std::unique_ptr<MarkedPieces> marks_in(const std::string& path, const FileRows& 
   try {
     const H5File file = open_artifact(path, schema);
     if (file.attribute("rows") != rows.described()) return nullptr;
-    auto found = std::make_unique<MarkedPieces>(rows);
-    const MarkedPieces wanted = *found;
+    auto found = std::make_unique<MarkedPieces>();
     found->marks.crc = crcs_in(file, "crc");
     found->marks.least = file.verified_reals("least");
     found->marks.most = file.verified_reals("most");
     found->piece = crcs_in(file, "piece");
-    const bool whole = found->marks.crc.size() == wanted.marks.crc.size() &&
-                       found->marks.least.size() == wanted.marks.least.size() &&
-                       found->marks.most.size() == wanted.marks.most.size() &&
-                       found->piece.size() == wanted.piece.size();
+    const auto all = static_cast<std::size_t>(rows.size());
+    const bool whole = found->marks.crc.size() == all && found->marks.least.size() == all &&
+                       found->marks.most.size() == all &&
+                       found->piece.size() == static_cast<std::size_t>(rows.pieces());
     return whole ? std::move(found) : nullptr;
   } catch (const Error&) {
     return nullptr;  // damaged: they are computed again

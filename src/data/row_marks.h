@@ -10,6 +10,8 @@ namespace whence {
 
 /// Marks and, by which they are checked, CRC-32s of the pieces of the file.
 struct MarkedPieces {
+  MarkedPieces() = default;
+  /// Of all rows and pieces, still to be filled in.
   explicit MarkedPieces(const FileRows& rows) : marks(rows.size()), piece(rows.pieces()) {}
   RowMarks marks;
   std::vector<std::uint32_t> piece;

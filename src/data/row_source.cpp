@@ -30,8 +30,14 @@ void RowMarks::mark(std::int64_t row, const T* values, std::int64_t width) {
 template void RowMarks::mark<float>(std::int64_t, const float*, std::int64_t);
 template void RowMarks::mark<double>(std::int64_t, const double*, std::int64_t);
 
-HeldRows::HeldRows(at::Tensor rows) : rows_(rows.contiguous()), marks_(rows.size(0)) {
-  rows_.scalar_type() == at::kFloat ? mark_all<float>(rows_, marks_) : mark_all<double>(rows_, marks_);
+HeldRows::HeldRows(at::Tensor rows) : rows_(rows.contiguous()) {}
+
+const RowMarks& HeldRows::marks() const {
+  if (marks_.crc.empty()) {
+    marks_ = RowMarks(size());
+    rows_.scalar_type() == at::kFloat ? mark_all<float>(rows_, marks_) : mark_all<double>(rows_, marks_);
+  }
+  return marks_;
 }
 
 at::Tensor HeldRows::gather(const std::int64_t* rows, std::int64_t count) const {

@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
+#include "whence/core/host.h"
 #include "whence/core/options.h"
 #include "whence/core/progress.h"
 #include "whence/data/file_rows.h"
@@ -96,9 +97,10 @@ void mark(const FileRows& file, const Communicator& ranks) {
   bool known = false;
   ranks.on_every_rank([&] { known = file.known_marks() != nullptr; });
   known = group.min(static_cast<std::int64_t>(known)) != 0;
-  MarkedPieces marks(file);
+  MarkedPieces marks;
   ranks.on_every_rank([&] {
     if (known) return;
+    marks = MarkedPieces(file);
     if (group.is_root())
       file.access().announce(fmt::format("taking the checksums of {}, {}, once for all jobs", file.raw().name,
                                          human_bytes(file.raw().bytes())));

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "whence/core/error.h"
+#include "whence/core/host.h"
 
 namespace whence {
 namespace {
@@ -23,12 +23,6 @@ namespace {
 constexpr auto between_looks = std::chrono::milliseconds(20);
 // What another process does with a lock file takes milliseconds; one that takes this long has ended.
 constexpr auto longest_wait = std::chrono::seconds(60);
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  ::gethostname(name, HOST_NAME_MAX);
-  return name;
-}
 
 // When a process of this host began, in the kernel's ticks; nothing when there is no such process. It tells a
 // process from a later one with the same number.

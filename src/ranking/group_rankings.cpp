@@ -14,6 +14,8 @@
 #include "whence/retrain/groups.h"
 #include "whence/trace/estimates.h"
 
+#include "wanted.h"
+
 namespace whence {
 namespace {
 
@@ -79,11 +81,6 @@ std::vector<Together> sets_of(const GroupTruth& groups) {
   std::vector<Together> sets;
   for (const auto& same : by_size) sets.push_back(same.second);
   return sets;
-}
-
-template <typename T>
-bool wanted(const std::vector<T>& list, const T& value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
 
 // Positions of the kink widths that are chosen; without a choice the first, or all.

@@ -10,15 +10,12 @@
 #include "whence/retrain/truth.h"
 #include "whence/trace/estimates.h"
 
+#include "wanted.h"
+
 namespace fs = std::filesystem;
 
 namespace whence {
 namespace {
-
-template <typename T>
-bool wanted(const std::vector<T>& list, const T& value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
 
 // What was retrained, and these estimates beside it.
 struct TruthBeside {

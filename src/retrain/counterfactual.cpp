@@ -26,8 +26,8 @@ std::unordered_map<std::int64_t, std::vector<std::int64_t>> absentees(const Coun
   return replicas;
 }
 
-// For each position in the training set, the first step from `begin` on that uses it; `run.steps` if none
-// does.
+}  // namespace
+
 std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin) {
   std::vector<std::int64_t> first(run.data.size(), run.steps);
   for (std::int64_t t = run.steps - 1; t >= begin; --t) {
@@ -37,8 +37,6 @@ std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begi
   }
   return first;
 }
-
-}  // namespace
 
 std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, const Removals& removals,
                                                       const std::vector<std::int64_t>& epochs_back,

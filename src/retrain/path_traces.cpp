@@ -13,8 +13,6 @@
 namespace whence {
 namespace {
 
-constexpr double seconds_between_checkpoints = 300;
-
 // One trace, or those of all k along the recorded path.
 struct Item {
   std::int64_t path;
@@ -100,7 +98,8 @@ class PathTracer {
     auto saved = Clock::now();
     for (; !sweep.done(); ++steps, queue_.progress()) {
       const bool stop = queue_.stopped(work_.signals);
-      if (stop || std::chrono::duration<double>(Clock::now() - saved).count() > seconds_between_checkpoints) {
+      if (stop ||
+          std::chrono::duration<double>(Clock::now() - saved).count() > TraceCheckpoint::seconds_between) {
         checkpoint.save(sweep);
         saved = Clock::now();
       }

@@ -12,15 +12,9 @@
 namespace whence {
 namespace {
 
-// The first of the last epochs' steps that uses each instance; run.steps where none does.
-std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t epochs_back) {
-  std::vector<std::int64_t> first(run.data.size(), run.steps);
-  for (std::int64_t t = run.steps - 1; t >= run.steps - epochs_back * run.steps_per_epoch; --t) {
-    const at::Tensor positions = run.batch(t);
-    const std::int64_t* position = positions.data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < positions.numel(); ++i) first[position[i]] = t;
-  }
-  return first;
+// The first of the last epochs' steps that uses each instance.
+std::vector<std::int64_t> first_uses_of(const RecordedSteps& run, std::int64_t epochs_back) {
+  return first_uses(run, run.steps - epochs_back * run.steps_per_epoch);
 }
 
 std::int64_t bytes_of_state(const RecordedSteps& run) {
@@ -35,7 +29,7 @@ std::vector<std::vector<std::int64_t>> instances_of_paths(const RecordedSteps& r
   const auto order = RandomStream(run.seed, Purpose::paths).permutation(run.data.size());
   std::vector<std::vector<std::int64_t>> chosen;
   for (const std::int64_t epochs : epochs_back) {
-    const auto first = first_uses(run, epochs);
+    const auto first = first_uses_of(run, epochs);
     std::vector<std::int64_t> used;
     for (std::size_t i = 0; i < order.size() && static_cast<std::int64_t>(used.size()) < count; ++i)
       if (first[order[i]] < run.steps) used.push_back(order[i]);
@@ -65,7 +59,7 @@ PathNeeds path_needs(std::int64_t steps, std::int64_t state_bytes, std::int64_t 
 void check_paths_fit(const RecordedSteps& run, const std::vector<std::vector<std::int64_t>>& without,
                      const std::vector<std::int64_t>& epochs_back, std::int64_t memory) {
   for (std::size_t k = 0; k < epochs_back.size(); ++k) {
-    const auto first = first_uses(run, epochs_back[k]);
+    const auto first = first_uses_of(run, epochs_back[k]);
     for (const std::int64_t position : without[k])
       path_needs(run.steps - first[position], bytes_of_state(run), memory);
   }
@@ -75,7 +69,7 @@ RetrainedPath::RetrainedPath(const RecordedSteps& run, std::int64_t without, std
                              std::int64_t memory)
     : run_(run),
       without_(without),
-      first_(first_uses(run, epochs_back)[without]),
+      first_(first_uses_of(run, epochs_back)[without]),
       step_(first_),
       stride_(path_needs(run.steps - first_, bytes_of_state(run), memory).stride),
       end_(run.state(first_)),

@@ -41,11 +41,12 @@ Batch make_batch(const Dataset& data, const at::Tensor& positions, std::uint64_t
                  Range rows, const Game& game) {
   const at::Device device = data.instances.device();
   const at::Tensor own = positions.narrow(0, rows.begin, rows.size());
-  return {
-      data.instances.gather(own),
-      without_waiting(training_latents(seed, t, rows, game.latent_size(), game.dtype()), device),
-      positions.size(0), rows.begin == 0,
-      data.labels.defined() ? at::index_select(data.labels, 0, without_waiting(own, device)) : at::Tensor()};
+  const bool held = data.instances.held();
+  const at::Tensor there = held || data.labels.defined() ? without_waiting(own, device) : own;
+  return {data.instances.gather(held ? there : own),
+          without_waiting(training_latents(seed, t, rows, game.latent_size(), game.dtype()), device),
+          positions.size(0), rows.begin == 0,
+          data.labels.defined() ? at::index_select(data.labels, 0, there) : at::Tensor()};
 }
 
 }  // namespace whence

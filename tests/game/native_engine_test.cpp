@@ -2,8 +2,8 @@
 #include "whence/game/native_engine.h"
 
 #include <cmath>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <limits>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/ones.h>
@@ -13,15 +13,18 @@
 #include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
 
+#include "support/engine_checks.h"
 #include "support/numbers.h"
 #include "support/quadratic_game.h"
 
 namespace whence {
 namespace {
 
+using test::expect_alike;
 using test::normals;
 using test::relative_difference;
 using test::same_bits;
+using test::same_trace;
 
 struct Net {
   std::int64_t width, latent;
@@ -103,10 +106,9 @@ TEST_P(EveryVariant, TraceIsThatOfTheTorchEngine) {
           const at::Tensor params = some_params(*gan, 1)[0], queries = some_params(*gan, 3, 8);
           const TracedStep expected = AutogradEngine(gan).trace(params, batch, queries, kink);
           const TracedStep actual = native(gan)->trace(params, batch, queries, kink);
-          EXPECT_LT(relative_difference(actual.u_jacobian, expected.u_jacobian), within)
-              << "net " << i << ", batch " << batch_size << ", kink " << kink << ", " << dtype;
-          EXPECT_LT(relative_difference(actual.u_instance, expected.u_instance), within)
-              << "net " << i << ", batch " << batch_size << ", kink " << kink << ", " << dtype;
+          expect_alike(
+              actual, expected, within,
+              fmt::format("net {}, batch {}, kink {}, {}", i, batch_size, kink, c10::toString(dtype)));
         }
       }
     }
@@ -125,15 +127,8 @@ TEST_P(EveryVariant, ManyReplicasAndQueriesAgreeWithTheTorchEngineAndBitForBitWi
       const at::Tensor queries = some_params(*gan, count, 8);
       const TracedStep traced = engine->trace(params[0], batch, queries, 0.3);
       const TracedStep expected = AutogradEngine(gan).trace(params[0], batch, queries, 0.3);
-      EXPECT_LT(relative_difference(traced.u_jacobian, expected.u_jacobian), allowed);
-      EXPECT_LT(relative_difference(traced.u_instance, expected.u_instance), allowed);
-      for (std::int64_t r = 0; r < count; ++r) {
-        EXPECT_TRUE(same_bits(together.narrow(0, r, 1),
-                              native(gan)->gradient(params.narrow(0, r, 1), batch, weights.narrow(0, r, 1))));
-        const TracedStep alone = engine->trace(params[0], batch, queries.narrow(0, r, 1), 0.3);
-        EXPECT_TRUE(same_bits(traced.u_jacobian.narrow(0, r, 1), alone.u_jacobian));
-        EXPECT_TRUE(same_bits(traced.u_instance.narrow(0, r, 1), alone.u_instance));
-      }
+      expect_alike(traced, expected, allowed);
+      test::expect_bits_of_one_at_a_time(*engine, *native(gan), batch, params, weights);
     }
   }
 }
@@ -149,9 +144,7 @@ TEST_P(EveryVariant, ThreadsDoNotChangeABit) {
   const int threads = at::get_num_threads();
   at::set_num_threads(3);
   EXPECT_TRUE(same_bits(engine->gradient(params, batch, weights), gradient));
-  const TracedStep by_threads = engine->trace(params[0], batch, params, 0.3);
-  EXPECT_TRUE(same_bits(by_threads.u_jacobian, traced.u_jacobian));
-  EXPECT_TRUE(same_bits(by_threads.u_instance, traced.u_instance));
+  EXPECT_TRUE(same_trace(engine->trace(params[0], batch, params, 0.3), traced));
   at::set_num_threads(threads);
 }
 
@@ -195,14 +188,7 @@ TEST_P(EveryVariant, NaNInAnyParameterReachesTheGradientAndTheTrace) {
     const auto gan = make_gan(nets()[i], at::kDouble);
     const auto engine = native(gan);
     const Batch batch = make_batch(nets()[i], 5, 5, at::kDouble);
-    const at::Tensor weights = at::ones({1, 5}, at::kDouble), queries = some_params(*gan, 1, 8);
-    for (const ParameterSpec& spec : gan->layout().specs()) {
-      at::Tensor params = some_params(*gan, 1);
-      params[0][spec.offset + spec.size() - 1] = std::numeric_limits<double>::quiet_NaN();
-      EXPECT_TRUE(engine->gradient(params, batch, weights).isnan().any().item<bool>()) << spec.name;
-      EXPECT_TRUE(engine->trace(params[0], batch, queries, 0).u_jacobian.isnan().any().item<bool>())
-          << spec.name;
-    }
+    test::expect_nan_to_spread(*gan, *engine, batch, some_params(*gan, 1), some_params(*gan, 1, 8));
   }
 }
 
@@ -210,21 +196,10 @@ TEST_P(EveryVariant, WorkingMemoryKeepsNothingFromEarlierCalls) {
   const Net& net = nets()[4];
   const auto gan = make_gan(net, at::kDouble);
   const auto used = native(gan);
-  const at::Tensor good = some_params(*gan, 1), nan = good * std::numeric_limits<double>::quiet_NaN();
-  for (const std::int64_t batch_size : {13, 5, 13}) {
-    const Batch batch = make_batch(net, batch_size, batch_size, at::kDouble);
-    const at::Tensor weights = some_weights(*gan, 1, batch_size);
-    used->gradient(nan, batch, weights);
-    EXPECT_TRUE(same_bits(used->gradient(good, batch, weights), native(gan)->gradient(good, batch, weights)));
-    for (const double kink : {0.0, 0.3}) {
-      used->trace(nan[0], batch, good, kink);
-      used->trace(good[0], batch, nan, kink);
-      const TracedStep traced = used->trace(good[0], batch, good, kink);
-      const TracedStep fresh = native(gan)->trace(good[0], batch, good, kink);
-      EXPECT_TRUE(same_bits(traced.u_jacobian, fresh.u_jacobian));
-      EXPECT_TRUE(same_bits(traced.u_instance, fresh.u_instance));
-    }
-  }
+  for (const std::int64_t size : {13, 5, 13})
+    test::expect_nothing_kept(
+        *used, [&] { return native(gan); }, make_batch(net, size, size, at::kDouble), some_params(*gan, 1),
+        some_weights(*gan, 1, size));
 }
 
 // Logits of some thousands: e^d overflows, and sigmoid(d) is 0 for some and 1 for others.
@@ -238,8 +213,7 @@ TEST_P(EveryVariant, HugeLogitsAreThoseOfTheTorchEngine) {
     EXPECT_LT(relative_difference(native(gan)->gradient(params, batch, weights), expected), allowed);
     const TracedStep traced = native(gan)->trace(params[0], batch, params, 0);
     const TracedStep reference = AutogradEngine(gan).trace(params[0], batch, params, 0);
-    EXPECT_LT(relative_difference(traced.u_jacobian, reference.u_jacobian), allowed);
-    EXPECT_LT(relative_difference(traced.u_instance, reference.u_instance), allowed);
+    expect_alike(traced, reference, allowed);
   }
 }
 

@@ -2,7 +2,6 @@
 // kernels, and by finite differences.
 #include <cmath>
 #include <gtest/gtest.h>
-#include <limits>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/ones.h>
@@ -13,15 +12,18 @@
 #include "whence/game/native_engine.h"
 #include "whence/game/vae.h"
 
+#include "support/engine_checks.h"
 #include "support/numbers.h"
 #include "support/small_vae.h"
 
 namespace whence {
 namespace {
 
+using test::expect_alike;
 using test::normals;
 using test::relative_difference;
 using test::same_bits;
+using test::same_trace;
 
 struct Net {
   std::int64_t width, latent;
@@ -72,16 +74,6 @@ at::Tensor some_weights(const Vae& vae, std::int64_t replicas, std::int64_t inst
   at::Tensor weights = normals({replicas, instances}, 6).abs();
   weights.select(1, 0).zero_();
   return weights.to(vae.dtype());
-}
-
-void expect_alike(const TracedStep& actual, const TracedStep& expected, double within,
-                  const std::string& where) {
-  EXPECT_LT(relative_difference(actual.u_jacobian, expected.u_jacobian), within) << where;
-  EXPECT_LT(relative_difference(actual.u_instance, expected.u_instance), within) << where;
-}
-
-bool same_trace(const TracedStep& a, const TracedStep& b) {
-  return same_bits(a.u_jacobian, b.u_jacobian) && same_bits(a.u_instance, b.u_instance);
 }
 
 class EveryVariantOfVaes : public ::testing::TestWithParam<std::string> {
@@ -194,12 +186,7 @@ TEST_P(EveryVariantOfVaes, ManyReplicasAndQueriesAreBitForBitThoseOfOneAtATimeOn
       EXPECT_TRUE(same_bits(engine->gradient(params, batch, weights), together));
       EXPECT_TRUE(same_trace(engine->trace(params[0], batch, params, 0.3), traced));
       at::set_num_threads(threads);
-      for (std::int64_t r = 0; r < 40; ++r) {
-        EXPECT_TRUE(same_bits(together.narrow(0, r, 1),
-                              native(vae)->gradient(params.narrow(0, r, 1), batch, weights.narrow(0, r, 1))));
-        EXPECT_TRUE(same_trace(engine->trace(params[0], batch, params.narrow(0, r, 1), 0.3),
-                               {traced.u_jacobian.narrow(0, r, 1), traced.u_instance.narrow(0, r, 1)}));
-      }
+      test::expect_bits_of_one_at_a_time(*engine, *native(vae), batch, params, weights);
     }
 }
 
@@ -242,33 +229,17 @@ TEST_P(EveryVariantOfVaes, NaNInAnyParameterReachesTheGradientAndTheTrace) {
     const auto vae = make_vae(nets()[i], at::kDouble);
     const auto engine = native(vae);
     const Batch batch = make_batch(*vae, 5);
-    const at::Tensor weights = at::ones({1, 5}, at::kDouble), queries = some_params(*vae, 1, 8);
-    for (const ParameterSpec& spec : vae->layout().specs()) {
-      at::Tensor params = some_params(*vae, 1);
-      params[0][spec.offset + spec.size() - 1] = std::numeric_limits<double>::quiet_NaN();
-      EXPECT_TRUE(engine->gradient(params, batch, weights).isnan().any().item<bool>()) << spec.name;
-      EXPECT_TRUE(engine->trace(params[0], batch, queries, 0).u_jacobian.isnan().any().item<bool>())
-          << spec.name;
-    }
+    test::expect_nan_to_spread(*vae, *engine, batch, some_params(*vae, 1), some_params(*vae, 1, 8));
   }
 }
 
 TEST_P(EveryVariantOfVaes, WorkingMemoryKeepsNothingFromEarlierCalls) {
   const auto vae = make_vae(nets()[7], at::kDouble);
   const auto used = native(vae);
-  const at::Tensor good = some_params(*vae, 1), nan = good * std::numeric_limits<double>::quiet_NaN();
-  for (const std::int64_t size : {13, 5, 13}) {
-    const Batch batch = make_batch(*vae, size);
-    const at::Tensor weights = some_weights(*vae, 1, size);
-    used->gradient(nan, batch, weights);
-    EXPECT_TRUE(same_bits(used->gradient(good, batch, weights), native(vae)->gradient(good, batch, weights)));
-    for (const double kink : {0.0, 0.3}) {
-      used->trace(nan[0], batch, good, kink);
-      used->trace(good[0], batch, nan, kink);
-      EXPECT_TRUE(same_trace(used->trace(good[0], batch, good, kink),
-                             native(vae)->trace(good[0], batch, good, kink)));
-    }
-  }
+  for (const std::int64_t size : {13, 5, 13})
+    test::expect_nothing_kept(
+        *used, [&] { return native(vae); }, make_batch(*vae, size), some_params(*vae, 1),
+        some_weights(*vae, 1, size));
 }
 
 // Logits of some hundreds: e^l overflows in float32, and sigmoid(l) is 0 for some and 1 for others.

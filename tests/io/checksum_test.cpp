@@ -29,6 +29,15 @@ TEST(Crc32, OfPartsJoinsToThatOfTheWhole) {
   }
 }
 
+TEST(Crc32Join, IsTheOneOfTheWholeForAnyFirstPart) {
+  const std::string text = "what is read in two parts has the checksum of the whole";
+  for (const std::size_t second : {1, 7, 40}) {
+    const Crc32Join join(second);
+    const std::string first = text.substr(0, text.size() - second);
+    EXPECT_EQ(join(crc(first), crc(text.substr(first.size()))), crc(text)) << second;
+  }
+}
+
 TEST(Crc32, OfATensorIsThatOfItsBytes) {
   const at::Tensor values = at::arange(10, at::kDouble);
   EXPECT_EQ(crc32_of(values), crc32_of(values.data_ptr(), 80));

@@ -96,6 +96,7 @@ class FileRows : public RowSource {
   std::string state_of(const std::string& path);
   static Open opened(const RawRows::Part& part);
   std::string key() const;
+  void expect_unchanged() const;
   void read_stretch(std::int64_t row, std::int64_t count, std::uint8_t* out) const;
   void read_bytes(std::size_t part, std::int64_t begin, std::int64_t bytes, std::uint8_t* out) const;
   // Tells `not_finite` of each row of the `count`, by its place among them, that holds such a number.

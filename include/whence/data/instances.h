@@ -33,8 +33,8 @@ class Instances {
   /// Bytes of all of them as numbers.
   double bytes() const;
 
-  /// [n, d]: the instances at `positions` [n], int64 on the CPU. On a GPU it may return before they are
-  /// there, for what comes later on the same stream.
+  /// [n, d]: the instances at `positions` [n], int64 on the CPU, or, where they are held, on their device. On
+  /// a GPU it may return before they are there, for what comes later on the same stream.
   at::Tensor gather(const at::Tensor& positions) const;
   /// [count, d]: instances from `begin` on; a view where they are held.
   at::Tensor rows(std::int64_t begin, std::int64_t count) const;

@@ -44,11 +44,11 @@ class HeldRows : public RowSource {
   std::int64_t width() const override { return rows_.size(1); }
   at::ScalarType dtype() const override { return rows_.scalar_type(); }
   at::Tensor gather(const std::int64_t* rows, std::int64_t count) const override;
-  const RowMarks& marks() const override { return marks_; }
+  const RowMarks& marks() const override;
 
  private:
   at::Tensor rows_;
-  RowMarks marks_;
+  mutable RowMarks marks_;  // empty until they are asked for
 };
 
 }  // namespace whence

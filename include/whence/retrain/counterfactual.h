@@ -38,6 +38,10 @@ std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
                                                       const std::vector<std::int64_t>& epochs_back,
                                                       std::int64_t replicas);
 
+/// For each position in the training set, the first step from `begin` on that uses it; run.steps if none
+/// does.
+std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin);
+
 /// Takes the recorded step t again, in place, from states [R, S] with weights [R, |S|] (float64, on the CPU):
 /// same batch, latents, rates and divisor. Returns g [R, P].
 at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t, const at::Tensor& weights);

@@ -15,6 +15,9 @@ inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 2};
 /// with its CRC-32. Whole or absent: it is written beside and then takes the place of the one before.
 class TraceCheckpoint {
  public:
+  /// How often to save: a trace-back that is killed without warning loses at most this much.
+  static constexpr double seconds_between = 300;
+
   /// Checks shapes, checksums and numbers of such a file; Error naming it.
   static void verify(const H5File& file);
 
