@@ -8,6 +8,7 @@
 #include "whence/retrain/retrain_blocks.h"
 #include "whence/train/result_file.h"
 
+#include "block_replicas.h"
 #include "cleanse_plan.h"
 #include "cleansing_table.h"
 #include "data_start.h"
@@ -27,10 +28,10 @@ OptionTable cleanse_options() {
       .add<std::string>("metric", "all",
                         "test metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss")
       .add<std::int64_t>("epochs-back", 1, "k, how many epochs to take again")
-      .add<std::int64_t>("replicas", 16, "removal sets retrained together as one block")
       .add<std::string>("samples", "auto",
                         "generated samples kept of each model; auto: 10,000 of up to 3 numbers, else 64")
       .flag("overwrite", "replace a cleansing.h5 that was made with other options");
+  add_replicas_option(table, "removal sets");
   add_place_options(table);
   add_classifier_option(table);
   add_device_options(table);
@@ -52,25 +53,23 @@ void run_cleanse(const Options& options, const Communicator& all) {
   check_data_alike(plan.run->parts().data, plan.run->parts().data_fingerprint, world);
   const ResultClaim claim(plan.path, cleansing_schema, plan.attributes, claim_of(options, log), world);
   if (claim.done() && !options.flag("dry-run")) return log.say(plan.path + ": already there");
-  const std::int64_t width = plan.run->parts().data.train.width(),
-                     row = cleansed_row_width(plan.replicas, plan.metrics.size(), plan.samples * width);
+  const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
+  const std::int64_t width = plan.run->parts().data.train.width();
+  const auto row_of = [&](std::int64_t replicas) {
+    return cleansed_row_width(replicas, plan.metrics.size(), plan.samples * width);
+  };
+  const auto [replicas, blocks] =
+      plan_blocks(options, {*plan.run, removals, {plan.epochs_back}, 16, plan.path, row_of}, world);
+  const std::int64_t row = row_of(replicas);
   const at::Tensor latents = plan.run->parts().test_latents().narrow(0, 0, plan.samples);
   const auto cleansed = [&](const Retraining& block) {
     return cleansed_row(block, *plan.run->parts().game, plan.metrics, latents, row);
   };
-  if (options.flag("dry-run")) {
-    const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
-    return say(needs_of_retraining("cleanse", *plan.run,
-                                   plan_counterfactuals(recorded_steps_of(*plan.run), removals,
-                                                        {plan.epochs_back}, plan.replicas),
-                                   removals, row, cleansed, world),
-               world);
-  }
+  const RecordedSteps recorded = recorded_steps_of(*plan.run);
+  if (options.flag("dry-run"))
+    return say(needs_of_retraining("cleanse", *plan.run, blocks, removals, row, cleansed, world), world);
 
   if (!plan.metric_classifier.caution.empty()) log.say(plan.metric_classifier.caution);
-  const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
-  const RecordedSteps recorded = recorded_steps_of(*plan.run);
-  const auto blocks = plan_counterfactuals(recorded, removals, {plan.epochs_back}, plan.replicas);
   BlockStore store(plan.path, cleansing_blocks_schema, plan.attributes, blocks.size(), row, world,
                    unfinished_of(options));
   const BegunBlocks begun(plan.path, plan.attributes);

@@ -19,7 +19,7 @@ struct CleansePlan {
   std::vector<Selection> selections;
   InfluenceEstimates estimates;  ///< where a selection needs them
   std::vector<std::shared_ptr<const Metric>> metrics;
-  std::int64_t epochs_back = 1, replicas = 0, samples = 0;
+  std::int64_t epochs_back = 1, samples = 0;
   Cleansing result;
   Attributes attributes;
   std::string path;

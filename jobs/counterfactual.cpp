@@ -15,6 +15,7 @@
 #include "whence/retrain/truth.h"
 #include "whence/train/result_file.h"
 
+#include "block_replicas.h"
 #include "data_start.h"
 #include "dry_run.h"
 #include "job.h"
@@ -47,10 +48,9 @@ OptionTable counterfactual_options() {
           "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .flag("from-start", "take the whole training again, whatever --epochs-back is");
-  add_removal_options(table)
+  add_replicas_option(add_removal_options(table), "counterfactuals")
       .add<std::int64_t>("noise-draws", 1,
                          "a metric is the mean over so many draws of the latents (or noise) it looks through")
-      .add<std::int64_t>("replicas", 32, "counterfactuals retrained together as one block")
       .flag("overwrite", "replace a result that was made with other options");
   add_place_options(table);
   add_classifier_option(table);
@@ -69,7 +69,6 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   const StopSignals signals;
   RetrainedValues values;
   Removals removals;
-  std::int64_t replicas = 0;
   std::unique_ptr<Run> run;
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::string result;
@@ -78,14 +77,12 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     values.metrics = split_list("metric", options.text("metric"));
-    replicas = options.integer("replicas", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
     values.epochs_back = horizons_of(options, *run);
     metric_classifier = read_metric_classifier(options, parts);
     metrics = metrics_over_draws(values.metrics, parts, metric_classifier, options.integer("noise-draws", 1));
     removals = choose_removals(options, *run, values);
-    replicas = std::min<std::int64_t>(replicas, removals.sets.size());
     values.weight = removals.weight;
     values.classifier = metric_classifier.fingerprint;
     result = run->folder() + "/" + removals.file;
@@ -99,8 +96,10 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   if (claim.done() && !options.flag("dry-run")) return log.say(result + ": already there");
 
   const RecordedSteps steps = recorded_steps_of(*run);
-  const auto blocks = plan_counterfactuals(steps, removals.sets, values.epochs_back, replicas);
-  const std::int64_t block_count = blocks.size(), width = row_width(replicas, values.metrics.size());
+  const auto width_of = [&](std::int64_t replicas) { return row_width(replicas, values.metrics.size()); };
+  const auto [replicas, blocks] =
+      plan_blocks(options, {*run, removals.sets, values.epochs_back, 32, result, width_of}, world);
+  const std::int64_t block_count = blocks.size(), width = width_of(replicas);
   const auto row = [&](const Retraining& block) { return as_row(block.result(metrics), width); };
   if (options.flag("dry-run"))
     return say(needs_of_retraining("counterfactual", *run, blocks, removals.sets, width, row, world), world);

@@ -8,21 +8,13 @@
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
+#include "whence/comm/nodes.h"
 #include "whence/core/matrix_kernels.h"
 #include "whence/core/progress.h"
 #include "whence/io/artifact.h"
 
 namespace whence {
 namespace {
-
-std::int64_t node_count(const Communicator& ranks) {
-  MPI_Comm node = MPI_COMM_NULL;
-  MPI_Comm_split_type(ranks.handle(), MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-  int rank_on_node = 0;
-  MPI_Comm_rank(node, &rank_on_node);
-  MPI_Comm_free(&node);
-  return ranks.sum(static_cast<std::int64_t>(rank_on_node == 0));
-}
 
 // What earlier starts of an interrupted job have cost; zeros where there are none.
 JobCost with_earlier_starts(JobCost cost, const nlohmann::json& before, std::int64_t& starts, double& peak) {

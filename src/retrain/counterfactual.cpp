@@ -26,6 +26,15 @@ std::unordered_map<std::int64_t, std::vector<std::int64_t>> absentees(const Coun
   return replicas;
 }
 
+// The sets by their steps; those of one step by their numbers.
+std::vector<std::int64_t> earliest_first(const std::vector<std::int64_t>& steps) {
+  std::vector<std::int64_t> order(steps.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&steps](std::int64_t a, std::int64_t b) { return steps[a] < steps[b]; });
+  return order;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin) {
@@ -38,22 +47,31 @@ std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begi
   return first;
 }
 
-std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run, const Removals& removals,
-                                                      const std::vector<std::int64_t>& epochs_back,
-                                                      std::int64_t replicas) {
-  std::vector<CounterfactualBlock> blocks;
+RetrainingStarts starts_of(const RecordedSteps& run, const Removals& removals,
+                           const std::vector<std::int64_t>& epochs_back, std::int64_t together) {
+  RetrainingStarts starts{run.steps, epochs_back, {}};
   for (const std::int64_t epochs : epochs_back) {
     const auto first_use = first_uses(run, run.steps - epochs * run.steps_per_epoch);
-    std::vector<std::int64_t> first(removals.size(), run.steps);
+    std::vector<std::int64_t>& start = starts.start.emplace_back(removals.size(), run.steps);
     for (std::size_t i = 0; i < removals.size(); ++i)
-      for (const std::int64_t position : removals[i]) first[i] = std::min(first[i], first_use[position]);
-    std::vector<std::int64_t> order(removals.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(),
-                     [&first](std::int64_t a, std::int64_t b) { return first[a] < first[b]; });
-    for (std::size_t begin = 0; begin < order.size(); begin += replicas) {
-      const std::size_t end = std::min(order.size(), begin + replicas);
-      blocks.push_back({epochs, first[order[begin]], {order.begin() + begin, order.begin() + end}});
+      for (const std::int64_t position : removals[i]) start[i] = std::min(start[i], first_use[position]);
+    const std::vector<std::int64_t> order = earliest_first(start);
+    for (std::size_t i = 0; i < order.size(); ++i)
+      start[order[i]] = start[order[i - i % static_cast<std::size_t>(together)]];
+  }
+  return starts;
+}
+
+std::vector<CounterfactualBlock> plan_counterfactuals(const RetrainingStarts& starts, std::int64_t replicas) {
+  std::vector<CounterfactualBlock> blocks;
+  for (std::size_t k = 0; k < starts.epochs_back.size(); ++k) {
+    const std::vector<std::int64_t>& start = starts.start[k];
+    const std::size_t before = blocks.size();
+    for (const std::int64_t set : earliest_first(start)) {
+      if (blocks.size() == before || blocks.back().first_step != start[set] ||
+          static_cast<std::int64_t>(blocks.back().removals.size()) == replicas)
+        blocks.push_back({starts.epochs_back[k], start[set], {}});
+      blocks.back().removals.push_back(set);
     }
   }
   std::stable_sort(blocks.begin(), blocks.end(),

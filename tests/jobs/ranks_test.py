@@ -69,11 +69,21 @@ class SharedRunTest(ProgramTest):
                 self.assert_same_bytes(*(os.path.join(f, "counterfactual.h5") for f in (other, alone)))
 
     def test_more_ranks_than_blocks_give_the_same_bytes(self):
-        options = ("--targets", "5")  # one block
+        options = ("--targets", "5", "--replicas", "32")  # one block
         alone, many = (self.copy_of(self.run_folder, name) for name in ("one-block-on-1", "one-block-on-4"))
         self.run_fine("counterfactual", "--run", alone, *options)
         self.run_fine("counterfactual", "--run", many, *options, ranks=4)
         self.assert_same_bytes(*(os.path.join(f, "counterfactual.h5") for f in (many, alone)))
+
+    def test_blocks_sized_by_the_number_of_ranks_give_the_same_bytes(self):
+        one, three = (self.copy_of(self.run_folder, "auto-on-%d" % ranks) for ranks in (1, 3))
+        for folder, ranks, blocks in ((one, 1, 1), (three, 3, 3)):
+            planned = whence("counterfactual", "--run", folder, "--targets", "11", "--dry-run", ranks=ranks)
+            self.assertIn("%d block" % blocks, planned.out)
+            self.run_fine("counterfactual", "--run", folder, "--targets", "11", ranks=ranks)
+        self.assert_same_bytes(*(os.path.join(f, "counterfactual.h5") for f in (one, three)))
+        again = whence("counterfactual", "--run", one, "--targets", "11", "--replicas", "2")
+        self.assertIn("already there", again.err)
 
 
 class ReplayTest(ProgramTest):
@@ -143,7 +153,7 @@ class ReplayTest(ProgramTest):
         self.run_fine("verify", "--run", folder)
         # Back, the stretch after the row is met first; forth, the one before it. Ranks that replay alone all fail.
         for job, stretch, ranks, *more in (("influence", "from step 42, step 45", (1, 2)),
-                                           ("counterfactual", "from step 35, step 42", (1,), "--targets", "20", "--replicas", "1")):
+                                           ("counterfactual", "from step 35, step 42", (1,), "--targets", "190")):
             with self.subTest(job=job):
                 self.assert_refused([job, "--run", folder, *QUERIES, *more, "--quiet"], "trajectory.h5", stretch,
                                     folder=folder, ranks=ranks)

@@ -146,7 +146,7 @@ TEST(Cleansing, EverySetIsRetrainedOnItsOwn) {
   const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<SumOfParameters>()};
   const std::int64_t first = run.schedule.steps() - 2 * run.schedule.steps_per_epoch();
   const RecordedSteps recorded = run.steps();
-  const auto blocks = plan_counterfactuals(recorded, sets, {2}, 4);
+  const auto blocks = plan_counterfactuals(starts_of(recorded, sets, {2}, 32), 4);
   std::vector<at::Tensor> rows;
   for (const auto& block : blocks) {
     Retraining retraining(recorded, block, sets);
@@ -211,7 +211,7 @@ TEST(Adam, StepsAndCounterfactualsFollowTheAlgorithm) {
                                plain.moves,
                                adam};
   const Sets sets{{1, 2}};
-  const auto blocks = plan_counterfactuals(recorded, sets, {2}, 1);
+  const auto blocks = plan_counterfactuals(starts_of(recorded, sets, {2}, 32), 1);
   Retraining retraining(recorded, blocks[0], sets);
   while (!retraining.done()) retraining.advance();
   const at::Tensor& again = retraining.state();

@@ -42,7 +42,7 @@ inline Compared compare(const MemoryRun& run, std::int64_t epochs_back) {
   const std::vector<std::shared_ptr<const Metric>> metrics{std::make_shared<LinearMetric>(direction)};
   Compared result;
   result.truth = at::empty({run.data.size()}, at::kDouble);
-  for (const auto& block : plan_counterfactuals(run.steps(), each, {epochs_back}, 7)) {
+  for (const auto& block : plan_counterfactuals(starts_of(run.steps(), each, {epochs_back}, 32), 7)) {
     const auto found = retrain(run.steps(), block, each, metrics, [] {});
     EXPECT_EQ(found.distance, 0.0);
     for (std::size_t i = 0; i < block.removals.size(); ++i)

@@ -16,7 +16,7 @@
 namespace whence {
 
 inline const Schema cleansing_schema{"whence.cleansing", 1};
-inline const Schema cleansing_blocks_schema{"whence.cleansing_blocks", 1};
+inline const Schema cleansing_blocks_schema{"whence.cleansing_blocks", 2};
 
 /// What was removed, and what became of the test metrics.
 ///

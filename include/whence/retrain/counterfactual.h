@@ -19,7 +19,7 @@ namespace whence {
 /// Replicas that are retrained together: one without removal, and one for each removal set.
 struct CounterfactualBlock {
   std::int64_t epochs_back;            ///< k: the last k epochs are taken again
-  std::int64_t first_step;             ///< the first step that a removal changes; T if none does
+  std::int64_t first_step;             ///< where it starts (RetrainingStarts)
   std::vector<std::int64_t> removals;  ///< which removal sets, as positions in the list
 };
 
@@ -30,13 +30,21 @@ struct CounterfactualResult {
   double distance;      ///< largest |theta of the no-removal replica - recorded theta| at the end
 };
 
-/// Cuts (k, removal sets) into blocks of at most `replicas` sets. Sets that first matter at about the same
-/// step share a block, so that a block starts as late as possible; longest blocks first. Depends on nothing
-/// but its arguments: any number of ranks works on the same blocks.
-std::vector<CounterfactualBlock> plan_counterfactuals(const RecordedSteps& run,
-                                                      const std::vector<std::vector<std::int64_t>>& removals,
-                                                      const std::vector<std::int64_t>& epochs_back,
-                                                      std::int64_t replicas);
+/// Where the retrainings of some removal sets start.
+struct RetrainingStarts {
+  std::int64_t steps;                            ///< T
+  std::vector<std::int64_t> epochs_back;         ///< every k
+  std::vector<std::vector<std::int64_t>> start;  ///< of each k and set: the step, T where nothing is changed
+};
+
+/// `together` sets, those that first matter at about the same step, start from one recorded state, before the
+/// first step that one of them changes. Where a replay does not meet the recorded bits that state decides
+/// how a result is rounded, so it depends on nothing but the arguments: not on ranks, not on blocks.
+RetrainingStarts starts_of(const RecordedSteps& run, const std::vector<std::vector<std::int64_t>>& removals,
+                           const std::vector<std::int64_t>& epochs_back, std::int64_t together);
+
+/// Cuts (k, removal sets) into blocks of at most `replicas` sets of one start; longest blocks first.
+std::vector<CounterfactualBlock> plan_counterfactuals(const RetrainingStarts& starts, std::int64_t replicas);
 
 /// For each position in the training set, the first step from `begin` on that uses it; run.steps if none
 /// does.

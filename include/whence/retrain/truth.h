@@ -13,7 +13,7 @@
 namespace whence {
 
 inline const Schema counterfactual_schema{"whence.counterfactual", 1};
-inline const Schema counterfactual_blocks_schema{"whence.counterfactual_blocks", 1};
+inline const Schema counterfactual_blocks_schema{"whence.counterfactual_blocks", 2};
 
 /// What retraining found for n removal sets.
 struct RetrainedValues {
