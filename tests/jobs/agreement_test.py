@@ -190,7 +190,7 @@ class FoldersTest(Nodes):
                  "ranks_and_grid is '7 ranks, 2 query groups' there"),
                 # What an earlier Whence carried is fewer numbers.
                 ("influence", "whence.trace_checkpoint", [], {"schema_version": "1"}, "has version 1 of the schema"),
-                ("counterfactual", "whence.counterfactual_blocks", ["--targets", 3], {"settings": "seed = of another job"}, "seed is of another job there")):
+                ("counterfactual", "whence.counterfactual_blocks", ["--targets", 3], {"schema_version": "2", "settings": "seed = of another job"}, "seed is of another job there")):
             self.run_fine(job, "--run", run, *options)
             part = self.leave(run, job, schema, **changes)
             for ranks in (1, 2):

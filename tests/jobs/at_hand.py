@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 
 # Read while libraries are loaded: a command with another value of one of these has to be started.
 WHEN_LOADED = ("LD_", "OPENBLAS", "GOTO", "OMP_", "GOMP_", "MKL_", "MALLOC_", "GLIBC_", "ASAN_", "LSAN_")
@@ -99,6 +100,7 @@ def _as_main(command, out, err):
         os.dup2(err, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
         sys.argv = command
+        warnings.simplefilter("ignore", DeprecationWarning)  # as without unittest, which shows them
         runpy.run_path(command[0], run_name="__main__")
         code = 0
     except SystemExit as end:

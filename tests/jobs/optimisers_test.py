@@ -23,7 +23,7 @@ OPTIMISERS = {
     "adam": ((), "Adam", {}),
     "adam-decay": (("--weight-decay", 0.1, "--beta1", 0.5, "--beta2", 0.9, "--epsilon", 1e-4), "Adam",
                    {"weight_decay": 0.1, "betas": (0.5, 0.9), "eps": 1e-4}),
-    "adam-beta1-of-0": (("--beta1", 0), "Adam", {"betas": (0, 0.999)}),
+    "adam-beta1-of-0": (("--beta1", 0), "Adam", {"betas": (0.0, 0.999)}),
     "adamw": ((), "AdamW", {"weight_decay": 0.01}),
     "adamw-decay": (("--weight-decay", 0.5), "AdamW", {"weight_decay": 0.5}),
     "rmsprop": ((), "RMSprop", {}),

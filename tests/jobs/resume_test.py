@@ -153,13 +153,14 @@ class CounterfactualTest(ProgramTest):
         self.run_fine("counterfactual", "--run", folder, "--targets", "3")
         # As a killed job would have left it.
         part = os.path.join(folder, "counterfactual.h5.part")
-        marks = {**attributes(os.path.join(folder, "counterfactual.h5")), "schema": "whence.counterfactual_blocks"}
+        marks = {**attributes(os.path.join(folder, "counterfactual.h5")), "schema": "whence.counterfactual_blocks",
+                 "schema_version": "2"}
         os.remove(os.path.join(folder, "counterfactual.h5"))
         with h5py.File(part, "w", libver=("v108", "v108")) as file:
             for name, value in marks.items():
                 file.attrs[name] = np.bytes_(value)
             file["rows"], file["seal"] = np.zeros((1, 5)), np.zeros(1, dtype=np.int64)
-        self.assert_refused(["counterfactual", "--run", folder, "--targets", "4"], "counterfactual.h5.part",
+        self.assert_refused(["counterfactual", "--run", folder, "--targets", "4"], "counterfactual.h5.part", "begun with other options",
                             folder=folder, ranks=(1, 2))
         self.assertTrue(os.path.exists(part))
 
