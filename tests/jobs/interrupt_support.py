@@ -51,7 +51,7 @@ def watched_until(job, reached, draw=None):
         if reached():
             return True
         job.release()
-        time.sleep(draw.uniform(0, 0.03) if draw else 0.005)
+        time.sleep(draw.uniform(0.005, 0.05) if draw else 0.02)
     return False
 
 

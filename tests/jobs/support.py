@@ -106,7 +106,7 @@ class Job:
             program, more = loaded.as_rank()
             command = [program if word == WHENCE else word for word in command]
         self._out, self._err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
-        self._held = []
+        self._ranks, self._held = [], []
         self._begin = time.monotonic()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err,
                                         env={**os.environ, **more})
@@ -127,7 +127,9 @@ class Job:
 
     def hold(self):
         """Stops every rank where it is, until release() or a kill."""
-        self._held = self.rank_pids()
+        if len(self._ranks) < self.ranks:
+            self._ranks = self.rank_pids()
+        self._held = self._ranks
         for pid in self._held:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
