@@ -16,6 +16,11 @@
 #include "job.h"
 
 namespace whence {
+namespace {
+
+constexpr std::int64_t largest_block = 16;  // of --replicas auto; results depend on it (starts_of)
+
+}  // namespace
 
 OptionTable cleanse_options() {
   OptionTable table("cleanse");
@@ -31,7 +36,7 @@ OptionTable cleanse_options() {
       .add<std::string>("samples", "auto",
                         "generated samples kept of each model; auto: 10,000 of up to 3 numbers, else 64")
       .flag("overwrite", "replace a cleansing.h5 that was made with other options");
-  add_replicas_option(table, "removal sets");
+  add_replicas_option(table, "removal sets", largest_block);
   add_place_options(table);
   add_classifier_option(table);
   add_device_options(table);
@@ -55,12 +60,17 @@ void run_cleanse(const Options& options, const Communicator& all) {
   if (claim.done() && !options.flag("dry-run")) return log.say(plan.path + ": already there");
   const auto removals = removal_sets(order_instances(plan, world), plan.result.remove);
   const std::int64_t width = plan.run->parts().data.train.width();
-  const auto row_of = [&](std::int64_t replicas) {
-    return cleansed_row_width(replicas, plan.metrics.size(), plan.samples * width);
-  };
-  const auto [replicas, blocks] =
-      plan_blocks(options, {*plan.run, removals, {plan.epochs_back}, 16, plan.path, row_of}, world);
-  const std::int64_t row = row_of(replicas);
+  const BlockPlan cut = plan_blocks({*plan.run,
+                                     removals,
+                                     {plan.epochs_back},
+                                     plan.replicas,
+                                     largest_block,
+                                     plan.path,
+                                     cleansing_blocks_schema,
+                                     plan.attributes},
+                                    world);
+  const auto& blocks = cut.blocks;
+  const std::int64_t row = cleansed_row_width(cut.replicas, plan.metrics.size(), plan.samples * width);
   const at::Tensor latents = plan.run->parts().test_latents().narrow(0, 0, plan.samples);
   const auto cleansed = [&](const Retraining& block) {
     return cleansed_row(block, *plan.run->parts().game, plan.metrics, latents, row);
@@ -70,7 +80,7 @@ void run_cleanse(const Options& options, const Communicator& all) {
     return say(needs_of_retraining("cleanse", *plan.run, blocks, removals, row, cleansed, world), world);
 
   if (!plan.metric_classifier.caution.empty()) log.say(plan.metric_classifier.caution);
-  BlockStore store(plan.path, cleansing_blocks_schema, plan.attributes, blocks.size(), row, world,
+  BlockStore store(plan.path, cleansing_blocks_schema, cut.of_store, blocks.size(), row, world,
                    unfinished_of(options));
   const BegunBlocks begun(plan.path, plan.attributes);
   const BlockProgress done_now = retrain_blocks(

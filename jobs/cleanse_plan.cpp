@@ -11,6 +11,8 @@
 #include "whence/io/checksum.h"
 #include "whence/train/result_file.h"
 
+#include "block_replicas.h"
+
 namespace whence {
 namespace {
 
@@ -29,6 +31,7 @@ at::Tensor features_of(const Instances& instances, const TrainedClassifier& clas
 CleansePlan read_cleanse_plan(const Options& options, const DataPlaces& places, at::Device device) {
   CleansePlan plan;
   plan.epochs_back = options.integer("epochs-back", 1);
+  plan.replicas = asked_replicas(options);
   plan.result.remove = integer_list("remove", options.text("remove"));
   plan.result.metrics = split_list("metric", options.text("metric"));
   plan.run = std::make_unique<Run>(options.text("run"), device, places);

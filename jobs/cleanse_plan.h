@@ -2,6 +2,7 @@
 // What `whence cleanse` knows before it takes any step.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct CleansePlan {
   InfluenceEstimates estimates;  ///< where a selection needs them
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::int64_t epochs_back = 1, samples = 0;
+  std::optional<std::int64_t> replicas;  ///< of --replicas
   Cleansing result;
   Attributes attributes;
   std::string path;

@@ -25,6 +25,8 @@
 namespace whence {
 namespace {
 
+constexpr std::int64_t largest_block = 32;  // of --replicas auto; results depend on it (starts_of)
+
 // k of --epochs-back; with --from-start all of them.
 std::vector<std::int64_t> horizons_of(const Options& options, const Run& run) {
   auto horizons = integer_list("epochs-back", options.text("epochs-back"));
@@ -48,7 +50,7 @@ OptionTable counterfactual_options() {
           "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .flag("from-start", "take the whole training again, whatever --epochs-back is");
-  add_replicas_option(add_removal_options(table), "counterfactuals")
+  add_replicas_option(add_removal_options(table), "counterfactuals", largest_block)
       .add<std::int64_t>("noise-draws", 1,
                          "a metric is the mean over so many draws of the latents (or noise) it looks through")
       .flag("overwrite", "replace a result that was made with other options");
@@ -72,11 +74,13 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   std::unique_ptr<Run> run;
   std::vector<std::shared_ptr<const Metric>> metrics;
   std::string result;
+  std::optional<std::int64_t> replicas;
   Attributes attributes;
   MetricClassifier metric_classifier;
   const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     values.metrics = split_list("metric", options.text("metric"));
+    replicas = asked_replicas(options);
     run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
     values.epochs_back = horizons_of(options, *run);
@@ -96,16 +100,17 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   if (claim.done() && !options.flag("dry-run")) return log.say(result + ": already there");
 
   const RecordedSteps steps = recorded_steps_of(*run);
-  const auto width_of = [&](std::int64_t replicas) { return row_width(replicas, values.metrics.size()); };
-  const auto [replicas, blocks] =
-      plan_blocks(options, {*run, removals.sets, values.epochs_back, 32, result, width_of}, world);
-  const std::int64_t block_count = blocks.size(), width = width_of(replicas);
+  const BlockPlan plan = plan_blocks({*run, removals.sets, values.epochs_back, replicas, largest_block,
+                                      result, counterfactual_blocks_schema, attributes},
+                                     world);
+  const auto& blocks = plan.blocks;
+  const std::int64_t block_count = blocks.size(), width = row_width(plan.replicas, values.metrics.size());
   const auto row = [&](const Retraining& block) { return as_row(block.result(metrics), width); };
   if (options.flag("dry-run"))
     return say(needs_of_retraining("counterfactual", *run, blocks, removals.sets, width, row, world), world);
 
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
-  BlockStore store(result, counterfactual_blocks_schema, attributes, block_count, width, world,
+  BlockStore store(result, counterfactual_blocks_schema, plan.of_store, block_count, width, world,
                    unfinished_of(options));
   const BegunBlocks begun(result, attributes);
   const BlockProgress done_now = retrain_blocks({steps, blocks, removals.sets, store, begun, signals,

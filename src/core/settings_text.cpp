@@ -38,7 +38,7 @@ bool same_value(const std::string& name, const std::string& a, const std::string
 // Options of jobs on runs that came later, and values that say what was done before there were such options.
 // Those of runs themselves: train/settings_defaults.h.
 bool as_before(const std::string& name, const std::string& value) {
-  if (name == "replicas") return true;  // how work was cut, which was a setting once
+  if (name == "replicas") return true;  // results of earlier versions name it; nothing depends on it
   static const std::multimap<std::string, std::string> before{{"formula", "own"},
                                                               {"crossings", "off"},
                                                               {"crossings", "auto"},  // which were counted:

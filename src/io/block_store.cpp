@@ -66,16 +66,6 @@ std::string BlockStore::verify(const H5File& file) {
   return fmt::format("{} of {} blocks are finished", finished, sizes.at("rows"));
 }
 
-std::optional<std::int64_t> BlockStore::unfinished_width(const std::string& path) {
-  const std::string part = path + ".part";
-  if (!fs::exists(part)) return {};
-  try {
-    return check_shapes(H5File::open_to_read(part), block_store_arrays).at("width");
-  } catch (const Error&) {
-    return {};  // the constructor says what is wrong with it
-  }
-}
-
 BlockStore::~BlockStore() {
   if (descriptor_ >= 0) ::close(descriptor_);
   if (file_ != nullptr) {

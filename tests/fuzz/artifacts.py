@@ -115,7 +115,7 @@ def make_folders(place):
         file["committed"][...] = 7
     blocks, begun, traced = part("blocks", "counterfactual.h5"), part("begun", "counterfactual.h5"), part(
         "traced", "influence.h5", "cleansing.h5")
-    marks = marks_of(run + "/counterfactual.h5", "whence.counterfactual_blocks", schema_version=np.bytes_("2"))
+    marks = marks_of(run + "/counterfactual.h5", "whence.counterfactual_blocks", schema_version=np.bytes_("2"), replicas=np.bytes_("4"))
     for folder in (blocks, begun):
         write(folder + "/counterfactual.h5.part", marks, {"rows": np.zeros((3, 11)), "seal": np.zeros(3, dtype=np.int64)})
     with h5py.File(run + "/trajectory.h5") as file:

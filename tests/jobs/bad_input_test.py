@@ -122,7 +122,8 @@ class FinishedRunTest(ProgramTest):
         for job, option, value in (("influence", "epochs-back", "0"), ("influence", "kink-width", "-1"),
                                    ("influence", "kink-width", "nan"), ("influence", "grid", "0"),
                                    ("counterfactual", "epochs-back", "-1"), ("counterfactual", "replicas", "0"),
-                                   ("counterfactual", "replicas", "-3"), ("counterfactual", "targets", "0"),
+                                   ("counterfactual", "replicas", "-3"), ("counterfactual", "replicas", "4,5"),
+                                   ("cleanse", "replicas", "0"), ("cleanse", "replicas", "some"), ("counterfactual", "targets", "0"),
                                    ("counterfactual", "targets", "-3"), ("counterfactual", "targets", "301")):
             with self.subTest(job=job, option=option, value=value):
                 self.refused(job, "--" + option, value, names=["--" + option])

@@ -46,10 +46,17 @@ def watched_until(job, reached, draw=None):
 
     While somebody looks, no process of the job moves: a slow look, on a busy machine, cannot come too late.
     """
+    begin = time.monotonic()
     while job.running():
         job.hold()
-        if reached():
-            return True
+        try:
+            if reached():
+                return True
+            if time.monotonic() - begin > 200:
+                raise AssertionError("has not come so far within 200 s: %s" % " ".join(job.command))
+        except BaseException:
+            job.kill_all()
+            raise
         job.release()
         time.sleep(draw.uniform(0.005, 0.05) if draw else 0.02)
     return False

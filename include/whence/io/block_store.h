@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,9 +29,6 @@ class BlockStore {
   /// Checks shapes of such a file, and says how many of its rows are finished: "2 of 3 blocks are finished".
   /// Error naming it.
   static std::string verify(const H5File& file);
-
-  /// Numbers a row of the file that an earlier start has begun; none where there is no whole one.
-  static std::optional<std::int64_t> unfinished_width(const std::string& path);
 
   /// Whether the row was already finished when the store was opened. The same on every rank.
   bool finished(std::int64_t row) const { return finished_[row]; }

@@ -32,9 +32,10 @@ struct CounterfactualResult {
 
 /// Where the retrainings of some removal sets start.
 struct RetrainingStarts {
-  std::int64_t steps;                            ///< T
-  std::vector<std::int64_t> epochs_back;         ///< every k
-  std::vector<std::vector<std::int64_t>> start;  ///< of each k and set: the step, T where nothing is changed
+  std::int64_t steps;                     ///< T
+  std::vector<std::int64_t> epochs_back;  ///< every k
+  std::vector<std::vector<std::int64_t>>
+      start;  ///< of each k and set: the step, T where all that start together change nothing
 };
 
 /// `together` sets, those that first matter at about the same step, start from one recorded state, before the
