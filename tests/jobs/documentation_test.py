@@ -115,7 +115,7 @@ class Clone:
         executable(os.path.join(self.place, "shims/python3"), '#!/bin/sh\nexec "%s" "$@"\n' % sys.executable)
         self.more.update(
             WHENCE_PROGRAM=real, WHENCE=os.path.join(self.place, "shims/whence"), PYTHONPATH=os.path.join(SOURCE, "tools"), OMP_NUM_THREADS="1", PYTHON=sys.executable,
-            OMPI_MCA_ess_singleton_isolated="1", MPLCONFIGDIR=os.path.join(self.place, "matplotlib"),
+            OMPI_MCA_ess_singleton_isolated="1", OMPI_MCA_orte_tmpdir_base=self.place, MPLCONFIGDIR=os.path.join(self.place, "matplotlib"),
             PATH=os.pathsep.join([os.path.join(self.place, "shims"), os.environ["PATH"]]), INSTANCES="40", EPOCHS="1", TARGETS="4")
 
     def _pipelines(self):
