@@ -37,7 +37,7 @@ std::optional<std::int64_t> begun_with(const BlockSizing& sizing) {
 
 // Removal sets of a block, which has one replica more, in half of a rank's share of its node's memory.
 std::int64_t fitting_into_memory(const Run& run, const Communicator& world) {
-  const double share = usable_memory() / static_cast<double>(ranks_on_node(world));
+  const double share = usable_memory() / static_cast<double>(on_node(world).ranks);
   const auto replicas = static_cast<std::int64_t>(share / 2 / (states_held * bytes_of(run)));
   return world.min(std::max<std::int64_t>(1, replicas - 1));
 }

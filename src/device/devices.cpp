@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include "whence/comm/nodes.h"
 #include "whence/core/error.h"
 #include "whence/device/backend.h"
 #include "whence/device/host_staged_collectives.h"
@@ -9,20 +10,6 @@
 
 namespace whence {
 namespace {
-
-struct Place {
-  int rank = 0, ranks = 1;
-};
-
-Place place_on_node(const Communicator& world) {
-  MPI_Comm node = MPI_COMM_NULL;
-  MPI_Comm_split_type(world.handle(), MPI_COMM_TYPE_SHARED, world.rank(), MPI_INFO_NULL, &node);
-  Place place;
-  MPI_Comm_rank(node, &place.rank);
-  MPI_Comm_size(node, &place.ranks);
-  MPI_Comm_free(&node);
-  return place;
-}
 
 class NoWait : public DeviceMark {
  public:
@@ -61,7 +48,7 @@ at::Device join_devices(const std::string& kind, bool share, Communicator& world
     if (kind != "cpu" && kind != "cuda") refuse("--device: '{}' is neither cpu nor cuda", kind);
   });
   if (kind == "cpu") return at::kCPU;
-  const Place place = place_on_node(world);
+  const OnNode place = on_node(world);
   int device = 0;
   at::Device joined = at::kCPU;
   world.on_every_rank([&] {

@@ -1,29 +1,21 @@
 // What control groups allow, against folders made like those of Linux.
 #include "whence/core/host.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <stdexcept>
 #include <string>
 #include <unistd.h>
+
+#include "support/folder.h"
 
 namespace fs = std::filesystem;
 
 namespace whence {
 namespace {
 
-class UsableMemory : public ::testing::Test {
+class UsableMemory : public testing::OwnFolder {
  protected:
-  UsableMemory() {
-    std::string name = (fs::temp_directory_path() / "whence_host_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-    folder_ = name;
-  }
-  ~UsableMemory() override { fs::remove_all(folder_); }
-
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
   void write(const std::string& name, const std::string& text) const {
     fs::create_directories(fs::path(path(name)).parent_path());
     std::ofstream(path(name)) << text << '\n';
@@ -33,9 +25,6 @@ class UsableMemory : public ::testing::Test {
     return usable_memory(path("groups"), path("root"));
   }
   const double machine = usable_memory("/nowhere", "/nowhere");
-
- private:
-  std::string folder_;
 };
 
 TEST_F(UsableMemory, IsTheMachinesWithoutGroups) {

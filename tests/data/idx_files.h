@@ -2,16 +2,15 @@
 // Small IDX files, good and bad, in a folder that goes away with the test.
 
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
 #include <stdexcept>
-#include <stdlib.h>  // mkdtemp is POSIX, not C++
 #include <string>
 #include <vector>
 #include <zlib.h>
+
+#include "support/folder.h"
 
 namespace whence::testing {
 
@@ -37,18 +36,9 @@ inline Bytes pattern(std::size_t count) {
   return bytes;
 }
 
-/// A test with a temporary folder of its own.
-class FolderTest : public ::testing::Test {
+/// A test with a temporary folder of its own, and files in it.
+class FolderTest : public OwnFolder {
  protected:
-  FolderTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "whence_data_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-    folder_ = name;
-  }
-  ~FolderTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
-
   std::string write(const std::string& name, const Bytes& bytes) const {
     std::ofstream file(path(name), std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -67,8 +57,6 @@ class FolderTest : public ::testing::Test {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-
-  std::string folder_;
 };
 
 /// The message of the E that `action` throws; a failed check and "" where it throws none.

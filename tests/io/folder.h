@@ -1,24 +1,19 @@
 #pragma once
-// A temporary folder, of each rank alone or shared by all.
+// Files of tests: a folder that ranks share, bytes, damage.
 
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
 #include <stdexcept>
-#include <stdlib.h>  // mkdtemp is POSIX, not C++
 #include <string>
 
 #include "whence/comm/communicator.h"
 #include "whence/core/error.h"
 
-namespace whence::testing {
+#include "support/folder.h"
 
-inline std::string new_folder() {
-  std::string name = (std::filesystem::temp_directory_path() / "whence_io_XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-  return name;
-}
+namespace whence::testing {
 
 inline std::string bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -56,14 +51,6 @@ std::string message_of(Action action) {
 inline bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
-
-/// A test with a folder of this rank's own.
-class OwnFolder : public ::testing::Test {
- protected:
-  ~OwnFolder() override { std::filesystem::remove_all(folder_); }
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
-  std::string folder_ = new_folder();
-};
 
 /// A test with a folder that all ranks share.
 class SharedFolder : public ::testing::Test {

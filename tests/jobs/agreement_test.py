@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from at_hand import AtHand
-from support import MPIRUN, WHENCE, Job, ProgramTest, Result, attributes, main, tiny, whence
+from support import MPIRUN, WHENCE, ProgramTest, Result, attributes, main, tiny, whence
 from vae_support import write_idx
 
 HOST = socket.gethostname()

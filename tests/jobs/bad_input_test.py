@@ -4,11 +4,11 @@ import fcntl
 import os
 import random
 import shutil
-import time
 
 import h5py
 import numpy as np
 
+from interrupt_support import watched_until
 from support import (FULL, Job, ProgramTest, fill_disk, finals, main, read_bytes, read_json,
                      small_disk, tiny, whence, write_bytes)
 
@@ -231,11 +231,10 @@ class UnfinishedRunTest(ProgramTest):
     def test_unfinished_run_and_second_writer_are_refused(self):
         job = Job(*self.command, "--quiet")
         part = os.path.join(self.folder, "trajectory.h5.part")
-        while job.running() and not (os.path.exists(part) and os.path.exists(os.path.join(self.folder, "run.cfg"))):
-            time.sleep(0.01)
-        # Another writer while this one goes on.
+        begun = [part, os.path.join(self.folder, "run.cfg")]
+        self.assertTrue(watched_until(job, lambda: all(map(os.path.exists, begun))), "the run was too short for this test")
+        # Another writer while this one is there.
         self.assert_refused(self.command, self.folder, folder=self.folder, ranks=BOTH)
-        self.assertTrue(job.running(), "the run was too short for this test")
         job.kill_all()
         for name in ("influence", "counterfactual", "verify"):
             ranks = BOTH if name == "influence" else ALONE

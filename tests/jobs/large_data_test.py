@@ -4,7 +4,6 @@ import glob
 import os
 import shutil
 import subprocess
-import unittest
 
 import h5py
 import numpy as np

@@ -2,15 +2,15 @@
 a model that was moved."""
 
 import os
+import random
 import shutil
-import signal
-import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 import script_support
+from interrupt_support import kill_when, read_when_there
 from script_support import Dcgan, Fcgan, MlpVae, whence
 from support import whence as run_whence
 from support import Job, ProgramTest, arrays, attributes, main, relative_difference
@@ -242,10 +242,12 @@ class ScriptTest(ProgramTest):
         # What the optimiser remembers goes on, too.
         options, folder = (*self.options, "--epochs", 500, "--optimiser", "adam"), self.path("killed")
         job, part = Job("train", "--out", folder, "--quiet", *options), os.path.join(folder, "trajectory.h5.part")
-        while job.running() and not os.path.exists(part):
-            time.sleep(0.01)
-        time.sleep(0.1)
-        self.assertEqual(job.kill_all().code, -signal.SIGKILL)
+
+        def reached():
+            committed = read_when_there(part, "committed")
+            return committed is not None and committed[0] >= 5
+
+        self.assertTrue(kill_when(job, reached, False, random.Random(1)), "the run ended before it could be killed")
         self.assertTrue(os.path.exists(part))
         self.train("killed", *options)
         self.assert_same_arrays(os.path.join(self.train("whole", *options), "trajectory.h5"),

@@ -34,8 +34,8 @@ struct CounterfactualResult {
 struct RetrainingStarts {
   std::int64_t steps;                     ///< T
   std::vector<std::int64_t> epochs_back;  ///< every k
-  std::vector<std::vector<std::int64_t>>
-      start;  ///< of each k and set: the step, T where all that start together change nothing
+  /// Of each k and set the step, T where all that start together change nothing.
+  std::vector<std::vector<std::int64_t>> start;
 };
 
 /// `together` sets, those that first matter at about the same step, start from one recorded state, before the
