@@ -24,8 +24,7 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
 /// "crossings an instance: 3.2 (k = 1), 12 (k = 5)", or "".
 std::string crossings_in_words(const std::vector<std::int64_t>& counted, const std::vector<double>& each);
 
-/// Further back a removal's move has not stayed what it was after its uses, and the mean curvature tells
-/// more.
-inline constexpr std::int64_t most_epochs_counted = 5;
+/// What counting costs grows with the square of the epochs.
+inline constexpr std::int64_t most_epochs_counted = 10;
 
 }  // namespace whence

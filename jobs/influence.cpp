@@ -102,7 +102,8 @@ void run_influence(const Options& options, const Communicator& all) {
   for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
     sweep.step();
     const bool stop = vote.agreed();
-    if (sweep.done() || (!stop && vote.seconds() - saved < TraceCheckpoint::seconds_between)) continue;
+    if (sweep.done() || !sweep.settled()) continue;
+    if (!stop && vote.seconds() - saved < TraceCheckpoint::seconds_between) continue;
     checkpoint.save(sweep);
     saved = vote.seconds();
     if (!stop) continue;

@@ -67,7 +67,7 @@ void TraceBack::plan_sweeps(const at::Tensor& queries) {
     some.influence = at::zeros_like(sweeps_[some.sweep].influence);
   }
   if (counted_.empty()) return;
-  crossings_ = std::make_unique<Crossings>(run_, counted, group_);
+  crossings_ = std::make_unique<Crossings>(run_, counted, options_.doubt, group_);
   const auto horizons = static_cast<std::int64_t>(counted.size());
   jumps_ =
       at::zeros({horizons, static_cast<std::int64_t>(counted_.size()) * queries_.size(), run_.data.size()},
@@ -90,7 +90,7 @@ bool TraceBack::is_counted(double kink_width, std::int64_t epochs_back) const {
 void TraceBack::count_crossings(std::int64_t t, const at::Tensor& all, const at::Tensor& theta,
                                 const Batch& batch, const at::Tensor& own,
                                 std::vector<at::Tensor>& jacobians) {
-  if (!crossings_->looked_back()) crossings_->look_back(t);
+  if (!crossings_->looked_back()) crossings_->look_back();
   std::vector<at::Tensor> queries;
   for (const Counted& some : counted_) queries.push_back(rows_of_query(all, some.sweep));
   crossings_->count(t, theta, at::cat(queries), jumps_, crossed_);

@@ -1,9 +1,13 @@
 #include "whence/trace/crossings.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/erf.h>
 #include <ATen/ops/gt.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
@@ -19,24 +23,12 @@
 namespace whence {
 namespace {
 
-// Units that are counted at once: what they are moved by by every instance should stay within a cache.
-constexpr std::int64_t units_at_once = 64;
+// Units that are counted at once, and steps that are counted together: every instance's uses are gone through
+// once for all of them.
+constexpr std::int64_t units_at_once = 128, steps_at_once = 16;
 
-KinksInReach some_of(const KinksInReach& kinks, std::int64_t first, std::int64_t count) {
-  const auto part = [&](const std::vector<at::Tensor>& all) {
-    std::vector<at::Tensor> some;
-    for (const at::Tensor& one : all) some.push_back(one.narrow(0, first, count));
-    return some;
-  };
-  return {kinks.layer,
-          kinks.jump,
-          kinks.a.narrow(0, first, count),
-          kinks.kappa.narrow(1, first, count),
-          kinks.unit.narrow(0, first, count),
-          part(kinks.by_a),
-          part(kinks.h),
-          kinks.biased};
-}
+// A move m counts for the units whose kink is no farther from them than this many |m|.
+constexpr double reach_in_moves = 2;
 
 // <m, grad a_c> [rows, C] of the first `rows` uses of a stretch.
 at::Tensor moved_by(const KinksInReach& kinks, const MovesOfStretch& moves, std::int64_t rows) {
@@ -86,84 +78,138 @@ double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::i
 
 class Crossings::Work {
  public:
-  Work(const RecordedSteps& a_run, std::vector<std::int64_t> an_epochs_back, const Communicator& ranks)
+  Work(const RecordedSteps& a_run, std::vector<std::int64_t> an_epochs_back, double a_doubt,
+       const Communicator& ranks)
       : run(a_run),
         epochs_back(std::move(an_epochs_back)),
-        moves(run, epochs_back.back(), ranks.rank(), ranks.size()) {}
+        doubt(a_doubt),
+        moves(run, epochs_back.back(), doubt > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
 
-  void count(const KinksInReach& kinks, std::int64_t t, const at::Tensor& influence,
+  void count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
              const at::Tensor& crossed) const;
-  at::Tensor moved_in(const KinksInReach& kinks, std::int64_t e, std::int64_t t) const;
+  void settle(const at::Tensor& influence, const at::Tensor& crossed);
 
   RecordedSteps run;
   std::vector<std::int64_t> epochs_back;
+  double doubt;
   InstanceMoves moves;
-  bool looked_back = false;
+  bool looked_back = false, settled = true;
+  std::map<std::size_t, std::vector<KinksInReach>> waiting;  // by layer
+
+ private:
+  at::Tensor moved_in(const KinksInReach& kinks, const MovesOfStretch& stretch, std::int64_t e) const;
+  at::Tensor flips(const KinksInReach& kinks, const at::Tensor& moved, std::int64_t epochs) const;
+  at::Tensor factors(const MovesOfStretch& stretch, std::int64_t rows, std::int64_t t) const;
 };
 
-// How far the uses before step t in stretch e move the units [uses, C].
-at::Tensor Crossings::Work::moved_in(const KinksInReach& kinks, std::int64_t e, std::int64_t t) const {
-  const MovesOfStretch& stretch = moves.stretch(e);
-  const std::int64_t first = run.steps - (e + 1) * run.steps_per_epoch;
-  const std::int64_t steps = std::min(t - first, static_cast<std::int64_t>(stretch.first_row.size()) - 1);
-  const std::int64_t rows = stretch.first_row[steps];
-  at::Tensor moved = moved_by(kinks, stretch, rows);
+// How far the first uses of a stretch go on moving theta up to step t [rows].
+at::Tensor Crossings::Work::factors(const MovesOfStretch& stretch, std::int64_t rows, std::int64_t t) const {
   const double now = static_cast<double>(run.moves(t)[run.game.perceptrons()->instance_player()].taken);
-  if (run.optimiser.move_of(2).value() == 1) return moved;
-  const at::Tensor taken = stretch.taken.narrow(0, 0, rows);
   std::vector<double> factor(rows);
   for (std::int64_t i = 0; i < rows; ++i)
-    factor[i] = run.optimiser.move_of(static_cast<std::int64_t>(now - taken.data_ptr<double>()[i])).value();
-  return moved.mul_(at::tensor(factor, at::kDouble).unsqueeze(1));
+    factor[i] =
+        run.optimiser.move_of(static_cast<std::int64_t>(now - stretch.taken.data_ptr<double>()[i])).value();
+  return at::tensor(factor, at::kDouble);
 }
 
-void Crossings::Work::count(const KinksInReach& kinks, std::int64_t t, const at::Tensor& influence,
+// How far the uses in stretch e that come before a unit's step move it [uses, C]; uses after the last of the
+// steps are left away.
+at::Tensor Crossings::Work::moved_in(const KinksInReach& kinks, const MovesOfStretch& stretch,
+                                     std::int64_t e) const {
+  const std::int64_t first = run.steps - (e + 1) * run.steps_per_epoch;
+  const auto uses_before = [&](std::int64_t t) {
+    return stretch.first_row[std::min(t - first, static_cast<std::int64_t>(stretch.first_row.size()) - 1)];
+  };
+  const bool frozen = run.optimiser.move_of(2).value() == 1;
+  const std::int64_t rows = uses_before(kinks.step.front());
+  at::Tensor moved = moved_by(kinks, stretch, rows);
+  for (std::int64_t begin = 0, end = 0; begin < kinks.size(); begin = end) {
+    const std::int64_t t = kinks.step[begin], own = uses_before(t);
+    while (end < kinks.size() && kinks.step[end] == t) ++end;
+    const at::Tensor of_step = moved.narrow(1, begin, end - begin);
+    if (!frozen) of_step.narrow(0, 0, own).mul_(factors(stretch, own, t).unsqueeze(1));
+    of_step.narrow(0, own, rows - own).zero_();
+  }
+  return moved;
+}
+
+// By how much of their kink's jump each of the moves [rows, C], as of `epochs` epochs before the end, is
+// expected to change the units' slopes.
+at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& moved,
+                                  std::int64_t epochs) const {
+  if (doubt == 0) return at::gt(moved, -kinks.a).to(at::kDouble).sub_(at::gt(kinks.a, 0).to(at::kDouble));
+  std::vector<double> share;
+  for (const std::int64_t t : kinks.step) {
+    const auto since = static_cast<double>(t - (run.steps - epochs * run.steps_per_epoch));
+    share.push_back(std::sqrt(2.0) * doubt * since / static_cast<double>(run.steps_per_epoch));
+  }
+  const at::Tensor length = moved.abs();
+  const at::Tensor deviation =
+      (length * at::tensor(share, at::kDouble)).clamp_min_(std::numeric_limits<double>::min());
+  const at::Tensor mean = at::erf((moved + kinks.a) / deviation).sub_(at::erf(kinks.a / deviation));
+  return mean.mul_(0.5).mul_(kinks.a.abs() <= length * reach_in_moves);
+}
+
+void Crossings::Work::count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
                             const at::Tensor& crossed) const {
-  const std::int64_t now = (run.steps - 1 - t) / run.steps_per_epoch;
-  const at::Tensor open = at::gt(kinks.a, 0).to(at::kDouble);
-  at::Tensor together;  // [instances, C], of all stretches so far
+  const std::int64_t now = (run.steps - 1 - kinks.step.front()) / run.steps_per_epoch;
+  const at::Tensor& members = moves.members(group);
+  at::Tensor together;  // [members, C], of all stretches so far
   std::int64_t e = now;
   for (std::size_t k = 0; k < epochs_back.size(); ++k) {
     if (epochs_back[k] <= now) continue;
     at::Tensor moved, who;
     for (; e < epochs_back[k]; ++e) {
-      const MovesOfStretch& stretch = moves.stretch(e);
-      moved = moved_in(kinks, e, t);
+      const MovesOfStretch& stretch = moves.stretch(group, e);
+      moved = moved_in(kinks, stretch, e);
       who = stretch.who.narrow(0, 0, moved.size(0));
       if (!together.defined() && stretch.once && e + 1 == epochs_back.back()) break;  // nothing to add up
-      if (!together.defined()) together = at::zeros({moves.instances(), kinks.a.size(0)}, at::kDouble);
+      if (!together.defined()) together = at::zeros({members.size(0), kinks.size()}, at::kDouble);
       together.index_add_(0, who, moved);
     }
     if (together.defined()) moved = together;
-    const at::Tensor flips = at::gt(moved, -kinks.a).to(at::kDouble).sub_(open);
-    at::Tensor jumps = at::mm(flips, kinks.kappa.t() * -kinks.jump);  // [instances or uses, Q]
-    at::Tensor positions = at::arange(moves.instances(), at::kLong);
-    if (!together.defined()) positions = who;
-    influence[static_cast<std::int64_t>(k)].index_add_(1, positions * moves.ranks() + moves.position(0),
-                                                       jumps.t());
-    crossed[static_cast<std::int64_t>(k)].add_(flips.abs().sum());
+    const at::Tensor flipped = flips(kinks, moved, epochs_back[k]);
+    const at::Tensor jumps = at::mm(flipped, kinks.kappa.t() * -kinks.jump);  // [members or uses, Q]
+    influence[static_cast<std::int64_t>(k)].index_add_(
+        1, together.defined() ? members : members.index_select(0, who), jumps.t());
+    crossed[static_cast<std::int64_t>(k)].add_(flipped.abs().sum());
   }
 }
 
-Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back,
+void Crossings::Work::settle(const at::Tensor& influence, const at::Tensor& crossed) {
+  for (const auto& [layer, parts] : waiting) {
+    const KinksInReach any = joined(parts);
+    for (std::size_t group = 0; group < moves.groups(); ++group) {
+      const KinksInReach kinks = still_in_reach(any, moves.reach(group));
+      for (std::int64_t first = 0; first < kinks.size(); first += units_at_once)
+        count(chosen(kinks, at::arange(first, std::min(first + units_at_once, kinks.size()), at::kLong)),
+              group, influence, crossed);
+    }
+  }
+  waiting.clear();
+}
+
+Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, double doubt,
                      const Communicator& ranks)
-    : work_(std::make_unique<Work>(run, std::move(epochs_back), ranks)) {}
+    : work_(std::make_unique<Work>(run, std::move(epochs_back), doubt, ranks)) {}
 Crossings::~Crossings() = default;
 
-void Crossings::look_back(std::int64_t end) {
-  work_->moves.take(end);
+void Crossings::look_back() {
+  work_->moves.take();
   work_->looked_back = true;
 }
 bool Crossings::looked_back() const { return work_->looked_back; }
 
 void Crossings::count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
                       const at::Tensor& influence, const at::Tensor& crossed) const {
-  const auto all = kinks_in_reach(work_->run, t, theta, q, work_->moves);
+  auto all = kinks_in_reach(work_->run, t, theta, q, work_->moves.reach());
   const at::NoGradGuard no_graph;
-  for (const KinksInReach& kinks : all)
-    for (std::int64_t first = 0; first < kinks.a.size(0); first += units_at_once)
-      work_->count(some_of(kinks, first, std::min(units_at_once, kinks.a.size(0) - first)), t, influence,
-                   crossed);
+  for (KinksInReach& kinks : all) work_->waiting[kinks.layer].push_back(std::move(kinks));
+  // Within an epoch, the uses of one stretch alone depend on the step.
+  const std::int64_t taken = work_->run.steps - t;
+  work_->settled = taken % steps_at_once == 0 || taken % work_->run.steps_per_epoch == 0;
+  if (work_->settled) work_->settle(influence, crossed);
 }
+bool Crossings::settled() const { return work_->settled; }
 
 }  // namespace whence

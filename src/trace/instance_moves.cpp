@@ -5,9 +5,11 @@
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/bincount.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -16,9 +18,10 @@
 
 namespace whence {
 
-InstanceMoves::InstanceMoves(const RecordedSteps& run, std::int64_t stretches, std::int64_t rank,
-                             std::int64_t ranks)
+InstanceMoves::InstanceMoves(const RecordedSteps& run, std::int64_t stretches, double factor,
+                             std::int64_t rank, std::int64_t ranks)
     : run_(run),
+      factor_(factor),
       rank_(rank),
       ranks_(ranks),
       instances_((run.data.size() - rank + ranks - 1) / ranks),
@@ -57,7 +60,6 @@ MovesOfStretch InstanceMoves::joined(std::vector<StepUses> uses) const {
   }
   moves.who = at::cat(who);
   moves.taken = at::cat(taken);
-  moves.once = moves.who.numel() == 0 || at::bincount(moves.who).max().item<std::int64_t>() <= 1;
   for (std::size_t l = 0; l < layers_; ++l) {
     std::vector<at::Tensor> d, h;
     for (StepUses& step : uses) {
@@ -70,38 +72,105 @@ MovesOfStretch InstanceMoves::joined(std::vector<StepUses> uses) const {
   return moves;
 }
 
-void InstanceMoves::take(std::int64_t end) {
+void InstanceMoves::take() {
   std::vector<bool> biased;
-  for (std::size_t e = 0; e < stretches_.size(); ++e) {
+  std::vector<MovesOfStretch> stretches(stretches_);
+  for (std::size_t e = 0; e < stretches.size(); ++e) {
     const std::int64_t last = run_.steps - static_cast<std::int64_t>(e) * run_.steps_per_epoch;
     std::vector<StepUses> uses;
-    for (std::int64_t t = std::min(last, end) - 1; t >= last - run_.steps_per_epoch; --t)
-      uses.push_back(uses_of(t, biased));
+    for (std::int64_t t = last - 1; t >= last - run_.steps_per_epoch; --t) uses.push_back(uses_of(t, biased));
     std::reverse(uses.begin(), uses.end());
-    if (uses.empty()) continue;  // a trace-back that goes on has left this stretch behind
     layers_ = biased.size();
-    stretches_[e] = joined(std::move(uses));
+    stretches[e] = joined(std::move(uses));
   }
-  find_largest(biased);
+  const at::NoGradGuard no_graph;
+  find_reaches(stretches, biased);
+  divide(std::move(stretches));
 }
 
-void InstanceMoves::find_largest(const std::vector<bool>& biased) {
-  const at::NoGradGuard no_graph;
+// Of each instance, over all its uses.
+void InstanceMoves::find_reaches(const std::vector<MovesOfStretch>& stretches,
+                                 const std::vector<bool>& biased) {
   // The move goes on for as long as there are steps.
-  const double furthest = run_.optimiser.move_of(std::numeric_limits<std::int32_t>::max()).value();
+  const double furthest = factor_ * run_.optimiser.move_of(std::numeric_limits<std::int32_t>::max()).value();
+  unit_reaches_.clear();
+  reaches_.clear();
   for (std::size_t l = 0; l < layers_; ++l) {
     at::Tensor of_unit, of_layer = at::zeros({instances_}, at::kDouble);
-    for (const MovesOfStretch& moves : stretches_) {
-      if (!moves.who.defined()) continue;
-      const at::Tensor reach = (moves.h[l].square().sum(1) + (biased[l] ? 1.0 : 0.0)).sqrt();
+    for (const MovesOfStretch& moves : stretches) {
+      const at::Tensor reach = (moves.h[l].square().sum(1) + (biased[l] ? 1.0 : 0.0)).sqrt() * furthest;
       if (!of_unit.defined()) of_unit = at::zeros({instances_, moves.d[l].size(1)}, at::kDouble);
       of_unit.index_add_(0, moves.who, moves.d[l].abs() * reach.unsqueeze(1));
       of_layer.index_add_(0, moves.who, moves.d[l].norm(2, 1) * reach);
     }
-    const bool any = instances_ > 0;
-    largest_of_unit_.push_back((any ? std::get<0>(of_unit.max(0)) : of_unit.sum(0)) * furthest);
-    largest_.push_back(any ? of_layer.max().item<double>() * furthest : 0.0);
+    unit_reaches_.push_back(of_unit);
+    reaches_.push_back(of_layer);
   }
+}
+
+namespace {
+
+// Where groups begin, and their end, in the descending sizes [n]: each goes down to half of its largest, but
+// has so many members at least.
+std::vector<std::int64_t> group_bounds(const at::Tensor& sizes) {
+  constexpr std::int64_t least = 128;
+  std::vector<std::int64_t> bounds{0};
+  const double* size = sizes.data_ptr<double>();
+  for (std::int64_t i = 0; i < sizes.size(0); ++i)
+    if (i - bounds.back() >= least && size[i] < size[bounds.back()] / 2) bounds.push_back(i);
+  bounds.push_back(sizes.size(0));
+  return bounds;
+}
+
+MovesOfStretch of_members(const MovesOfStretch& all, const at::Tensor& place) {
+  const at::Tensor where = place.index_select(0, all.who), rows = at::nonzero(where >= 0).squeeze(1);
+  const auto own = [&](const std::vector<at::Tensor>& factors) {
+    std::vector<at::Tensor> some;
+    for (const at::Tensor& one : factors) some.push_back(one.index_select(0, rows));
+    return some;
+  };
+  MovesOfStretch moves{
+      {}, where.index_select(0, rows), all.taken.index_select(0, rows), own(all.d), own(all.h), true};
+  const std::int64_t* row = rows.data_ptr<std::int64_t>();
+  for (const std::int64_t first : all.first_row)
+    moves.first_row.push_back(std::lower_bound(row, row + rows.size(0), first) - row);
+  moves.once = rows.size(0) == 0 || at::bincount(moves.who).max().item<std::int64_t>() <= 1;
+  return moves;
+}
+
+}  // namespace
+
+void InstanceMoves::divide(std::vector<MovesOfStretch> stretches) {
+  groups_.clear();
+  reach_ = {};
+  at::Tensor size = at::zeros({instances_}, at::kDouble);
+  const bool any = instances_ > 0;
+  for (std::size_t l = 0; l < layers_; ++l) {
+    reach_.of_unit.push_back(any ? std::get<0>(unit_reaches_[l].max(0)) : unit_reaches_[l].sum(0));
+    reach_.of_layer.push_back(any ? reaches_[l].max().item<double>() : 0.0);
+    if (reach_.of_layer.back() > 0) size = at::maximum(size, reaches_[l] / reach_.of_layer.back());
+  }
+  const auto [sizes, order] = size.sort(0, /*descending=*/true);
+  const std::vector<std::int64_t> bounds = group_bounds(sizes);
+  std::vector<at::Tensor> places;  // [instances] of each group: an instance's, or -1
+  for (std::size_t g = 0; g + 1 < bounds.size() && any; ++g) {
+    const at::Tensor members = std::get<0>(order.narrow(0, bounds[g], bounds[g + 1] - bounds[g]).sort());
+    places.push_back(at::full({instances_}, -1, at::kLong));
+    places.back().index_copy_(0, members, at::arange(members.size(0), at::kLong));
+    Group group{members * ranks_ + rank_, {}, {}};
+    for (std::size_t l = 0; l < layers_; ++l) {
+      group.reach.of_unit.push_back(std::get<0>(unit_reaches_[l].index_select(0, members).max(0)));
+      group.reach.of_layer.push_back(reaches_[l].index_select(0, members).max().item<double>());
+    }
+    groups_.push_back(std::move(group));
+  }
+  for (MovesOfStretch& whole : stretches) {
+    const MovesOfStretch all = std::exchange(whole, {});
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+      groups_[g].stretches.push_back(of_members(all, places[g]));
+  }
+  unit_reaches_.clear();
+  reaches_.clear();
 }
 
 double InstanceMoves::bytes(const Game& game, double uses) {

@@ -14,32 +14,41 @@ namespace whence {
 /// Removing the instance moves W_l by the outer product d_l h_l^T, and b_l by d_l, times Optimiser::move_of.
 struct MovesOfStretch {
   std::vector<std::int64_t> first_row;  ///< of each of its steps, and n
-  at::Tensor who;                       ///< [n] which of the instances
+  at::Tensor who;                       ///< [n] which of the group's members
   at::Tensor taken;                     ///< [n] float64: Move::taken of the use
   std::vector<at::Tensor> d, h;         ///< a player's layer: [n, out], [n, in] float64
   bool once;                            ///< no instance is there twice
 };
 
-/// The uses of every `ranks`-th instance, from `rank` on, in the last steps of a run.
+/// What no move of a pre-activation can exceed for inputs of norm 1, by layer l: max_j sum over j's uses of
+/// |d_li| (|h_l|^2 + 1 if biased)^(1/2) for each unit [out], and the same of the norm of d_l; both times
+/// `factor`.
+struct Reach {
+  std::vector<at::Tensor> of_unit;
+  std::vector<double> of_layer;
+};
+
+/// The uses of every `ranks`-th instance, from `rank` on, in the last steps of a run. Instances are in groups
+/// of about the same reach: most of them move a unit far less than some do, and need not be looked at for a
+/// unit that only those can move across its kink.
 class InstanceMoves {
  public:
-  InstanceMoves(const RecordedSteps& run, std::int64_t stretches, std::int64_t rank, std::int64_t ranks);
+  InstanceMoves(const RecordedSteps& run, std::int64_t stretches, double factor, std::int64_t rank,
+                std::int64_t ranks);
 
-  /// Takes them from the recorded steps before `end`, backwards. Collective where Run::state is.
-  void take(std::int64_t end);
+  /// Takes them from the recorded steps, backwards. Collective where Run::state is.
+  void take();
 
-  /// How many of the instances are here, and the position in the data of the i-th.
-  std::int64_t instances() const { return instances_; }
-  std::int64_t position(std::int64_t i) const { return rank_ + i * ranks_; }
-  std::int64_t ranks() const { return ranks_; }
+  /// Positions in the data [n] of a group's members.
+  const at::Tensor& members(std::size_t group) const { return groups_[group].positions; }
+  std::size_t groups() const { return groups_.size(); }
   /// Stretch e of steps T - (e + 1) E to T - e E.
-  const MovesOfStretch& stretch(std::int64_t e) const { return stretches_[e]; }
-  std::size_t layers() const { return layers_; }
-
-  /// max_j sum over j's uses of |d_li| (|h_l|^2 + 1 if biased)^(1/2), for each unit [out] of layer l, and the
-  /// same of the norm of d_l: what no move of a pre-activation can exceed for inputs of norm 1.
-  const at::Tensor& largest_of_unit(std::size_t l) const { return largest_of_unit_[l]; }
-  double largest(std::size_t l) const { return largest_[l]; }
+  const MovesOfStretch& stretch(std::size_t group, std::int64_t e) const {
+    return groups_[group].stretches[e];
+  }
+  /// Of a group, and of all instances.
+  const Reach& reach(std::size_t group) const { return groups_[group].reach; }
+  const Reach& reach() const { return reach_; }
 
   /// Bytes of the factors of so many uses.
   static double bytes(const Game& game, double uses);
@@ -50,16 +59,24 @@ class InstanceMoves {
     double taken;
     std::vector<at::Tensor> d, h;
   };
+  struct Group {
+    at::Tensor positions;
+    std::vector<MovesOfStretch> stretches;
+    Reach reach;
+  };
   StepUses uses_of(std::int64_t t, std::vector<bool>& biased) const;
   MovesOfStretch joined(std::vector<StepUses> uses) const;
-  void find_largest(const std::vector<bool>& biased);
+  void find_reaches(const std::vector<MovesOfStretch>& stretches, const std::vector<bool>& biased);
+  void divide(std::vector<MovesOfStretch> stretches);
 
   RecordedSteps run_;
-  std::int64_t rank_, ranks_, instances_;
+  double factor_;
+  std::int64_t rank_, ranks_, instances_, stretches_;
   std::size_t layers_ = 0;
-  std::vector<MovesOfStretch> stretches_;
-  std::vector<at::Tensor> largest_of_unit_;
-  std::vector<double> largest_;
+  std::vector<at::Tensor> unit_reaches_,
+      reaches_;  // a layer: [instances, out], [instances]; while they are taken
+  std::vector<Group> groups_;
+  Reach reach_;
 };
 
 }  // namespace whence

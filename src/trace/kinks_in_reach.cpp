@@ -19,21 +19,21 @@ namespace {
 
 using torch::autograd::grad;
 
-at::Tensor reach_of(const at::Tensor& h, bool biased) {
+at::Tensor norm_of(const at::Tensor& h, bool biased) {
   return (h.square().sum(1) + (biased ? 1.0 : 0.0)).sqrt();
 }
 
 // For each layer an upper bound [m, out] of how far a removal can move its pre-activations: what its own
 // weights' move does, by unit, and what comes from the layer before, by norms.
-std::vector<at::Tensor> bounds(const KinkPass& pass, const LayerRecord& record, const InstanceMoves& moves) {
+std::vector<at::Tensor> bounds(const KinkPass& pass, const LayerRecord& record, const Reach& reach) {
   std::vector<at::Tensor> all;
   at::Tensor before, open;  // [m]: how far the input can move; [m, in]: the slopes behind it, if known
   for (std::size_t l = 0; l < record.layers().size(); ++l) {
     const SeenLayer& layer = record.layers()[l];
     const at::Tensor w = pass.tensors[layer.stage->first].detach()[0];
-    const at::Tensor reach = reach_of(layer.h.detach()[0], layer.stage->layer.bias);
-    at::Tensor bound = reach.unsqueeze(1) * moves.largest_of_unit(l);
-    at::Tensor norm = reach * moves.largest(l);
+    const at::Tensor input = norm_of(layer.h.detach()[0], layer.stage->layer.bias);
+    at::Tensor bound = input.unsqueeze(1) * reach.of_unit[l];
+    at::Tensor norm = input * reach.of_layer[l];
     if (before.defined()) {
       if (layer.stretch.defined()) {
         before = before * layer.stretch[0];
@@ -98,13 +98,12 @@ struct Found {
   at::Tensor rows, units, kappa;
 };
 
-std::vector<Found> found_in(const KinkPass& pass, const std::vector<at::Tensor>& kappa,
-                            const InstanceMoves& moves) {
+std::vector<Found> found_in(const KinkPass& pass, const std::vector<at::Tensor>& kappa, const Reach& reach) {
   const at::NoGradGuard no_graph;
   std::vector<Found> all;
   std::size_t place = 0;
   for (const LayerRecord* record : {&pass.instances, &pass.latents}) {
-    const auto bound = bounds(pass, *record, moves);
+    const auto bound = bounds(pass, *record, reach);
     for (std::size_t l = 0; l < record->layers().size(); ++l, ++place) {
       if (!kappa[place].defined()) continue;
       const at::Tensor near = at::nonzero(record->layers()[l].a.detach()[0].abs() <= bound[l]);
@@ -118,16 +117,22 @@ std::vector<Found> found_in(const KinkPass& pass, const std::vector<at::Tensor>&
 }
 
 // The same with the derivatives of each unit's pre-activation: of a pass in which it has a row to itself.
-KinksInReach looked_into(const KinkPass& pass, const Found& found, std::int64_t first_row) {
+KinksInReach looked_into(const KinkPass& pass, const Found& found, std::int64_t first_row, std::int64_t t) {
   const LayerRecord& record = found.latents ? pass.latents : pass.instances;
   const std::int64_t count = found.rows.size(0);
   const auto own = [&](const at::Tensor& tensor) { return tensor.detach()[0].narrow(0, first_row, count); };
   const SeenLayer& layer = record.layers()[found.layer];
   const at::Tensor a = layer.a[0].narrow(0, first_row, count).gather(1, found.units.unsqueeze(1));
   const auto slopes = kink_slopes(layer.stage->layer.activation);
-  KinksInReach kinks{
-      found.layer, slopes->above - slopes->below, a.detach().squeeze(1), found.kappa, found.units, {}, {},
-      {}};
+  KinksInReach kinks{found.layer,
+                     slopes->above - slopes->below,
+                     a.detach().squeeze(1),
+                     found.kappa,
+                     found.units,
+                     {},
+                     {},
+                     {},
+                     std::vector<std::int64_t>(count, t)};
   if (found.layer > 0)
     for (const at::Tensor& by_a : grad({a.sum()}, record.pre_activations(found.layer), {}, true))
       kinks.by_a.push_back(own(by_a));
@@ -138,37 +143,63 @@ KinksInReach looked_into(const KinkPass& pass, const Found& found, std::int64_t 
   return kinks;
 }
 
-// Those that are still in reach when each unit's own derivatives are known.
-KinksInReach still_in_reach(const KinksInReach& kinks, const InstanceMoves& moves) {
+}  // namespace
+
+// By each unit's own derivatives.
+KinksInReach still_in_reach(const KinksInReach& kinks, const Reach& reach) {
   const at::NoGradGuard no_graph;
   const std::size_t last = kinks.layer;
   at::Tensor bound =
-      moves.largest_of_unit(last).index_select(0, kinks.unit) * reach_of(kinks.h[last], kinks.biased[last]);
+      reach.of_unit[last].index_select(0, kinks.unit) * norm_of(kinks.h[last], kinks.biased[last]);
   for (std::size_t l = 0; l < last; ++l)
-    bound = bound + kinks.by_a[l].norm(2, 1) * reach_of(kinks.h[l], kinks.biased[l]) * moves.largest(l);
-  const at::Tensor rows = at::nonzero(kinks.a.abs() <= bound).squeeze(1);
-  const auto kept = [&](const std::vector<at::Tensor>& all) {
-    std::vector<at::Tensor> some;
-    for (const at::Tensor& one : all) some.push_back(one.index_select(0, rows));
-    return some;
-  };
-  return {last,
-          kinks.jump,
-          kinks.a.index_select(0, rows),
-          kinks.kappa.index_select(1, rows),
-          kinks.unit.index_select(0, rows),
-          kept(kinks.by_a),
-          kept(kinks.h),
-          kinks.biased};
+    bound = bound + kinks.by_a[l].norm(2, 1) * norm_of(kinks.h[l], kinks.biased[l]) * reach.of_layer[l];
+  return chosen(kinks, at::nonzero(kinks.a.abs() <= bound).squeeze(1));
 }
 
-}  // namespace
+KinksInReach chosen(const KinksInReach& kinks, const at::Tensor& places) {
+  const auto kept = [&](const std::vector<at::Tensor>& all) {
+    std::vector<at::Tensor> some;
+    for (const at::Tensor& one : all) some.push_back(one.index_select(0, places));
+    return some;
+  };
+  std::vector<std::int64_t> step;
+  for (std::int64_t i = 0; i < places.size(0); ++i)
+    step.push_back(kinks.step[places.data_ptr<std::int64_t>()[i]]);
+  return {kinks.layer,
+          kinks.jump,
+          kinks.a.index_select(0, places),
+          kinks.kappa.index_select(1, places),
+          kinks.unit.index_select(0, places),
+          kept(kinks.by_a),
+          kept(kinks.h),
+          kinks.biased,
+          std::move(step)};
+}
+
+KinksInReach joined(const std::vector<KinksInReach>& parts) {
+  const auto together = [&](const auto& of, std::int64_t dim) {
+    std::vector<at::Tensor> all;
+    for (const KinksInReach& part : parts) all.push_back(of(part));
+    return at::cat(all, dim);
+  };
+  KinksInReach all = parts.front();
+  all.a = together([](const KinksInReach& part) { return part.a; }, 0);
+  all.kappa = together([](const KinksInReach& part) { return part.kappa; }, 1);
+  all.unit = together([](const KinksInReach& part) { return part.unit; }, 0);
+  for (std::size_t l = 0; l < all.by_a.size(); ++l)
+    all.by_a[l] = together([l](const KinksInReach& part) { return part.by_a[l]; }, 0);
+  for (std::size_t l = 0; l < all.h.size(); ++l)
+    all.h[l] = together([l](const KinksInReach& part) { return part.h[l]; }, 0);
+  all.step.clear();
+  for (const KinksInReach& part : parts) all.step.insert(all.step.end(), part.step.begin(), part.step.end());
+  return all;
+}
 
 std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
-                                         const at::Tensor& q, const InstanceMoves& moves) {
+                                         const at::Tensor& q, const Reach& reach) {
   const Batch batch = wide_batch(run, t);
   KinkPass pass(run.game, theta, q.size(0), batch);
-  const std::vector<Found> found = found_in(pass, kappas(run.game, pass, q), moves);
+  const std::vector<Found> found = found_in(pass, kappas(run.game, pass, q), reach);
   if (found.empty()) return {};
 
   const at::Tensor none = at::zeros({0}, at::kLong);
@@ -183,8 +214,8 @@ std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, std::int64_t 
   std::int64_t next[2] = {0, 0};
   for (const Found& some : found) {
     std::int64_t& row = next[some.latents ? 1 : 0];
-    KinksInReach kinks = still_in_reach(looked_into(alone, some, row), moves);
-    if (kinks.a.size(0) > 0) all.push_back(std::move(kinks));
+    KinksInReach kinks = still_in_reach(looked_into(alone, some, row, t), reach);
+    if (kinks.size() > 0) all.push_back(std::move(kinks));
     row += some.rows.size(0);
   }
   return all;

@@ -1,6 +1,7 @@
 #pragma once
 // The units that some instance's removal can carry across their kink in one step.
 
+#include <cstdint>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -9,20 +10,31 @@
 
 namespace whence {
 
-/// Units of one layer, each on one sample, C in all.
+/// Units of one layer, each on one sample of a step, C in all.
 struct KinksInReach {
-  std::size_t layer;             ///< of the player's
-  double jump;                   ///< of the slope, upwards
-  at::Tensor a;                  ///< [C] pre-activations
-  at::Tensor kappa;              ///< [Q, C]: what <q, g> gains with each unit's slope
-  at::Tensor unit;               ///< [C]
-  std::vector<at::Tensor> by_a;  ///< derivatives of a by the pre-activations of layer l < layer: [C, out]
-  std::vector<at::Tensor> h;     ///< inputs of layer l <= layer: [C, in]
-  std::vector<bool> biased;      ///< of the same
+  std::size_t layer;               ///< of the player's
+  double jump;                     ///< of the slope, upwards
+  at::Tensor a;                    ///< [C] pre-activations
+  at::Tensor kappa;                ///< [Q, C]: what <q, g> gains with each unit's slope
+  at::Tensor unit;                 ///< [C]
+  std::vector<at::Tensor> by_a;    ///< derivatives of a by the pre-activations of layer l < layer: [C, out]
+  std::vector<at::Tensor> h;       ///< inputs of layer l <= layer: [C, in]
+  std::vector<bool> biased;        ///< of the same
+  std::vector<std::int64_t> step;  ///< [C], descending
+
+  std::int64_t size() const { return a.size(0); }
 };
 
-/// Of step t, at theta [P], for queries q [Q, P].
+/// Of step t, at theta [P], for queries q [Q, P]: those that some instance may move.
 std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
-                                         const at::Tensor& q, const InstanceMoves& moves);
+                                         const at::Tensor& q, const Reach& reach);
+
+/// Those of them that one with such a reach may move.
+KinksInReach still_in_reach(const KinksInReach& kinks, const Reach& reach);
+
+/// Those in such places [n], ascending.
+KinksInReach chosen(const KinksInReach& kinks, const at::Tensor& places);
+/// Those of several steps, the later first, of one layer.
+KinksInReach joined(const std::vector<KinksInReach>& parts);
 
 }  // namespace whence

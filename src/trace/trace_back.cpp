@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <stdexcept>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
@@ -174,6 +175,7 @@ std::vector<at::Tensor> TraceBack::carried() const {
 }
 
 at::Tensor TraceBack::state() {
+  if (!settled()) throw std::logic_error("TraceBack::state: not settled");
   group_.wait_for_device();
   for (Sweep& sweep : sweeps_) sweep.watch.check();
   std::vector<at::Tensor> parts;
@@ -187,7 +189,7 @@ void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
     into.copy_(state.narrow(0, at, into.numel()).reshape(into.sizes()));
     at += into.numel();
   }
-  if (crossings_) crossings_ = std::make_unique<Crossings>(run_, options_.counted, group_);
+  if (crossings_) crossings_ = std::make_unique<Crossings>(run_, options_.counted, options_.doubt, group_);
   taken_ = taken;
   after_.reset();
   const auto& epochs = options_.epochs_back;

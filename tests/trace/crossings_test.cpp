@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <stdexcept>
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
@@ -34,10 +35,10 @@ std::shared_ptr<const Game> small_fcgan(Activation hidden, bool biases, at::Scal
 }
 
 MemoryRun run_of(const std::shared_ptr<const Game>& game, std::int64_t width, double rate,
-                 const OptimiserOptions& optimiser = {}) {
+                 const OptimiserOptions& optimiser = {}, std::int64_t rows = batch) {
   ScheduleOptions schedule{};
   schedule.instances = instances;
-  schedule.batch = batch;
+  schedule.batch = rows;
   schedule.epochs = epochs;
   schedule.seed = 3;
   schedule.rates.assign(game->layout().player_count(), rate);
@@ -105,7 +106,7 @@ double correlation(const at::Tensor& a, const at::Tensor& b) {
 }
 
 at::Tensor counted(const MemoryRun& run, const at::Tensor& direction, std::int64_t k, double h) {
-  TraceBack sweep(run.steps(), direction.unsqueeze(0), {{k}, {h}, {1}, {k}}, Communicator(MPI_COMM_WORLD));
+  TraceBack sweep(run.steps(), direction.unsqueeze(0), {{k}, {h}, {1}, {k}, 0}, Communicator(MPI_COMM_WORLD));
   while (!sweep.done()) sweep.step();
   EXPECT_GT(sweep.crossings_each()[0], 0.04) << "next to nothing crosses";
   return sweep.result()[0][0][0];
@@ -148,19 +149,19 @@ TEST(Crossings, OfFloat32AreThoseOfItsParameters) {
   wide.data.instances = run.data.instances.all().to(at::kDouble);
   const at::Tensor direction = normals({run.game->layout().size()}, 2);
   const at::Tensor narrow =
-      trace_back(run.steps(), direction.unsqueeze(0).to(at::kFloat), {{1}, {1e-2}, {1}, {1}},
+      trace_back(run.steps(), direction.unsqueeze(0).to(at::kFloat), {{1}, {1e-2}, {1}, {1}, 0},
                  Communicator(MPI_COMM_WORLD), [](std::int64_t) {})[0][0][0];
   EXPECT_LT(test::relative_difference(narrow, counted(wide, direction, 1, 1e-2)), 1e-4);
 }
 
-TEST(Crossings, OfOneUnitAreCountedOnEverySampleWhoseSignItHas) {
-  // D of one input and two hidden units: the first is a hair from 0, and without instance 0 on the other side
-  // of it; the second is far from 0. Steps: instances {0, 1}, then {2, 3}.
+// D of one input and two hidden units: the first is a hair from 0, and without instance 0 on the other side
+// of it; the second is far from 0. Steps: instances {0, 1}, then {2, 3}.
+void expect_one_units_crossings(double hair, double doubt) {
   const auto game = std::make_shared<Fcgan>(
       FcganOptions{1, 1, {1}, {2}, Activation::relu, Activation::linear, false, 0, at::kDouble});
   const AutogradEngine engine(game);
   const auto optimiser = make_optimiser({});
-  const double hair = 1e-7, weight = 0.8, rate = 0.05;
+  const double weight = 0.8, rate = 0.05;
   const at::Tensor theta = at::tensor({1.0, 1.0, hair, 1.5, weight, -0.6}, at::kDouble);
   const Dataset data{at::tensor({2.0, -1.0, 3.0, -0.5}, at::kDouble).unsqueeze(1), {}, {0, 1, 2, 3}, {1}};
   const RecordedSteps run{*game,
@@ -177,11 +178,14 @@ TEST(Crossings, OfOneUnitAreCountedOnEverySampleWhoseSignItHas) {
                             return Moves{{0, 2, rate, t}, {2, 6, rate, t}};
                           },
                           *optimiser};
-  Crossings crossings(run, {1}, Communicator(MPI_COMM_SELF));
-  crossings.look_back(1);
+  Crossings crossings(run, {1}, doubt, Communicator(MPI_COMM_SELF));
+  crossings.look_back();
   const at::Tensor q = at::tensor({0.0, 0.0, 0.7, 0.0, 0.0, 0.0}, at::kDouble).unsqueeze(0);
   const at::Tensor influence = at::zeros({1, 1, 4}, at::kDouble), crossed = at::zeros({1}, at::kDouble);
   crossings.count(1, theta, q, influence, crossed);
+  EXPECT_FALSE(crossings.settled());
+  crossings.count(0, theta, q, influence, crossed);  // before any use: counts nothing of its own
+  EXPECT_TRUE(crossings.settled());
 
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   const auto logit = [&](double x) {
@@ -199,21 +203,39 @@ TEST(Crossings, OfOneUnitAreCountedOnEverySampleWhoseSignItHas) {
     add(real, -sigmoid(-logit(real)));
   }
   ASSERT_GE(count, 3) << "another seed, for a latent over 0";
+  // One step of the epoch of two has passed.
+  const double move = -rate * sigmoid(-logit(2.0)) * weight * 2.0 / 2,
+               deviation = doubt * 0.5 * std::abs(move);
+  const auto phi = [](double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; };
+  const double share = doubt == 0 ? 1 : phi(hair / deviation) - phi((hair + move) / deviation);
   // Instance 0 pushed the unit up; instance 1, on which the unit was closed, did nothing to it.
-  EXPECT_NEAR(influence[0][0][0].item<double>(), kappa, 1e-12);
+  EXPECT_NEAR(influence[0][0][0].item<double>(), share * kappa, 1e-12);
   EXPECT_EQ(influence[0][0].narrow(0, 1, 3).abs().max().item<double>(), 0);
-  EXPECT_EQ(crossed[0].item<double>(), count);
+  EXPECT_NEAR(crossed[0].item<double>(), share * count, 1e-12);
 }
 
-TEST(Crossings, ATraceBackGoesOnToTheSameBits) {
-  const MemoryRun run = run_of(small_fcgan(Activation::relu, true), 3, 2e-3);
+TEST(Crossings, OfOneUnitAreCountedOnEverySampleWhoseSignItHas) { expect_one_units_crossings(1e-7, 0); }
+
+TEST(Crossings, AreMeansOverWhatIsDoubted) {
+  for (const double doubt : {0.1, 1.0, 4.0}) {
+    expect_one_units_crossings(0.01, doubt);
+    expect_one_units_crossings(0.03, doubt);  // does not cross, but is near
+  }
+}
+
+TEST(Crossings, ATraceBackGoesOnToTheSameBitsFromWhereItMayBeLeft) {
+  const MemoryRun run = run_of(small_fcgan(Activation::relu, true), 3, 2e-3, {}, 2);
   const Communicator world(MPI_COMM_WORLD);
   const at::Tensor queries = normals({2, run.game->layout().size()}, 2);
   const TraceBackOptions options{{1, 2}, {0.0, 1e-2}, {1}, {1, 2}};
   TraceBack whole(run.steps(), queries, options, world);
-  for (std::int64_t stop : {1, 4, 6}) {
+  for (std::int64_t stop : {16, 24, 32}) {
     TraceBack begun(run.steps(), queries, options, world), rest(run.steps(), queries, options, world);
-    while (begun.taken() < stop) begun.step();
+    while (begun.taken() + 1 < stop) begun.step();
+    EXPECT_FALSE(begun.settled());
+    EXPECT_THROW(begun.state(), std::logic_error);
+    begun.step();
+    EXPECT_TRUE(begun.settled());
     rest.restore(stop, begun.state());
     while (!rest.done()) rest.step();
     while (!whole.done()) whole.step();

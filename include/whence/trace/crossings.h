@@ -36,22 +36,31 @@ double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::i
 /// factors, and <m_j, grad a_c> two products of vectors a layer. The other player's move, and what one
 /// crossing does to later ones, are left out.
 ///
+/// As m_j does not stay what it was, where a unit stands is doubted by s = `doubt` |<m_j, grad a_c>| for each
+/// epoch since the first that is counted, with and without j alike: the difference of slopes is its mean over
+/// a normal displacement of that deviation, the kink's jump times
+///   Phi((a_c + <m_j, grad a_c>) / s) - Phi(a_c / s),
+/// for units no farther from their kink than twice the move. A doubt of 0 counts what crosses, and no more.
+///
 /// In float64 whatever the game's dtype. Instances are shared out over the ranks by their position.
 class Crossings {
  public:
   /// For these k, ascending.
-  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const Communicator& ranks);
+  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, double doubt,
+            const Communicator& ranks);
   ~Crossings();
 
-  /// To be called before the first count(), and again where a trace-back goes on: what removal has moved
-  /// before step `end`. Asks for the states of all steps that are counted, backwards.
-  void look_back(std::int64_t end);
+  /// To be called before the first count(): what removal has moved. Asks for the states of all steps that are
+  /// counted, backwards.
+  void look_back();
   bool looked_back() const;
 
   /// Step t, for theta [P] before it and queries q [Q, P] (see Optimiser::pull_back): adds the jumps to
-  /// `influence` [K, Q, N] float64 (this rank's instances), and how many there were to `crossed` [K].
+  /// `influence` [K, Q, N] float64 (this rank's instances), and how many there were to `crossed` [K], those
+  /// of some steps together: at the end of each epoch, and whenever settled(), all of them are there.
   void count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q, const at::Tensor& influence,
              const at::Tensor& crossed) const;
+  bool settled() const;  ///< the same on every rank
 
  private:
   class Work;

@@ -39,6 +39,8 @@ struct TraceBackOptions {
   Grid grid{1};
   /// The k of `epochs_back` for which kinks are counted (crossings.h) in the estimates of kink widths over 0.
   std::vector<std::int64_t> counted = {};
+  /// How far the moves that they count with are doubted, see Crossings.
+  double doubt = 0.1;
 };
 
 /// The kink width h' beside the counted crossings of an estimate of kink width h > 0, k epochs back. What is
@@ -60,8 +62,10 @@ class TraceBack {
   /// The next step back. Collective. Error naming step and query when a number is not finite.
   void step();
 
-  /// What this rank carries, as one row [n] of float64 on the CPU, whatever the dtype; n may differ between
-  /// ranks. Error when a number is not finite.
+  /// Whether it may be left here: crossings are counted some steps together.
+  bool settled() const { return !crossings_ || crossings_->settled(); }
+  /// What this rank carries, once settled(), as one row [n] of float64 on the CPU, whatever the dtype; n may
+  /// differ between ranks. Error when a number is not finite.
   at::Tensor state();
   std::int64_t steps() const { return steps_; }
   /// How many numbers that is.
