@@ -82,13 +82,14 @@ void Communicator::sum(at::Tensor& tensor) const {
 void Communicator::sum(std::vector<at::Tensor>& tensors) const {
   const bool on_device = !tensors.empty() && !tensors.front().device().is_cpu();
   if (devices_ != nullptr && on_device) return devices_->sum(tensors);
+  if (size_ == 1) return;
   const bool alike = std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
     return tensor.scalar_type() == tensors.front().scalar_type();
   });
   constexpr std::size_t small = std::size_t{1} << 16;
   std::vector<at::Tensor> together, flat;
   for (at::Tensor& tensor : tensors) {
-    if (size_ == 1 || !alike || (tensor.is_contiguous() && tensor.nbytes() > small)) {
+    if (!alike || (tensor.is_contiguous() && tensor.nbytes() > small)) {
       sum(tensor);
       continue;
     }
