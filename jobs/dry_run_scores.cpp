@@ -93,9 +93,10 @@ Needs needs_of_tracin(const Run& run, const TracinQueries& queries, const Tracin
   const auto instances = static_cast<double>(run.parts().data.train.size());
   const double scores =
       options.instances ? 8 * instances * std::max<double>(1, queries.self ? 1 : queries.size()) : 0;
-  // Rank 0 puts the result together: as many queries' scores at once as fit, sorted twice.
-  const double together = options.instances ? std::min(4 * scores, static_cast<double>(options.memory)) : 0;
-  needs.memory = world.is_root() ? together + row : row;
+  // Each rank puts its share of the queries together, as many at once as fit, and sorts one of them.
+  const double together =
+      options.instances ? std::min(scores / ranks + 32 * instances, static_cast<double>(options.memory)) : 0;
+  needs.memory = together + row;
   // Beside scores and losses: means of latents, and some hundred pictures.
   const RunParts& parts = run.parts();
   const auto latent = static_cast<double>(parts.game->latent_size()),
