@@ -2,7 +2,7 @@
 """How memory, disk, traffic and time of each job grow: scale.py WHENCE [--runs FOLDER] [--only N,P,T,Q,ranks] [--json FILE].
 
 Runs train, influence, counterfactual and tracin of a small VAE at five sizes, doubling the instances N, the parameters P,
-the steps T and the queries Q in turn, and one size on 1 to 4 ranks. Prints for each the exponent (slope in logarithms) of
+the steps T and the queries Q in turn, and one size on 1, 2 and 4 ranks. Prints for each the exponent (slope in logarithms) of
 what comes on top of the smallest size, and what one more of them costs; and from these an estimate for one large case. It
 takes some minutes, up to 1 GB of memory and 2 GB of disk in FOLDER (default: a temporary one). The machine's load spoils
 the seconds, not the bytes.
@@ -18,11 +18,11 @@ import sys
 import tempfile
 
 JOBS = ("train", "influence", "counterfactual", "tracin")
-BASE = dict(N=16000, P=40_000, T=32, Q=2, ranks=1)
-SIZES = {"N": [16000 << i for i in range(5)], "P": [2_000_000 << i for i in range(5)], "T": [64 << i for i in range(5)],
+BASE = dict(N=4000, P=40_000, T=32, Q=2, ranks=1)
+SIZES = {"N": [4000 << i for i in range(5)], "P": [1_000_000 << i for i in range(5)], "T": [32 << i for i in range(5)],
          "Q": [4 << i for i in range(5)], "ranks": [1, 2, 4]}
 # What else differs from BASE where one of them grows: enough of it that the growth shows beside what the program itself takes.
-BESIDE = {"P": dict(N=500, T=8), "Q": dict(P=1_000_000, T=8), "ranks": dict(P=8_000_000, N=64000, T=8, Q=16)}
+BESIDE = {"P": dict(N=500, T=8), "Q": dict(P=1_000_000, N=1000, T=8), "ranks": dict(P=4_000_000, N=8000, T=8, Q=8)}
 LARGE = dict(P=1e8, N=1.3e6, T=1e6, S=256, Q=1, ranks=64)
 WIDTH, LATENT, BATCH, HELD_OUT = 3 * 8 * 8, 8, 8, 64
 UNIT = 1 << 20
@@ -51,6 +51,7 @@ class Bench:
         self.images = os.path.join(folder, "images.h5")
         maker = os.path.join(os.path.dirname(os.path.abspath(__file__)), "images_file.py")
         subprocess.run([sys.executable, maker, self.images, str(SIZES["N"][-1] + HELD_OUT), "8"], check=True)
+        self.call(1, *self.commands(BASE)["train"], "--dry-run")  # takes the checksums of the images, once for all
 
     def call(self, ranks, *command):
         environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_NUM_THREADS="1")
@@ -70,7 +71,7 @@ class Bench:
                       HELD_OUT, "--hidden", "%d,%d" % (hidden, hidden), "--latent", LATENT, "--batch", BATCH, "--steps", size["T"],
                       "--epoch-steps", size["T"], "--record", "all", "--data-memory", 1, "--out", run),
             "influence": ("influence", "--run", run, "--metric", losses, "--kink-width", 0, "--data-memory", 1),
-            "counterfactual": ("counterfactual", "--run", run, "--metric", "loss", "--targets", 3, "--replicas", 4, "--data-memory", 1),
+            "counterfactual": ("counterfactual", "--run", run, "--metric", "loss:0", "--targets", "largest:3", "--replicas", 4, "--data-memory", 1),
             "tracin": ("tracin", "--run", run, "--queries", "test:%d" % queries, "--samples", 1, "--checkpoints", "last",
                        "--memory", 256, "--list", 10, "--data-memory", 1)}
 
