@@ -53,8 +53,8 @@ std::string report(const EstimatorOptions& options, const DensityInfluence& resu
     const auto row = static_cast<std::int64_t>(e);
     const bool gmm = options.estimators[e] == "gmm";
     text += fmt::format("{:<10} {:>24.3e} {:>24}\n", options.estimators[e],
-                        density::largest_difference(result, row),
-                        gmm ? fmt::format("{:.3e}", density::corrected_difference(result, row)) : "");
+                        result.largest_difference[row].item<double>(),
+                        gmm ? fmt::format("{:.3e}", result.corrected_difference) : "");
   }
   if (result.not_separated > 0)
     text += fmt::format(
@@ -125,17 +125,16 @@ void run_density(const Options& options, const Communicator& world) {
 
   std::unique_ptr<Progress> progress;
   const Stopwatch computing;
-  const DensityInfluence result = density::density_influence(
-      data.train, queries, estimators, world, [&](std::int64_t parts, std::int64_t total) {
-        if (!progress) progress = std::make_unique<Progress>(log, "blocks of distances", total);
-        progress->advance_to(parts);
-      });
+  const DensityInfluence result =
+      density::write_density(result_path, data.train, queries, estimators, attributes, world,
+                             [&](std::int64_t parts, std::int64_t total) {
+                               if (!progress)
+                                 progress = std::make_unique<Progress>(log, "blocks of distances", total);
+                               progress->advance_to(parts);
+                             });
   const double computed = computing.seconds();
   std::int64_t bytes = 0;
-  world.on_root([&] {
-    density::write_density(result_path, data.train, queries, estimators, result, attributes);
-    bytes = static_cast<std::int64_t>(fs::file_size(result_path));
-  });
+  world.on_root([&] { bytes = static_cast<std::int64_t>(fs::file_size(result_path)); });
   say_foremost(log, "density.h5", {folder});
   log.say(
       record_cost(folder, {"density", watch.seconds(), n * q, "influences", bytes, true, computed}, world));

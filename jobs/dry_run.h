@@ -26,6 +26,7 @@ struct Needs {
   std::string folder = {};  ///< where they are written
   double seconds = 0;
   std::string advice = {};  ///< where the disk has not got the room: the option that helps
+  double traffic = 0;       ///< bytes a step that a rank sums up with others
 };
 
 /// Prints the needs. Collective.

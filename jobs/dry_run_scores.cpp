@@ -93,9 +93,10 @@ Needs needs_of_tracin(const Run& run, const TracinQueries& queries, const Tracin
   const auto instances = static_cast<double>(run.parts().data.train.size());
   const double scores =
       options.instances ? 8 * instances * std::max<double>(1, queries.self ? 1 : queries.size()) : 0;
-  // Rank 0 puts the result together: as many queries' scores at once as fit, sorted twice.
-  const double together = options.instances ? std::min(4 * scores, static_cast<double>(options.memory)) : 0;
-  needs.memory = world.is_root() ? together + row : row;
+  // Each rank puts its share of the queries together, as many at once as fit, and sorts one of them.
+  const double together =
+      options.instances ? std::min(scores / ranks + 32 * instances, static_cast<double>(options.memory)) : 0;
+  needs.memory = together + row;
   // Beside scores and losses: means of latents, and some hundred pictures.
   const RunParts& parts = run.parts();
   const auto latent = static_cast<double>(parts.game->latent_size()),
@@ -117,8 +118,9 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
   const double block = seconds_each(
       [&](std::int64_t times) {
         for (; times > 0; --times)
-          density::density_influence(train, first_queries(queries, piece), tables, alone,
-                                     [](std::int64_t, std::int64_t) {});
+          density::density_influence(
+              train, first_queries(queries, piece), tables, alone, [](std::int64_t, std::int64_t) {},
+              [](Range, const density::DensityTables&) {});
       },
       world);
   Needs needs{"density", fmt::format("instances {}, queries {}, {} estimators", n, q, count)};
@@ -128,11 +130,14 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
   const double table = 8.0 * static_cast<double>(q) * static_cast<double>(n);
   const bool gmm = std::count(estimators.estimators.begin(), estimators.estimators.end(), "gmm") > 0;
   const double tables_kept = (2 * count + 1 + (gmm ? 1 : 0)) * table;
-  // Looking for numbers that are not finite copies the largest table.
-  needs.memory =
-      tables_kept + count * table +
-      (estimators.self_influence ? 8.0 * static_cast<double>(n) * (2.0 * count + 2.0 * (estimators.k + 1))
-                                 : 0);
+  // Tables of a few queries at a time were taken on the way here; then there are what all instances have, and
+  // sums of kernels over blocks of instances.
+  const double blocks = std::count(estimators.estimators.begin(), estimators.estimators.end(), "kde") > 0
+                            ? std::ceil(static_cast<double>(n) / density::pair_block)
+                            : 0;
+  needs.memory = estimators.self_influence
+                     ? 8.0 * static_cast<double>(n) * (3.0 * count + 4.0 * (estimators.k + 1) + blocks)
+                     : 0;
   needs.disk = tables_kept + 8.0 * static_cast<double>(n * train.width());
   needs.folder = folder;
   return needs;

@@ -51,6 +51,8 @@ Needs needs_of_training(const RunParts& parts, const std::string& folder, const 
                           parts.settings.record)};
   needs.seconds = at_the_end + static_cast<double>(plan.steps) * step_seconds(parts, start, world, world);
   needs.memory = static_cast<double>(TrajectoryWriter::memory(plan, world.size(), parts.device));
+  const double element = plan.dtype == at::kFloat ? 4 : 8;
+  if (world.size() > 1) needs.traffic = element * static_cast<double>(parts.game->layout().size());
   needs.disk = static_cast<double>(plan.bytes());
   needs.folder = folder;
   needs.advice = "--record auto, last:EPOCHS, every:STEPS or checkpoints:NUMBER keeps fewer steps";

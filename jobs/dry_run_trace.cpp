@@ -98,7 +98,10 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
 
   const double numbers = static_cast<double>(options.kink_widths.size() * metrics.size() *
                                              options.epochs_back.size() * recorded.data.size());
-  const double carried = static_cast<double>(TraceBack(recorded, all, options, world).state_numbers());
+  const TraceBack sweep(recorded, all, options, world);
+  const double element = run.parts().game->dtype() == at::kFloat ? 4 : 8;
+  const double sums = 8 * static_cast<double>(sweep.sum_numbers()),
+               carried = element * static_cast<double>(sweep.query_numbers()) / sweep.group().size();
   const ReplayNeeds replay = replay_needs(run.trajectory().recorded(), run.steps() - steps,
                                           static_cast<std::int64_t>(bytes_of(run)), memory);
   Needs needs{"influence", fmt::format("{} steps back, {} to replay, {} queries, {} kink widths", steps,
@@ -109,9 +112,10 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   if (replay.steps > 0)
     needs.seconds +=
         static_cast<double>(replay.steps) * step_seconds(run.parts(), run.state(run.steps()), world, world);
-  // What is carried, and saved now and then; the tables of the result as they are added up over ranks.
-  needs.memory = kept + 8 * (2 * carried + numbers) + static_cast<double>(replay.states) * bytes_of(run);
-  needs.disk = 8 * (numbers + 2 * carried * world.size());
+  needs.traffic = sweep.traffic();
+  // What is added up is copied to be saved now and then. A file that is saved takes the place of one before.
+  needs.memory = kept + sums + static_cast<double>(replay.states) * bytes_of(run);
+  needs.disk = 8 * numbers + 2 * (sums + carried) * world.size();
   needs.folder = run.folder();
   if (paths.count > 0)
     add_paths(needs, run, recorded, all, options, paths, memory, evaluation * world.size(), world);

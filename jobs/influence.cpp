@@ -82,10 +82,11 @@ void run_influence(const Options& options, const Communicator& all) {
   const auto points =
       static_cast<double>(metrics.size()) * static_cast<double>(run->parts().data.held_out.size());
   Progress evaluated(log, "points of metrics", std::llround(points));
-  const Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
+  Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
     evaluated.advance_to(std::llround(share * points));
   });
   TraceBack sweep(formula == "sgd" ? as_plain_steps(recorded) : recorded, at_end.gradients, trace, world);
+  at_end.gradients.reset();  // as large as what is traced
   const Attributes claimed = attributes;
   const TraceCheckpoint checkpoint(result, claimed, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
@@ -114,12 +115,13 @@ void run_influence(const Options& options, const Communicator& all) {
                                trace.kink_widths,
                                trace.epochs_back,
                                run->parts().data.train.ids,
-                               sweep.result(),
+                               {},
                                at_end.values,
                                metric_classifier.fingerprint,
                                sweep.near_zero_shares(),
                                sweep.adjoint_norms(),
                                noted_steps(steps)};
+  EstimateParts parts{sweep.part(), {}};
   log.say(run->replay_report(world));
   if (const std::string each = crossings_in_words(trace.counted, sweep.crossings_each()); !each.empty()) {
     log.say(each);
@@ -130,14 +132,14 @@ void run_influence(const Options& options, const Communicator& all) {
     if (sweep.taken() > first) checkpoint.save(sweep);
     along = find_spread({*run, recorded, formula, metrics, trace, paths, memory_limit(options), claimed,
                          unfinished_of(options), signals},
-                        estimates, log, world);
+                        estimates, parts, log, world);
     if (along.done < along.total && along.failure.empty()) {
       log.say(record_cost(run->folder(), cost(false), world));
       throw Interrupted(stopped_at(run->folder(), "trace along a path", along.done, along.total));
     }
     log.say(along.failure.empty() ? expected_in_words(estimates, has_kinks(recorded)) : along.failure);
   }
-  world.on_root([&] { write_influence(result, estimates, attributes); });
+  write_influence(result, estimates, parts, attributes, world);
   checkpoint.remove();
   world.on_root([&] { remove_traces(*run); });
   say_foremost(log, "influence.h5", ranked(*run));

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
 #include "whence/retrain/paths.h"
@@ -26,22 +26,28 @@ double mean_tau(const at::Tensor& traces) {
   return stats::mean_pairwise_tau(lists);
 }
 
-// Of the rows of the store, a part at a time.
-void summarise(const BlockStore& store, InfluenceEstimates& estimates, std::int64_t paths) {
-  const at::Tensor& all = estimates.influence;
-  estimates.spread = at::empty(all.sizes(), at::kDouble);
-  estimates.path_tau = at::empty({all.size(0), all.size(1), all.size(2)}, at::kDouble);
-  for (std::int64_t k = 0; k < all.size(2); ++k)
-    for (std::int64_t h = 0; h < all.size(0); ++h)
-      for (std::int64_t m = 0; m < all.size(1); ++m) {
-        std::vector<at::Tensor> traces;
-        for (std::int64_t p = 0; p <= paths; ++p)
-          traces.push_back(store.read(p * all.size(2) + k, (h * all.size(1) + m) * all.size(3), all.size(3))
-                               .reshape({-1}));
-        const at::Tensor together = at::stack(traces);
-        estimates.spread[h][m][k].copy_(spread_of(together));
-        estimates.path_tau[h][m][k] = mean_tau(together);
-      }
+// Of the rows of the store; each rank takes some of the estimates.
+void summarise(const BlockStore& store, InfluenceEstimates& estimates, EstimateParts& parts,
+               std::int64_t paths, const Communicator& world) {
+  const auto widths = static_cast<std::int64_t>(estimates.kink_widths.size()),
+             metrics = static_cast<std::int64_t>(estimates.metrics.size()),
+             horizons = static_cast<std::int64_t>(estimates.epochs_back.size()),
+             instances = static_cast<std::int64_t>(estimates.instance_ids.size());
+  at::Tensor tau = at::zeros({widths, metrics, horizons}, at::kDouble);
+  world.on_every_rank([&] {
+    for (std::int64_t row = world.rank(); row < widths * metrics * horizons; row += world.size()) {
+      const std::int64_t h = row / (metrics * horizons), m = row / horizons % metrics, k = row % horizons;
+      std::vector<at::Tensor> traces;
+      for (std::int64_t p = 0; p <= paths; ++p)
+        traces.push_back(
+            store.read(p * horizons + k, (h * metrics + m) * instances, instances).reshape({-1}));
+      const at::Tensor together = at::stack(traces);
+      parts.spread.push_back({h, m, k, spread_of(together)});
+      tau[h][m][k] = mean_tau(together);
+    }
+  });
+  world.sum(tau);
+  estimates.path_tau = tau;
 }
 
 }  // namespace
@@ -67,8 +73,8 @@ double seconds_of_paths(const PathPlan& plan, const TraceBackOptions& trace, std
   return std::max(all / static_cast<double>(ranks), longest);
 }
 
-PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, const Log& log,
-                         const Communicator& world) {
+PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, EstimateParts& parts,
+                         const Log& log, const Communicator& world) {
   job.run.walk_back(Communicator(MPI_COMM_SELF), job.memory);
   const auto metrics = static_cast<std::int64_t>(job.metrics.size());
   const bool plain = job.formula == "sgd", have = world.size() == 1 && job.trace.counted.empty();
@@ -82,7 +88,7 @@ PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, cons
       traces_file(job.run), job.attributes,
       job.unfinished,       store,
       job.signals};
-  PathProgress found = trace_paths(work, have ? estimates.influence : at::Tensor(), log, world);
+  PathProgress found = trace_paths(work, have ? parts.influence.values : at::Tensor(), log, world);
   if (found.done < found.total) {
     store.close();
     if (!found.failure.empty())
@@ -97,10 +103,8 @@ PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, cons
     for (const std::int64_t position : chosen) own.push_back(estimates.instance_ids[position]);
     ids.push_back(at::tensor(own, at::kLong));
   }
-  world.on_root([&] {
-    summarise(store, estimates, job.plan.count);
-    estimates.path_id = at::stack(ids);
-  });
+  summarise(store, estimates, parts, job.plan.count, world);
+  estimates.path_id = at::stack(ids);
   return found;
 }
 

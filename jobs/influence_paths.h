@@ -40,10 +40,10 @@ struct PathJob {
   const StopSignals& signals;
 };
 
-/// Makes the traces, and once all are there fills spread, path_tau and path_id of `estimates` on rank 0,
-/// whose influence is there. Where one cannot be made, `failure` says why there is no spread. Collective.
-PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, const Log& log,
-                         const Communicator& world);
+/// Makes the traces, and once all are there fills path_tau and path_id of `estimates`, and each rank's part of
+/// the spread. Where one cannot be made, `failure` says why there is no spread. Collective.
+PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, EstimateParts& parts,
+                         const Log& log, const Communicator& world);
 
 /// Deletes the traces, once the result has its name. By one rank.
 void remove_traces(const Run& run);

@@ -78,22 +78,29 @@ void Communicator::sum(at::Tensor& tensor) const {
   });
 }
 
+// Small tensors go in one message, which is quicker; of large ones no copy is made for that.
 void Communicator::sum(std::vector<at::Tensor>& tensors) const {
   const bool on_device = !tensors.empty() && !tensors.front().device().is_cpu();
   if (devices_ != nullptr && on_device) return devices_->sum(tensors);
+  if (size_ == 1) return;
   const bool alike = std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
     return tensor.scalar_type() == tensors.front().scalar_type();
   });
-  if (tensors.size() < 2 || !alike || size_ == 1) {
-    for (at::Tensor& tensor : tensors) sum(tensor);
-    return;
+  constexpr std::size_t small = std::size_t{1} << 16;
+  std::vector<at::Tensor> together, flat;
+  for (at::Tensor& tensor : tensors) {
+    if (!alike || (tensor.is_contiguous() && tensor.nbytes() > small)) {
+      sum(tensor);
+      continue;
+    }
+    together.push_back(tensor);
+    flat.push_back(tensor.reshape({-1}));
   }
-  std::vector<at::Tensor> flat;
-  for (const at::Tensor& tensor : tensors) flat.push_back(tensor.reshape({-1}));
+  if (flat.empty()) return;
   at::Tensor all = at::cat(flat);
   sum(all);
   std::int64_t begin = 0;
-  for (at::Tensor& tensor : tensors) {
+  for (at::Tensor& tensor : together) {
     tensor.copy_(all.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
     begin += tensor.numel();
   }

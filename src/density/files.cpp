@@ -1,10 +1,12 @@
 #include "whence/density/files.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/options.h"
+#include "whence/io/parts.h"
 
 namespace whence::density {
 namespace {
@@ -32,55 +34,67 @@ const ArrayRules density_arrays{
     {"points", {at::kFloat, at::kDouble}, {"N", "d"}, finite, "", 0, optional},
     {"query_points", {at::kFloat, at::kDouble}, {"Q", "d"}, finite, "", 0, optional}};
 
-double largest(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+// The tables, as the ranks fill them in.
+class TableFile {
+ public:
+  TableFile(const H5File& file, std::int64_t e, std::int64_t q, std::int64_t n, bool mixture,
+            const Communicator& ranks)
+      : exact_(file, "influence_exact", at::kDouble, {e, q, n}, ranks),
+        closed_(file, "influence_closed", at::kDouble, {e, q, n}, ranks),
+        distance_(file, "distance", at::kDouble, {q, n}, ranks) {
+    if (mixture) corrected_.emplace(file, "influence_corrected", at::kDouble, Shape{q, n}, ranks);
+  }
+  void write(Range queries, const DensityTables& tables) {
+    exact_.write(tables.exact, {0, queries.begin, 0});
+    closed_.write(tables.closed, {0, queries.begin, 0});
+    distance_.write(tables.distance, {queries.begin, 0});
+    if (corrected_) corrected_->write(tables.corrected, {queries.begin, 0});
+  }
+  void seal() {
+    for (ArrayInParts* array : {&exact_, &closed_, &distance_}) array->seal();
+    if (corrected_) corrected_->seal();
+  }
 
-void put_if(const H5File& file, const std::string& name, const at::Tensor& values) {
-  if (values.defined()) file.put(name, values);
-}
+ private:
+  ArrayInParts exact_, closed_, distance_;
+  std::optional<ArrayInParts> corrected_;
+};
 
 }  // namespace
 
-double largest_difference(const DensityInfluence& result, std::int64_t e) {
-  const double table = largest(result.closed[e], result.exact[e]);
-  if (!result.self_exact.defined()) return table;
-  return std::max(table, largest(result.self_closed[e], result.self_exact[e]));
-}
-
-double corrected_difference(const DensityInfluence& result, std::int64_t e) {
-  const double table = largest(result.corrected, result.exact[e]);
-  if (!result.self_exact.defined()) return table;
-  return std::max(table, largest(result.self_corrected, result.self_exact[e]));
-}
-
-void write_density(const std::string& path, const Dataset& train, const Queries& queries,
-                   const EstimatorOptions& options, const DensityInfluence& result, Attributes attributes) {
+DensityInfluence write_density(const std::string& path, const Dataset& train, const Queries& queries,
+                               const EstimatorOptions& options, Attributes attributes,
+                               const Communicator& ranks,
+                               const std::function<void(std::int64_t, std::int64_t)>& progress) {
   attributes["estimators"] = join_list(options.estimators);
-  std::vector<double> differences;
-  for (std::size_t e = 0; e < options.estimators.size(); ++e)
-    differences.push_back(largest_difference(result, static_cast<std::int64_t>(e)));
-  const auto gmm = std::find(options.estimators.begin(), options.estimators.end(), "gmm");
-  write_artifact(path, density_schema, attributes, [&](const H5File& file) {
-    file.put("influence_exact", result.exact);
-    file.put("influence_closed", result.closed);
-    file.put("query_log_likelihood", result.query_log_likelihood);
-    put_if(file, "self_influence_exact", result.self_exact);
-    put_if(file, "self_influence_closed", result.self_closed);
-    put_if(file, "log_likelihood", result.log_likelihood);
-    put_if(file, "influence_corrected", result.corrected);
-    put_if(file, "self_influence_corrected", result.self_corrected);
-    file.put("largest_difference", at::tensor(differences, at::kDouble));
-    if (gmm != options.estimators.end())
-      file.put("corrected_difference",
-               at::tensor({corrected_difference(result, gmm - options.estimators.begin())}, at::kDouble));
-    file.put("distance", result.distance);
-    file.put("instance_id", at::tensor(train.ids, at::kLong));
-    file.put("query_id", at::tensor(queries.ids, at::kLong));
-    file.put("query_position", at::tensor(queries.positions, at::kLong));
-    put_if(file, "cluster", train.labels);
+  const bool mixture =
+      std::find(options.estimators.begin(), options.estimators.end(), "gmm") != options.estimators.end();
+  DensityInfluence result;
+  write_artifact_together(path, density_schema, attributes, ranks, [&](const H5File& file) {
+    TableFile tables(file, static_cast<std::int64_t>(options.estimators.size()), queries.points.size(0),
+                     train.size(), mixture, ranks);
+    result = density_influence(train, queries, options, ranks, progress,
+                               [&](Range rows, const DensityTables& some) { tables.write(rows, some); });
+    tables.seal();
+    const auto put = [&](const char* name, const at::Tensor& values) {
+      if (values.defined()) put_together(file, name, values, ranks);
+    };
+    put("query_log_likelihood", result.query_log_likelihood);
+    put("self_influence_exact", result.self_exact);
+    put("self_influence_closed", result.self_closed);
+    put("log_likelihood", result.log_likelihood);
+    put("self_influence_corrected", result.self_corrected);
+    put("largest_difference", result.largest_difference);
+    if (mixture) put("corrected_difference", at::tensor({result.corrected_difference}, at::kDouble));
+    put("instance_id", at::tensor(train.ids, at::kLong));
+    put("query_id", at::tensor(queries.ids, at::kLong));
+    put("query_position", at::tensor(queries.positions, at::kLong));
+    put("cluster", train.labels);
     if (train.width() > drawable_width) return;
-    file.put("points", train.instances.all());
-    file.put("query_points", queries.points);
+    put("points", train.instances.all());
+    put("query_points", queries.points);
   });
+  return result;
 }
 
 void verify_density(const std::string& path) {

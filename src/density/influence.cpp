@@ -16,6 +16,10 @@ namespace {
 // Queries whose distances to all instances are held at once.
 constexpr std::int64_t query_block = 16;
 
+double largest_distance(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
 // The estimators that are asked for, fitted, and where their results go.
 struct Estimators {
   Estimators(const EstimatorOptions& options, const Dataset& train, const PointSet& instances)
@@ -43,24 +47,16 @@ struct Estimators {
   std::optional<SphericalMixture> gmm;
 };
 
-// MPI counts in int: large tables are summed in parts.
-void sum_table(at::Tensor& table, const Communicator& ranks) {
-  constexpr std::int64_t at_once = std::int64_t{1} << 28;
-  at::Tensor flat = table.view({-1});
-  for (std::int64_t begin = 0; begin < flat.numel(); begin += at_once) {
-    at::Tensor part = flat.narrow(0, begin, std::min(at_once, flat.numel() - begin));
-    ranks.sum(part);
-  }
-}
-
+// Rows of `tables`, from 0 on, are those of queries `rows`.
 void knn_rows(const KnnDensity& knn, const Neighbours& near, Range rows, const at::Tensor& density,
               at::Tensor closed, at::Tensor exact) {
   for (std::int64_t q = rows.begin; q < rows.end; ++q) {
-    density.data_ptr<double>()[q] = knn.log_density(near, q, "query");
-    closed[q].fill_(knn.closed_elsewhere());
-    exact[q].fill_(knn.exact_elsewhere(near, q));
-    double* closed_row = closed.data_ptr<double>() + q * closed.size(1);
-    double* exact_row = exact.data_ptr<double>() + q * exact.size(1);
+    const std::int64_t row = q - rows.begin;
+    density.data_ptr<double>()[row] = knn.log_density(near, q, "query");
+    closed[row].fill_(knn.closed_elsewhere());
+    exact[row].fill_(knn.exact_elsewhere(near, q));
+    double* closed_row = closed.data_ptr<double>() + row * closed.size(1);
+    double* exact_row = exact.data_ptr<double>() + row * exact.size(1);
     for (std::int64_t n = 0; n <= knn.k(); ++n) {
       const std::int64_t i = near.index(q, n);
       closed_row[i] = knn.closed(near, q, i);
@@ -69,56 +65,111 @@ void knn_rows(const KnnDensity& knn, const Neighbours& near, Range rows, const a
   }
 }
 
-// The rows of all tables that belong to one block of queries.
-void fill_rows(const Estimators& fitted, const PointSet& queries, const PointSet& instances, Range rows,
-               Neighbours& near, DensityInfluence& result) {
-  const at::Tensor squared = squared_distances(queries, rows, instances, {0, instances.size()});
-  const auto part = [rows](const at::Tensor& table) { return table.narrow(0, rows.begin, rows.size()); };
-  part(result.distance).copy_(squared.sqrt());
-  if (fitted.neighbours() > 0) near.visit(rows, {0, instances.size()}, squared);
-  if (fitted.knn) {
-    const std::int64_t e = fitted.knn_row;
-    knn_rows(*fitted.knn, near, rows, result.query_log_likelihood[e], result.closed[e], result.exact[e]);
-  }
-  if (fitted.kde) {
-    const std::int64_t e = fitted.kde_row;
-    const KernelInfluence kde = fitted.kde->influence(squared);
-    part(result.query_log_likelihood[e]).copy_(kde.log_density);
-    part(result.closed[e]).copy_(kde.closed);
-    part(result.exact[e]).copy_(kde.exact);
-  }
-  if (fitted.gmm) {
-    const std::int64_t e = fitted.gmm_row;
-    const MixtureInfluence gmm = fitted.gmm->influence(queries, rows, squared, near);
-    part(result.query_log_likelihood[e]).copy_(gmm.log_density);
-    part(result.closed[e]).copy_(gmm.closed);
-    part(result.exact[e]).copy_(gmm.exact);
-    part(result.corrected).copy_(gmm.corrected);
-  }
+// No value that is not finite leaves this room; which one it is names the cause. Values of an estimator each,
+// of queries or instances from `first` on.
+void check_finite(const at::Tensor& values, const std::string& what, const EstimatorOptions& options,
+                  std::int64_t first) {
+  if (!values.defined() || values.isfinite().all().item<bool>()) return;
+  const at::Tensor place = values.isfinite().logical_not().nonzero()[0];
+  std::string indices;
+  for (std::int64_t d = 1; d < place.numel(); ++d)
+    indices += fmt::format("{}{}", d > 1 ? ", " : "", place[d].item<std::int64_t>() + (d == 1 ? first : 0));
+  fail("the {} of {} is not finite at [{}]", what, options.estimators[place[0].item<std::int64_t>()],
+       indices);
 }
 
-void fill_tables(const Estimators& fitted, const PointSet& queries, const PointSet& instances,
-                 const Communicator& ranks, const std::function<void()>& done, DensityInfluence& result) {
-  const std::int64_t count = fitted.rows, q = queries.size(), n = instances.size();
-  result.query_log_likelihood = at::zeros({count, q}, at::kDouble);
-  result.closed = at::zeros({count, q, n}, at::kDouble);
-  result.exact = at::zeros({count, q, n}, at::kDouble);
-  result.distance = at::zeros({q, n}, at::kDouble);
-  if (fitted.gmm) result.corrected = at::zeros({q, n}, at::kDouble);
-  Neighbours near(queries, instances, fitted.neighbours());
+// The tables of blocks of queries, one after another.
+class TableWork {
+ public:
+  TableWork(const Estimators& fitted, const PointSet& queries, const PointSet& instances,
+            const EstimatorOptions& options)
+      : fitted_(fitted),
+        queries_(queries),
+        instances_(instances),
+        options_(options),
+        near_(queries, instances, fitted.neighbours()),
+        differences(at::zeros({fitted.rows}, at::kDouble)) {}
+
+  const DensityTables& fill(Range rows) {
+    make_room(rows.size());
+    const at::Tensor squared = squared_distances(queries_, rows, instances_, {0, instances_.size()});
+    tables_.distance.copy_(squared).sqrt_();
+    if (fitted_.neighbours() > 0) near_.visit(rows, {0, instances_.size()}, squared);
+    if (fitted_.knn) {
+      const std::int64_t e = fitted_.knn_row;
+      knn_rows(*fitted_.knn, near_, rows, tables_.log_likelihood[e], tables_.closed[e], tables_.exact[e]);
+    }
+    if (fitted_.kde) {
+      const KernelInfluence kde = fitted_.kde->influence(squared);
+      put(fitted_.kde_row, kde.log_density, kde.closed, kde.exact);
+    }
+    if (fitted_.gmm) {
+      const MixtureInfluence gmm = fitted_.gmm->influence(queries_, rows, squared, near_);
+      put(fitted_.gmm_row, gmm.log_density, gmm.closed, gmm.exact);
+      tables_.corrected.copy_(gmm.corrected);
+      not_separated += fitted_.gmm->not_separated(near_, rows);
+    }
+    check_finite(tables_.closed, "influence by formula", options_, rows.begin);
+    check_finite(tables_.exact, "influence", options_, rows.begin);
+    check_finite(tables_.log_likelihood, "log-likelihood of queries", options_, rows.begin);
+    note_differences();
+    return tables_;
+  }
+
+ private:
+  void make_room(std::int64_t q) {
+    const std::int64_t n = instances_.size(), e = fitted_.rows;
+    if (tables_.distance.defined() && tables_.distance.size(0) == q) return;
+    tables_ = {at::zeros({e, q}, at::kDouble),
+               at::zeros({e, q, n}, at::kDouble),
+               at::zeros({e, q, n}, at::kDouble),
+               {},
+               at::zeros({q, n}, at::kDouble)};
+    if (fitted_.gmm) tables_.corrected = at::zeros({q, n}, at::kDouble);
+  }
+  void put(std::int64_t e, const at::Tensor& density, const at::Tensor& closed, const at::Tensor& exact) {
+    tables_.log_likelihood[e].copy_(density);
+    tables_.closed[e].copy_(closed);
+    tables_.exact[e].copy_(exact);
+  }
+  void note_differences() {
+    for (std::int64_t e = 0; e < fitted_.rows; ++e)
+      differences[e].clamp_(largest_distance(tables_.closed[e], tables_.exact[e]));
+    if (fitted_.gmm)
+      corrected_difference =
+          std::max(corrected_difference, largest_distance(tables_.corrected, tables_.exact[fitted_.gmm_row]));
+  }
+
+  const Estimators& fitted_;
+  const PointSet &queries_, &instances_;
+  const EstimatorOptions& options_;
+  Neighbours near_;
+  DensityTables tables_;
+
+ public:
+  at::Tensor differences;  // [E], of what was filled so far; as are the next two
+  double corrected_difference = 0;
   std::int64_t not_separated = 0;
+};
+
+void fill_tables(TableWork& work, std::int64_t rows, std::int64_t queries, const Communicator& ranks,
+                 const std::function<void()>& done, const TakeTables& take, DensityInfluence& result) {
+  result.query_log_likelihood = at::zeros({rows, queries}, at::kDouble);
   ranks.on_every_rank([&] {
-    for (std::int64_t b = ranks.rank(); b * query_block < q; b += ranks.size()) {
-      const Range rows{b * query_block, std::min(q, (b + 1) * query_block)};
-      fill_rows(fitted, queries, instances, rows, near, result);
-      if (fitted.gmm) not_separated += fitted.gmm->not_separated(near, rows);
+    for (std::int64_t b = ranks.rank(); b * query_block < queries; b += ranks.size()) {
+      const Range block{b * query_block, std::min(queries, (b + 1) * query_block)};
+      const DensityTables& tables = work.fill(block);
+      result.query_log_likelihood.narrow(1, block.begin, block.size()).copy_(tables.log_likelihood);
+      take(block, tables);
       done();
     }
   });
-  result.not_separated += ranks.sum(not_separated);
-  for (at::Tensor* table : {&result.query_log_likelihood, &result.closed, &result.exact, &result.distance})
-    sum_table(*table, ranks);
-  if (fitted.gmm) sum_table(result.corrected, ranks);
+  ranks.sum(result.query_log_likelihood);
+  result.not_separated += ranks.sum(work.not_separated);
+  result.largest_difference = work.differences.clone();
+  for (std::int64_t e = 0; e < rows; ++e)
+    result.largest_difference[e].fill_(ranks.max(work.differences[e].item<double>()));
+  result.corrected_difference = ranks.max(work.corrected_difference);
 }
 
 void knn_self(const KnnDensity& knn, const Neighbours& near, at::Tensor density, at::Tensor closed,
@@ -183,15 +234,13 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
   }
 }
 
-// No value that is not finite leaves this room; which one it is names the cause.
-void check_finite(const at::Tensor& values, const std::string& what, const EstimatorOptions& options) {
-  if (!values.defined() || values.isfinite().all().item<bool>()) return;
-  const at::Tensor place = values.isfinite().logical_not().nonzero()[0];
-  std::string indices;
-  for (std::int64_t d = 1; d < place.numel(); ++d)
-    indices += fmt::format("{}{}", d > 1 ? ", " : "", place[d].item<std::int64_t>());
-  fail("the {} of {} is not finite at [{}]", what, options.estimators[place[0].item<std::int64_t>()],
-       indices);
+void note_self_differences(const Estimators& fitted, DensityInfluence& result) {
+  for (std::int64_t e = 0; e < fitted.rows; ++e)
+    result.largest_difference[e].clamp_(largest_distance(result.self_closed[e], result.self_exact[e]));
+  if (fitted.gmm)
+    result.corrected_difference =
+        std::max(result.corrected_difference,
+                 largest_distance(result.self_corrected, result.self_exact[fitted.gmm_row]));
 }
 
 }  // namespace
@@ -216,7 +265,8 @@ void check_options(const EstimatorOptions& options, const Dataset& train) {
 
 DensityInfluence density_influence(const Dataset& train, const Queries& queries,
                                    const EstimatorOptions& options, const Communicator& ranks,
-                                   const std::function<void(std::int64_t, std::int64_t)>& progress) {
+                                   const std::function<void(std::int64_t, std::int64_t)>& progress,
+                                   const TakeTables& take) {
   std::optional<PointSet> instances, points;
   std::optional<Estimators> fitted;
   ranks.on_every_rank([&] {
@@ -231,16 +281,16 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
   std::int64_t count = 0;
   const auto done = [&] { progress(++count, parts); };
   DensityInfluence result;
-  fill_tables(*fitted, *points, *instances, ranks, done, result);
-  if (options.self_influence) fill_self(*fitted, *instances, ranks, done, result);
+  TableWork tables(*fitted, *points, *instances, options);
+  fill_tables(tables, fitted->rows, points->size(), ranks, done, take, result);
+  if (!options.self_influence) return result;
+  fill_self(*fitted, *instances, ranks, done, result);
   ranks.on_every_rank([&] {
-    check_finite(result.closed, "influence by formula", options);
-    check_finite(result.exact, "influence", options);
-    check_finite(result.self_closed, "self-influence by formula", options);
-    check_finite(result.self_exact, "self-influence", options);
-    check_finite(result.log_likelihood, "log-likelihood", options);
-    check_finite(result.query_log_likelihood, "log-likelihood of queries", options);
+    check_finite(result.self_closed, "self-influence by formula", options, 0);
+    check_finite(result.self_exact, "self-influence", options, 0);
+    check_finite(result.log_likelihood, "log-likelihood", options, 0);
   });
+  note_self_differences(*fitted, result);
   return result;
 }
 

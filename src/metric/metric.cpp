@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <ATen/ops/stack.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
 #include "whence/core/error.h"
@@ -97,15 +97,18 @@ Evaluation Metric::evaluate_in_chunks(const at::Tensor& params, const Communicat
 Evaluations evaluate_all(const std::vector<std::shared_ptr<const Metric>>& metrics, const at::Tensor& params,
                          const Communicator& ranks, const ShareDone& done) {
   std::vector<double> values;
-  std::vector<at::Tensor> gradients;
+  at::Tensor gradients;
   for (const auto& metric : metrics) {
     const auto before = static_cast<double>(values.size()), all = static_cast<double>(metrics.size());
     const Evaluation one =
         metric->evaluate(params, ranks, [&](double share) { done((before + share) / all); });
+    if (!gradients.defined())
+      gradients = at::empty({static_cast<std::int64_t>(metrics.size()), one.gradient.size(0)},
+                            one.gradient.options());
+    gradients[static_cast<std::int64_t>(values.size())].copy_(one.gradient);
     values.push_back(one.value);
-    gradients.push_back(one.gradient);
   }
-  return {at::tensor(values, at::kDouble), at::stack(gradients)};
+  return {at::tensor(values, at::kDouble), gradients};
 }
 
 bool looks_at_images(const std::string& metric) {

@@ -28,7 +28,7 @@ at::Tensor Sgd::pull_back(at::Tensor& u, const TakenStep&, const Moves& moves) c
   for (const Move& move : moves) {
     if (move.rate == 0) continue;
     const at::Tensor own = block_of(q, 0, moves, move).view(), theta = block_of(u, 0, moves, move).view();
-    own.copy_(theta * move.rate);
+    own.add_(theta, move.rate);
     if (weight_decay_ != 0) theta.sub_(own * weight_decay_);
   }
   return q;

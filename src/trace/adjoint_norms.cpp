@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include <ATen/ops/amax.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/trace/trace_back.h"
@@ -49,12 +49,17 @@ std::size_t TraceBack::sweep_of_estimate(std::size_t w) const {
 
 namespace {
 
-// Of each row [q, n], float64; also of numbers whose squares are beyond it.
-at::Tensor norms_of(const at::Tensor& rows) {
-  const at::Tensor wide = rows.to(at::kDouble);
+// Of a row [n], float64; also of numbers whose squares are beyond it. A piece at a time: what it takes on the
+// way is a multiple of a piece, and rows are as long as a state.
+at::Tensor norm_of(const at::Tensor& row) {
+  constexpr std::int64_t piece = std::int64_t{1} << 20;
+  std::vector<at::Tensor> largest, squares;
+  for (const at::Tensor& part : row.split(piece)) largest.push_back(part.abs().max());
   const at::Tensor scale =
-      at::amax(wide.abs(), {1}, /*keepdim=*/true).clamp_min(std::numeric_limits<double>::min());
-  return (wide / scale).square().sum(1).sqrt() * scale.squeeze(1);
+      at::stack(largest).max().to(at::kDouble).clamp_min(std::numeric_limits<double>::min());
+  for (const at::Tensor& part : row.split(piece))
+    squares.push_back(part.to(at::kDouble).div(scale).square_().sum());
+  return at::stack(squares).sum().sqrt() * scale;
 }
 
 }  // namespace
@@ -64,18 +69,21 @@ void TraceBack::note_norms() {
   if (taken_ % norm_stride != 0 && !done()) return;
   const std::int64_t place = (taken_ + norm_stride - 1) / norm_stride;
   for (std::size_t w = 0; w < options_.kink_widths.size(); ++w) {
-    const at::Tensor& u = sweeps_[estimating_[w]].u;
-    at::Tensor parts = run_.optimiser.part(u, 0);
-    if (run_.optimiser.model_part() != 0) parts = at::cat({parts, run_.optimiser.model(u)}, 1);
-    norms_.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size())
-        .select(1, place)
-        .copy_(norms_of(parts));
+    const at::Tensor& all = sweeps_[estimating_[w]].u;
+    const at::Tensor into =
+        norms_.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size()).select(1, place);
+    for (std::int64_t q = 0; q < queries_.size(); ++q) {
+      const at::Tensor u = all.narrow(0, q, 1);
+      at::Tensor parts = run_.optimiser.part(u, 0);
+      if (run_.optimiser.model_part() != 0) parts = at::cat({parts, run_.optimiser.model(u)}, 1);
+      into[q].copy_(norm_of(parts[0]));
+    }
   }
 }
 
 at::Tensor TraceBack::adjoint_norms() {
   const auto widths = static_cast<std::int64_t>(options_.kink_widths.size());
-  at::Tensor all = at::zeros({widths, result_.size(1), norms_.size(1)}, at::kDouble);
+  at::Tensor all = at::zeros({widths, all_queries_, norms_.size(1)}, at::kDouble);
   if (group_.rank() == 0)  // the others of the group have the same
     all.narrow(1, queries_.begin, queries_.size())
         .copy_(norms_.reshape({widths, queries_.size(), norms_.size(1)}));

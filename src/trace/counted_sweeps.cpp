@@ -21,7 +21,7 @@ void TraceBack::plan_sweeps(const at::Tensor& queries) {
   const auto add_sweep = [&](double width, std::int64_t last) {
     sweeps_.push_back({width,
                        {},
-                       at::zeros({queries_.size(), run_.data.size()}, near_zero_.options()),
+                       at::zeros({queries_.size(), instances_.size()}, near_zero_.options()),
                        watch_queries(width, numbers),
                        last});
   };
@@ -80,16 +80,15 @@ bool TraceBack::is_counted(double kink_width, std::int64_t epochs_back) const {
   return kink_width > 0 && std::find(counted.begin(), counted.end(), epochs_back) != counted.end();
 }
 
-// What step t adds to the estimates with counted crossings, and q^T J without curvature of kinks to
-// `jacobians`, one for each of their sweeps that has such curvature.
+// What step t adds to the estimates with counted crossings, and to `sums` q^T J without curvature of kinks
+// and what instances get, one for each of their sweeps that has such curvature.
 //
 // A crossing is counted in place of what the curvature makes of the same move: of a move m frozen since its
 // use, sum_c kappa_c N(a_c) <m, grad a_c> = <m, y>, y = q^T J(h) - q^T J(0). As m is a sum over uses, all
 // that is to be taken out of the influence of one use is its product with the sum of all later y, which
 // `frozen` carries.
 void TraceBack::count_crossings(std::int64_t t, const at::Tensor& all, const at::Tensor& theta,
-                                const Batch& batch, const at::Tensor& own,
-                                std::vector<at::Tensor>& jacobians) {
+                                const Batch& batch, StepSums& sums) {
   if (!crossings_->looked_back()) crossings_->look_back();
   std::vector<at::Tensor> queries;
   for (const Counted& some : counted_) queries.push_back(rows_of_query(all, some.sweep));
@@ -99,11 +98,11 @@ void TraceBack::count_crossings(std::int64_t t, const at::Tensor& all, const at:
     if (!some.frozen.defined()) continue;
     const at::Tensor both = at::cat({rows_of_query(all, some.sweep), rows_of_query(all, row++)});
     const TracedStep traced = run_.engine.trace(theta, batch, both, 0);
-    some.influence.index_add_(
-        1, own,
-        (traced.u_instance.narrow(0, 0, queries_.size()).to(at::kDouble) +
-         traced.u_instance.narrow(0, queries_.size(), queries_.size()).to(at::kDouble)));
-    jacobians.push_back(traced.u_jacobian.narrow(0, 0, queries_.size()).contiguous());
+    const at::Tensor both_shares =
+        traced.u_instance.narrow(0, 0, queries_.size()).to(at::kDouble) +
+        traced.u_instance.narrow(0, queries_.size(), queries_.size()).to(at::kDouble);
+    sums.shares.push_back(in_whole_batch(both_shares, run_.batch(t).size(0)));
+    sums.jacobians.push_back(traced.u_jacobian.narrow(0, 0, queries_.size()).contiguous());
   }
 }
 
@@ -124,7 +123,7 @@ void TraceBack::note_horizon() {
   const std::int64_t k = options_.epochs_back[horizon_];
   for (std::size_t w = 0; w < options_.kink_widths.size(); ++w) {
     const double width = options_.kink_widths[w];
-    const at::Tensor into = own_result()[static_cast<std::int64_t>(w)].select(1, horizon_);
+    const at::Tensor into = result_[static_cast<std::int64_t>(w)].select(1, horizon_);
     if (!is_counted(width, k)) {
       into.copy_(sweeps_[w].influence);
       continue;
@@ -135,7 +134,12 @@ void TraceBack::note_horizon() {
       const Sweep& sweep = sweeps_[counted_[c].sweep];
       if (sweep.kink_width != width_beside_crossings(width, k)) continue;
       const at::Tensor& smooth = counted_[c].frozen.defined() ? counted_[c].influence : sweep.influence;
-      into.copy_(smooth + rows_of_query(jumps_[place], c));
+      at::Tensor jumps = rows_of_query(jumps_[place], c);
+      if (group_.size() > 1) {
+        jumps = jumps.clone();
+        group_.sum(jumps);
+      }
+      into.copy_(smooth + jumps.narrow(1, instances_.begin, instances_.size()));
     }
   }
   ++horizon_;

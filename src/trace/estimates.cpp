@@ -4,6 +4,7 @@
 
 #include <ATen/ops/tensor.h>
 
+#include "whence/io/parts.h"
 #include "whence/train/result_file.h"
 
 namespace whence {
@@ -45,23 +46,40 @@ std::string shares_in_words(const InfluenceEstimates& estimates) {
 
 }  // namespace
 
-void write_influence(const std::string& path, const InfluenceEstimates& estimates, const Attributes& given) {
+void write_influence(const std::string& path, const InfluenceEstimates& estimates, const EstimateParts& parts,
+                     const Attributes& given, const Communicator& ranks) {
   Attributes attributes = given;
   if (estimates.near_zero.defined()) attributes["near_zero_share"] = shares_in_words(estimates);
-  write_artifact(path, influence_schema, attributes, [&](const H5File& file) {
-    file.put("influence", estimates.influence);
-    file.put("kink_width", at::tensor(estimates.kink_widths, at::kDouble));
-    file.put("epochs_back", at::tensor(estimates.epochs_back, at::kLong));
-    file.put("value", estimates.value);
-    file.put("instance_id", at::tensor(estimates.instance_ids, at::kLong));
+  const auto size = [](const auto& list) { return static_cast<std::int64_t>(list.size()); };
+  const Shape shape{size(estimates.kink_widths), size(estimates.metrics), size(estimates.epochs_back),
+                    size(estimates.instance_ids)};
+  write_artifact_together(path, influence_schema, attributes, ranks, [&](const H5File& file) {
+    const auto put = [&](const char* name, const at::Tensor& values) {
+      put_together(file, name, values, ranks);
+    };
+    ArrayInParts influence(file, "influence", at::kDouble, shape, ranks);
+    const InfluencePart& own = parts.influence;
+    ranks.on_every_rank([&] {
+      influence.write(own.values.contiguous(), {0, own.queries.begin, 0, own.instances.begin});
+    });
+    influence.seal();
+    put("kink_width", at::tensor(estimates.kink_widths, at::kDouble));
+    put("epochs_back", at::tensor(estimates.epochs_back, at::kLong));
+    put("value", estimates.value);
+    put("instance_id", at::tensor(estimates.instance_ids, at::kLong));
     if (estimates.adjoint_norm.defined()) {
-      file.put("adjoint_norm", estimates.adjoint_norm);
-      file.put("norm_steps_back", at::tensor(estimates.norm_steps_back, at::kLong));
+      put("adjoint_norm", estimates.adjoint_norm);
+      put("norm_steps_back", at::tensor(estimates.norm_steps_back, at::kLong));
     }
-    if (!estimates.spread.defined()) return;
-    file.put("spread", estimates.spread);
-    file.put("path_tau", estimates.path_tau);
-    file.put("path_id", estimates.path_id);
+    if (!estimates.path_tau.defined()) return;
+    ArrayInParts spread(file, "spread", at::kDouble, shape, ranks);
+    ranks.on_every_rank([&] {
+      for (const SpreadRow& row : parts.spread)
+        spread.write(row.values.view({1, 1, 1, -1}), {row.width, row.metric, row.horizon, 0});
+    });
+    spread.seal();
+    put("path_tau", estimates.path_tau);
+    put("path_id", estimates.path_id);
   });
 }
 

@@ -5,8 +5,10 @@
 #include <stdexcept>
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
@@ -44,17 +46,19 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
       options_(options),
       ranks_(ranks),
       group_(ranks.split(static_cast<int>(group_of(ranks.rank(), ranks.size(), options.grid)))),
+      all_queries_(queries.size(0)),
       steps_(options.epochs_back.back() * run.steps_per_epoch) {
   queries_ =
       part_of(queries.size(0), options.grid.query_groups, group_of(ranks.rank(), ranks.size(), options.grid));
   rows_ = part_of(run.batch(run.steps - 1).size(0), group_.size(), group_.rank());
-  const std::int64_t instances = run.data.size();
+  instances_ = part_of(run.data.size(), group_.size(), group_.rank());
   const auto wide = queries.options().dtype(at::kDouble);
   const auto widths = static_cast<std::int64_t>(options.kink_widths.size());
   near_zero_ = at::zeros({widths * queries_.size(), 2}, wide);
-  plan_sweeps(queries);
   result_ = at::zeros(
-      {widths, queries.size(0), static_cast<std::int64_t>(options.epochs_back.size()), instances}, wide);
+      {widths, queries_.size(), static_cast<std::int64_t>(options.epochs_back.size()), instances_.size()},
+      wide);
+  plan_sweeps(queries);
   norms_ = at::zeros({widths * queries_.size(), static_cast<std::int64_t>(noted_steps(steps_).size())}, wide);
   for (std::size_t w = 0; w < options.kink_widths.size(); ++w) estimating_.push_back(sweep_of_estimate(w));
   note_norms();
@@ -118,31 +122,38 @@ void TraceBack::step() {
   const at::Tensor before = run_.state(t), positions = run_.batch(t);
   const at::Tensor theta = run_.optimiser.part(before, 0);
   const Batch batch = make_batch(run_.data, positions, run_.seed, t, rows_, run_.game);
-  const at::Tensor own =
-      positions.narrow(0, rows_.begin, rows_.size()).to(theta.device(), at::kLong, /*non_blocking=*/true);
+  const OwnRows own = own_rows_of(positions);
   const at::Tensor all = pulled_back(t, before, batch);
-  std::vector<at::Tensor> u_jacobian;
+  StepSums sums;
+  std::vector<at::Tensor>& u_jacobian = sums.jacobians;
   for (std::size_t w = 0; w < sweeps_.size(); ++w) {
     Sweep& sweep = sweeps_[w];
     const at::Tensor q = rows_of_query(all, w);
     if (!needed(sweep.last)) {
       u_jacobian.push_back(at::zeros({0}, theta.options()));
+      sums.shares.push_back(u_jacobian.back());
       continue;
     }
     const TracedStep traced = run_.engine.trace(theta, batch, q, sweep.kink_width);
-    sweep.influence.index_add_(1, own, traced.u_instance.to(at::kDouble));
+    sums.shares.push_back(in_whole_batch(traced.u_instance, positions.size(0)));
     u_jacobian.push_back(traced.u_jacobian);
   }
   trace_near_zero(all, theta, batch, u_jacobian);
-  if (crossings_ && needed(options_.counted.back())) count_crossings(t, all, theta, batch, own, u_jacobian);
+  if (crossings_ && needed(options_.counted.back())) count_crossings(t, all, theta, batch, sums);
   group_.sum(u_jacobian);
+  group_.sum(sums.shares);
   note_near_zero(u_jacobian);
   if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.wait_for_device();
   for (std::size_t w = 0; w < sweeps_.size(); ++w) {
     if (!needed(sweeps_[w].last)) continue;
+    add_shares(sweeps_[w].influence, sums.shares[w], own);
     run_.optimiser.part(sweeps_[w].u, 0).sub_(u_jacobian[w]);
     sweeps_[w].watch.see(sweeps_[w].u, t);
   }
+  std::size_t share = sweeps_.size();
+  for (const Counted& some : counted_)
+    if (some.frozen.defined() && share < sums.shares.size())
+      add_shares(some.influence, sums.shares[share++], own);
   take_out_curvature(u_jacobian);
   ++taken_;
   note_norms();
@@ -155,38 +166,71 @@ at::Tensor TraceBack::rows_of_query(const at::Tensor& all, std::size_t w) const 
   return all.narrow(0, static_cast<std::int64_t>(w) * queries_.size(), queries_.size());
 }
 
-// A view of what this rank's group fills in.
-at::Tensor TraceBack::own_result() const { return result_.narrow(1, queries_.begin, queries_.size()); }
+double TraceBack::traffic() const {
+  if (group_.size() == 1) return 0;
+  const auto batch = static_cast<double>(run_.batch(run_.steps - 1).size(0));
+  // One for each query of each sweep and frozen one; and the gradient.
+  const auto rows = static_cast<double>(u_.size(0) + (run_.optimiser.needs_gradient() ? 1 : 0));
+  return rows * (static_cast<double>(run_.game.layout().size()) + batch) *
+         static_cast<double>(u_.element_size());
+}
 
-std::int64_t TraceBack::state_numbers() const {
+// What this rank has found of its rows, among zeros.
+at::Tensor TraceBack::in_whole_batch(const at::Tensor& own_rows, std::int64_t batch) const {
+  if (rows_.size() == batch) return own_rows.contiguous();
+  const at::Tensor all = at::zeros({own_rows.size(0), batch}, own_rows.options());
+  all.narrow(1, rows_.begin, rows_.size()).copy_(own_rows);
+  return all;
+}
+
+TraceBack::OwnRows TraceBack::own_rows_of(const at::Tensor& positions) const {
+  std::vector<std::int64_t> rows, places;
+  const std::int64_t* position = positions.data_ptr<std::int64_t>();
+  for (std::int64_t row = 0; row < positions.numel(); ++row) {
+    if (position[row] < instances_.begin || position[row] >= instances_.end) continue;
+    rows.push_back(row);
+    places.push_back(position[row] - instances_.begin);
+  }
+  const auto there = [&](const std::vector<std::int64_t>& numbers) {
+    return at::tensor(numbers, at::kLong).to(u_.device(), at::kLong, /*non_blocking=*/true);
+  };
+  return {there(rows), there(places)};
+}
+
+// Adds what the mini-batch's instances get [q, |S|] to what those of this rank have [q, n].
+void TraceBack::add_shares(const at::Tensor& influence, const at::Tensor& share, const OwnRows& own) const {
+  influence.index_add_(1, own.places, at::index_select(share, 1, own.rows).to(at::kDouble));
+}
+
+std::int64_t TraceBack::sum_numbers() const {
   std::int64_t numbers = 0;
-  for (const at::Tensor& part : carried()) numbers += part.numel();
+  for (const at::Tensor& part : sums()) numbers += part.numel();
   return numbers;
 }
 
-std::vector<at::Tensor> TraceBack::carried() const {
-  std::vector<at::Tensor> parts;
-  for (const Sweep& sweep : sweeps_) parts.insert(parts.end(), {sweep.u, sweep.influence});
-  parts.insert(parts.end(), {near_zero_, norms_, own_result()});
+std::vector<at::Tensor> TraceBack::sums() const {
+  std::vector<at::Tensor> parts{near_zero_, norms_, result_};
+  for (const Sweep& sweep : sweeps_) parts.push_back(sweep.influence);
   for (const Counted& some : counted_)
-    if (some.frozen.defined()) parts.insert(parts.end(), {some.frozen, some.influence});
+    if (some.frozen.defined()) parts.push_back(some.influence);
   if (crossings_) parts.insert(parts.end(), {jumps_, crossed_});
   return parts;
 }
 
-at::Tensor TraceBack::state() {
+TraceState TraceBack::state() {
   if (!settled()) throw std::logic_error("TraceBack::state: not settled");
   group_.wait_for_device();
   for (Sweep& sweep : sweeps_) sweep.watch.check();
   std::vector<at::Tensor> parts;
-  for (const at::Tensor& part : carried()) parts.push_back(part.reshape({-1}).to(at::kDouble));
-  return at::cat(parts).cpu();
+  for (const at::Tensor& part : sums()) parts.push_back(part.reshape({-1}));
+  return {u_.view({-1}).cpu(), at::cat(parts).cpu()};
 }
 
-void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
+void TraceBack::restore(std::int64_t taken, const TraceState& state) {
+  u_.copy_(state.queries.view(u_.sizes()));
   std::int64_t at = 0;
-  for (const at::Tensor& into : carried()) {
-    into.copy_(state.narrow(0, at, into.numel()).reshape(into.sizes()));
+  for (const at::Tensor& into : sums()) {
+    into.copy_(state.sums.narrow(0, at, into.numel()).reshape(into.sizes()));
     at += into.numel();
   }
   if (crossings_) crossings_ = std::make_unique<Crossings>(run_, options_.counted, options_.doubt, group_);
@@ -196,16 +240,26 @@ void TraceBack::restore(std::int64_t taken, const at::Tensor& state) {
   horizon_ = std::upper_bound(epochs.begin(), epochs.end(), taken / run_.steps_per_epoch) - epochs.begin();
 }
 
-at::Tensor TraceBack::result() {
+InfluencePart TraceBack::part() {
   for (Sweep& sweep : sweeps_) sweep.watch.check();
-  at::Tensor all = result_.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  return {queries_, instances_, result_.cpu()};
+}
+
+at::Tensor TraceBack::result() {
+  const InfluencePart own = part();
+  if (ranks_.size() == 1) return own.values;
+  at::Tensor all =
+      at::zeros({own.values.size(0), all_queries_, own.values.size(2), run_.data.size()}, at::kDouble);
+  all.narrow(1, queries_.begin, queries_.size())
+      .narrow(3, instances_.begin, instances_.size())
+      .copy_(own.values);
   ranks_.sum(all);
   return all;
 }
 
 at::Tensor TraceBack::near_zero_shares() {
   const auto widths = static_cast<std::int64_t>(options_.kink_widths.size());
-  at::Tensor sums = at::zeros({widths, result_.size(1), 2}, at::kDouble);
+  at::Tensor sums = at::zeros({widths, all_queries_, 2}, at::kDouble);
   if (group_.rank() == 0)  // the others of the group have the same
     sums.narrow(1, queries_.begin, queries_.size()).copy_(near_zero_.reshape({widths, queries_.size(), 2}));
   ranks_.sum(sums);

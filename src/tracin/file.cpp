@@ -1,7 +1,6 @@
 #include "whence/tracin/file.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <set>
 
 #include <ATen/ops/index_select.h>
@@ -10,7 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "whence/comm/partition.h"
-#include "whence/io/checksum.h"
+#include "whence/io/parts.h"
 #include "whence/train/result_file.h"
 
 namespace whence {
@@ -67,30 +66,8 @@ struct Assembly {
   Range mine(std::int64_t parts) const { return part_of(parts, ranks.size(), ranks.rank()); }
 };
 
-// A part of an array's content, and its CRC-32.
-struct Written {
-  std::uint32_t crc = 0;
-  std::uint64_t bytes = 0;
-  void add(const at::Tensor& values) {
-    crc = crc32_of(values, crc);
-    bytes += values.nbytes();
-  }
-};
-
-// Seals an array of which each rank, in order, has written a part.
-void seal_together(const Assembly& all, const H5Array& array, const Written& part) {
-  const auto parts = all.ranks.gather({part.crc, part.bytes});
-  std::uint32_t crc = 0;
-  for (const auto& rank : parts) crc = crc32_joined(crc, static_cast<std::uint32_t>(rank[0]), rank[1]);
-  array.seal_as(static_cast<std::uint32_t>(all.ranks.broadcast(static_cast<std::int64_t>(crc))));
-}
-
-// An array that all ranks hold.
-void put(const Assembly& all, const std::string& name, const at::Tensor& given) {
-  const at::Tensor values = given.contiguous();
-  const H5Array array = all.file.create_array(name, values.scalar_type(), values.sizes().vec(), Fill::sparse);
-  all.ranks.on_root([&] { array.write(values, Shape(values.dim(), 0)); });
-  array.seal_as(crc32_of(values));
+void put(const Assembly& all, const std::string& name, const at::Tensor& values) {
+  put_together(all.file, name, values, all.ranks);
 }
 
 // Puts together what each rank has filled in of zeros. As integers, since a sum of floating-point numbers
@@ -117,17 +94,24 @@ void add_block(const Assembly& all, std::size_t b, Range range, at::Tensor& scor
   if (!all.queries.self) predicted[block.checkpoint].narrow(0, range.begin, rows) += part.sum(1);
 }
 
+// Query by query, since sorting takes several times what is sorted.
 void list_extremes(Assembly& all, Range range, const at::Tensor& scores) {
-  const auto order = [&](bool descending) {
-    return std::get<1>(at::sort(scores, /*stable=*/true, 1, descending)).narrow(1, 0, all.listed);
-  };
-  all.top.narrow(0, range.begin, range.size()).copy_(order(true));
-  all.bottom.narrow(0, range.begin, range.size()).copy_(order(false));
+  for (std::int64_t q = 0; q < range.size(); ++q) {
+    const auto order = [&](bool descending) {
+      return std::get<1>(at::sort(scores[q], /*stable=*/true, 0, descending)).narrow(0, 0, all.listed);
+    };
+    all.top[range.begin + q].copy_(order(true));
+    all.bottom[range.begin + q].copy_(order(false));
+  }
 }
 
-// So many queries at once as fit, none over the border of two chunks.
+// So many queries at once as fit beside what sorting one of them takes, none over the border of two chunks;
+// and no more than leave work for every rank.
 std::vector<Range> stretches(const Assembly& all, std::int64_t rows, std::int64_t memory) {
-  const std::int64_t at_once = std::max<std::int64_t>(1, memory / (8 * 4 * all.instances()));
+  constexpr std::int64_t sorting = 4;  // in the size of a query's scores
+  const std::int64_t fit = memory / (8 * std::max<std::int64_t>(1, all.instances())) - sorting,
+                     shares = (rows + all.ranks.size() - 1) / all.ranks.size(),
+                     at_once = std::max<std::int64_t>(1, std::min(fit, shares));
   const std::int64_t chunk = std::max<std::int64_t>(1, all.plan.query_chunk);
   std::vector<Range> parts;
   for (std::int64_t begin = 0; begin < rows; begin = parts.back().end)
@@ -148,9 +132,8 @@ at::Tensor scores_of(Assembly& all, Range range) {
 
 void write_scores(Assembly& all, std::int64_t memory) {
   const std::int64_t n = all.instances(), rows = all.queries.self ? 1 : all.queries.size();
-  const H5Array array = all.file.create_array(all.queries.self ? "self_influence" : "score", at::kDouble,
-                                              all.queries.self ? Shape{n} : Shape{rows, n}, Fill::sparse);
-  Written written;
+  ArrayInParts array(all.file, all.queries.self ? "self_influence" : "score", at::kDouble,
+                     all.queries.self ? Shape{n} : Shape{rows, n}, all.ranks);
   all.ranks.on_every_rank([&] {
     const auto parts = stretches(all, rows, memory);
     const Range own = all.mine(static_cast<std::int64_t>(parts.size()));
@@ -160,20 +143,17 @@ void write_scores(Assembly& all, std::int64_t memory) {
         array.write(scores[0], {0});
       else
         array.write(scores, {parts[i].begin, 0});
-      written.add(scores);
     }
   });
-  seal_together(all, array, written);
+  array.seal();
   for (const at::Tensor& list : {all.top, all.bottom, all.predicted}) join(all, list);
 }
 
 void write_losses(const Assembly& all, bool of_instances) {
   const auto checkpoints = static_cast<std::int64_t>(all.plan.steps.size());
   const at::Tensor of_queries = at::zeros({checkpoints, all.queries.size()}, at::kDouble);
-  const H5Array losses = all.file.create_array(
-      "loss", at::kDouble, {of_instances ? checkpoints : 0, of_instances ? all.instances() : 0},
-      Fill::sparse);
-  Written written;
+  ArrayInParts losses(all.file, "loss", at::kDouble,
+                      {of_instances ? checkpoints : 0, of_instances ? all.instances() : 0}, all.ranks);
   all.ranks.on_every_rank([&] {
     const Range own = all.mine(static_cast<std::int64_t>(all.plan.blocks.size()));
     for (std::int64_t b = own.begin; b < own.end; ++b) {
@@ -181,7 +161,6 @@ void write_losses(const Assembly& all, bool of_instances) {
       if (of_instances && block.queries.begin == 0) {
         const at::Tensor part = all.store.read(b, all.plan.scores_width(), block.instances.size());
         losses.write(part.unsqueeze(0), {block.checkpoint, block.instances.begin});
-        written.add(part);
       }
       if (block.instances.begin == 0 && block.queries.size() > 0)
         of_queries[block.checkpoint]
@@ -189,7 +168,7 @@ void write_losses(const Assembly& all, bool of_instances) {
             .copy_(all.store.read(b, all.plan.scores_width() + all.plan.block, block.queries.size()));
     }
   });
-  seal_together(all, losses, written);
+  losses.seal();
   join(all, of_queries);
   put(all, "query_loss", of_queries);
 }
@@ -199,9 +178,7 @@ void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tens
   constexpr std::int64_t tile = 256;
   const Autoencoder& vae = *all.run.parts().game->autoencoder();
   const Game& game = *all.run.parts().game;
-  const H5Array array =
-      all.file.create_array(name, game.dtype(), {points.size(), game.latent_size()}, Fill::sparse);
-  Written written;
+  ArrayInParts array(all.file, name, game.dtype(), {points.size(), game.latent_size()}, all.ranks);
   all.ranks.on_every_rank([&] {
     // Whole tiles, which give the same bits on any number of ranks.
     const Range own = all.mine((points.size() + tile - 1) / tile);
@@ -210,10 +187,9 @@ void write_latent_means(const Assembly& all, const std::vector<at::Tensor>& tens
       const at::Tensor x = points.rows(begin, std::min(tile, points.size() - begin));
       const at::Tensor means = latent_means(vae, tensors, x.to(tensors.front().device())).cpu().contiguous();
       array.write(means, {begin, 0});
-      written.add(means);
     }
   });
-  seal_together(all, array, written);
+  array.seal();
 }
 
 void write_latents(const Assembly& all) {
@@ -283,10 +259,7 @@ void write_all(Assembly& all, const TracinOptions& options) {
 void write_tracin(const std::string& path, const Run& run, const TracinQueries& queries,
                   const TracinOptions& options, const TracinPlan& plan, const BlockStore& store,
                   std::int64_t listed, const Attributes& attributes, const Communicator& ranks) {
-  const std::string temporary = path + ".new";
-  try {
-    const H5File file = H5File::create(temporary, ranks);
-    describe(file, tracin_schema, attributes);
+  write_artifact_together(path, tracin_schema, attributes, ranks, [&](const H5File& file) {
     Assembly all{run,
                  queries,
                  plan,
@@ -298,15 +271,6 @@ void write_tracin(const std::string& path, const Run& run, const TracinQueries& 
                  {},
                  at::zeros({static_cast<std::int64_t>(plan.steps.size()), queries.size()}, at::kDouble)};
     write_all(all, options);
-    file.flush();
-  } catch (...) {
-    if (ranks.is_root()) std::remove(temporary.c_str());
-    throw;
-  }
-  ranks.on_root([&] {
-    flush_to_disk(temporary);
-    rename_durably(temporary, path);
-    remove_mpi_locks(temporary);
   });
 }
 

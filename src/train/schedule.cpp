@@ -16,11 +16,11 @@ Schedule::Schedule(ScheduleOptions options) : options_(std::move(options)) {
 }
 
 at::Tensor Schedule::batch(std::int64_t t) const {
-  const std::int64_t epoch = t / steps_per_epoch(), place = t % steps_per_epoch();
-  if (epoch != cached_epoch_) {
-    const RandomStream stream(options_.seed, Purpose::shuffle, static_cast<std::uint32_t>(epoch));
+  const std::int64_t pass = t / steps_per_pass(), place = t % steps_per_pass();
+  if (pass != cached_pass_) {
+    const RandomStream stream(options_.seed, Purpose::shuffle, static_cast<std::uint32_t>(pass));
     permutation_ = at::tensor(stream.permutation(options_.instances), at::kLong);
-    cached_epoch_ = epoch;
+    cached_pass_ = pass;
   }
   return permutation_.narrow(0, place * options_.batch, options_.batch);
 }

@@ -90,6 +90,7 @@ ScheduleOptions read_schedule(const ChosenOptions& options, const GameKind& kind
       (schedule.update != Update::alternating || (!kind.rates.empty() && schedule.rates.size() < 2)))
     refuse("--discriminator-steps: needs --update alternating and a game of several players");
   schedule.instances += planted_count(optional_text(options, "plant"));
+  schedule.epoch_steps = options.integer("epoch-steps", 0);
   schedule.total_steps = options.integer("steps", 0);
   if (schedule.total_steps > 0) schedule.epochs = schedule.total_steps / Schedule(schedule).steps_per_epoch();
   schedule.warmup = options.integer("warmup", 0);
@@ -260,7 +261,10 @@ OptionTable train_options() {
               "train-on",
               "instances, or held-out: train on those N' that a run with the same numbers holds out, "
               "and hold out its N"))
-      .add<std::string>("epochs", "50", "K, passes over the training instances")
+      .add<std::string>("epochs", "50", "K, passes over the training instances, or as --epoch-steps says")
+      .add<std::string>("epoch-steps", "0",
+                        "E, steps that count as an epoch, here and for --epochs-back, where data are so many "
+                        "that training sees a part of them; 0: those of a pass over the instances")
       .add<std::string>("steps", "0", "T, training steps in place of --epochs; 0: as --epochs says")
       .add<std::string>("batch", "preset",
                         with_default("batch", "|S|, instances a step; an incomplete last batch is dropped"))

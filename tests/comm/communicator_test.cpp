@@ -38,6 +38,23 @@ TEST(Sum, AddsTensorsInPlace) {
   EXPECT_EQ(nothing.numel(), 0);
 }
 
+TEST(Sum, OfSeveralIsThatOfEachWhateverTheirSizes) {
+  const Communicator ranks(MPI_COMM_WORLD);
+  const std::vector<std::vector<std::int64_t>> sizes{{0}, {3}, {100, 1000}, {2, 5}, {70000}, {1}};
+  std::vector<at::Tensor> tensors;
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    tensors.push_back(at::full(sizes[i], static_cast<double>(i) + ranks.rank(), at::kDouble));
+  tensors.push_back(at::arange(6, at::kDouble).view({2, 3}).t());  // its numbers do not follow one another
+  ranks.sum(tensors);
+  const double n = ranks.size(), of_ranks = n * (n - 1) / 2;
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    EXPECT_TRUE(tensors[i].equal(at::full(sizes[i], n * static_cast<double>(i) + of_ranks, at::kDouble)))
+        << i;
+  if (ranks.size() > 1) {
+    EXPECT_TRUE(tensors.back().equal(at::arange(6, at::kDouble).view({2, 3}).t() * n));
+  }
+}
+
 // Replicas of one computation on all ranks must not drift apart.
 TEST(Sum, GivesEveryRankTheSameBits) {
   at::Tensor values = at::arange(1001, at::kDouble).add(1.0 / 3).mul(world().rank() + 0.1).sin();

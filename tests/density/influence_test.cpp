@@ -1,6 +1,7 @@
 // The estimators on tensors; tests/jobs/density_test.py holds the whole job against NumPy.
 #include "whence/density/influence.h"
 
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -52,17 +53,64 @@ std::string message_of(Action action) {
   return "no error";
 }
 
+// What a job of several ranks has, put together.
+struct Found : DensityInfluence {
+  at::Tensor closed, exact, corrected, distance;
+  std::int64_t most_queries = 0;  // of a block
+};
+
+Found influence(const Dataset& data, const Queries& queries, const EstimatorOptions& options,
+                const Communicator& ranks) {
+  const std::int64_t e = static_cast<std::int64_t>(options.estimators.size()), q = queries.points.size(0),
+                     n = data.size();
+  at::Tensor closed = at::zeros({e, q, n}, at::kDouble), exact = at::zeros({e, q, n}, at::kDouble),
+             corrected = at::zeros({q, n}, at::kDouble), distance = at::zeros({q, n}, at::kDouble);
+  std::int64_t most = 0;
+  Found found;
+  static_cast<DensityInfluence&>(found) =
+      density_influence(data, queries, options, ranks, silent, [&](Range rows, const DensityTables& tables) {
+        const auto put = [&](const at::Tensor& all, const at::Tensor& some) {
+          const std::int64_t axis = all.dim() - 2;
+          all.narrow(axis, rows.begin, rows.size()).copy_(some);
+        };
+        put(closed, tables.closed);
+        put(exact, tables.exact);
+        put(distance, tables.distance);
+        if (tables.corrected.defined()) put(corrected, tables.corrected);
+        most = std::max(most, rows.size());
+      });
+  for (at::Tensor* table : {&closed, &exact, &corrected, &distance}) ranks.sum(*table);
+  found.closed = closed;
+  found.exact = exact;
+  found.corrected = corrected;
+  found.distance = distance;
+  found.most_queries = most;
+  return found;
+}
+
 TEST(DensityInfluence, IsTheSameBitsOnAnyNumberOfRanks) {
   const at::Tensor clusters = at::arange(1300, at::kLong).remainder(3);
   const Dataset data = dataset(normals({1300, 5}, 1) + 20 * clusters.unsqueeze(1), clusters);
   const EstimatorOptions options{{"gmm", "knn", "kde"}, 6, 0.4, true};
-  const DensityInfluence together = density_influence(data, first(data, 50), options, world(), silent);
-  const DensityInfluence alone = density_influence(data, first(data, 50), options, self(), silent);
-  const auto tensors = [](const DensityInfluence& r) {
+  const Found together = influence(data, first(data, 50), options, world());
+  const Found alone = influence(data, first(data, 50), options, self());
+  EXPECT_EQ(alone.most_queries, 16);
+  EXPECT_LE(together.most_queries, 16);
+  const auto tensors = [](const Found& r) {
     return std::vector<at::Tensor>{
         r.query_log_likelihood, r.closed,    r.exact,          r.log_likelihood, r.self_closed,
-        r.self_exact,           r.corrected, r.self_corrected, r.distance};
+        r.self_exact,           r.corrected, r.self_corrected, r.distance,       r.largest_difference};
   };
+  EXPECT_EQ(together.corrected_difference, alone.corrected_difference);
+  // Of tables and self-influences, each by itself.
+  for (const int e : {0, 1, 2}) {
+    const auto largest = [](const at::Tensor& a, const at::Tensor& b) {
+      return (a - b).abs().max().item<double>();
+    };
+    EXPECT_EQ(alone.largest_difference[e].item<double>(),
+              std::max(largest(alone.closed[e], alone.exact[e]),
+                       largest(alone.self_closed[e], alone.self_exact[e])));
+  }
   for (std::size_t t = 0; t < tensors(alone).size(); ++t)
     EXPECT_TRUE(test::same_bits(tensors(together)[t], tensors(alone)[t])) << t;
   EXPECT_EQ(together.not_separated, 0);
@@ -75,8 +123,7 @@ TEST(DensityInfluence, IsTheSameBitsOnAnyNumberOfRanks) {
 // Influences of a table, and of a point on itself, are found along different ways.
 TEST(DensityInfluence, OfAnInstanceOnItselfIsInTheTable) {
   const Dataset data = dataset(normals({40, 3072}, 2) * 3, at::arange(40, at::kLong).remainder(2));
-  const DensityInfluence all =
-      density_influence(data, first(data, 40), {{"knn", "kde", "gmm"}, 4, 0.1, true}, world(), silent);
+  const Found all = influence(data, first(data, 40), {{"knn", "kde", "gmm"}, 4, 0.1, true}, world());
   for (int e = 0; e < 3; ++e) {
     const double largest = all.self_exact[e].abs().max().item<double>();
     EXPECT_LT((all.exact[e].diagonal() - all.self_exact[e]).abs().max().item<double>(), 1e-12 * largest);
@@ -102,8 +149,7 @@ TEST(SphericalMixture, CountsWhoLeavesItsCluster) {
   // Three and three along a line; instance 2 lies nearer to the second cluster.
   const at::Tensor points = at::tensor({0.0, 1.0, 9.0, 10.0, 11.0, 12.0}, at::kDouble).view({6, 1});
   const Dataset data = dataset(points, at::tensor({0, 0, 0, 1, 1, 1}, at::kLong));
-  const DensityInfluence found =
-      density_influence(data, first(data, 6), {{"gmm"}, 1, 1, true}, world(), silent);
+  const Found found = influence(data, first(data, 6), {{"gmm"}, 1, 1, true}, world());
   EXPECT_EQ(found.not_separated, 2 * 2);  // instances 2 and 3, as queries and as instances
   // Without itself instance 2 belongs to cluster 1, which is as it was: mean 11, variance 2/3, 3 of 5.
   const double with =

@@ -120,14 +120,16 @@ def make_folders(place):
         write(folder + "/counterfactual.h5.part", marks, {"rows": np.zeros((3, 11)), "seal": np.zeros(3, dtype=np.int64)})
     with h5py.File(run + "/trajectory.h5") as file:
         theta = file["params"][8]
-        numbers = 2 * (len(theta) + 40) + 2 * 2 * 40
     write(begun + "/counterfactual.h5.part.0", marks_of(run + "/counterfactual.h5", "whence.begun_block"),
           {"step": np.array([8]), "state": np.tile(theta, (5, 1))}, sealed=True)
-    state = np.linspace(0, 1e-3, numbers)
+    # Two metrics in three sweeps and once frozen; sums of near zero, norms, results, influences and crossings.
+    queries = np.linspace(0, 1e-3, 4 * 2 * len(theta))
+    sums = np.linspace(0, 1e-3, 2 * 2 + 2 * 3 + 2 * 2 * 40 + 4 * 2 * 40 + 2 * 2 * 2 * 40 + 2)
     write(traced + "/influence.h5.part",
-          marks_of(run + "/influence.h5", "whence.trace_checkpoint", schema_version=np.bytes_("2"), ranks_and_grid=np.bytes_("1 ranks, 1 query groups")),
-          {"taken": np.array([3]), "state": state[None], "count": np.array([numbers]),
-           "crc": np.array([mutations.crc(state)])})
+          marks_of(run + "/influence.h5", "whence.trace_checkpoint", schema_version=np.bytes_("3"), ranks_and_grid=np.bytes_("1 ranks, 1 query groups")),
+          {"taken": np.array([3]), "queries": queries[None], "query_count": np.array([len(queries)]),
+           "slice_crc": np.array([mutations.crc(queries)]), "sums": sums[None], "sum_count": np.array([len(sums)]),
+           "sum_crc": np.array([mutations.crc(sums)])})
 
     verify, info = ("verify", "--run", "{}"), lambda file: ("info", "{}/" + file)
 

@@ -186,10 +186,11 @@ class FoldersTest(Nodes):
     def test_unfinished_work_of_another_kind_is_refused_or_replaced(self):
         run = self.train("unfinished", *tiny())
         for job, schema, options, changes, named in (
-                ("influence", "whence.trace_checkpoint", [], {"schema_version": "2", "ranks_and_grid": "7 ranks, 2 query groups"},
+                ("influence", "whence.trace_checkpoint", [], {"schema_version": "3", "ranks_and_grid": "7 ranks, 2 query groups"},
                  "ranks_and_grid is '7 ranks, 2 query groups' there"),
-                # What an earlier Whence carried is fewer numbers.
+                # What an earlier Whence carried is fewer numbers, or laid out otherwise.
                 ("influence", "whence.trace_checkpoint", [], {"schema_version": "1"}, "has version 1 of the schema"),
+                ("influence", "whence.trace_checkpoint", [], {"schema_version": "2"}, "has version 2 of the schema"),
                 ("counterfactual", "whence.counterfactual_blocks", ["--targets", 3], {"schema_version": "2", "settings": "seed = of another job"}, "seed is of another job there")):
             self.run_fine(job, "--run", run, *options)
             part = self.leave(run, job, schema, **changes)

@@ -3,6 +3,8 @@
 import os
 import re
 
+import h5py
+
 from support import ProgramTest, main, read_json, tiny, whence
 from vae_support import np, vae, write_idx
 
@@ -39,7 +41,14 @@ class DryRunTest(ProgramTest):
         self.assertEqual(said.code, 0, str(said))
         self.assertEqual(files_in(folder), before, "--dry-run changes nothing")
         self.assertRegex(said.out, r"%s: .*\n  memory: .*\n  disk: .*\n  time: +about [\d.]+ .* on %d rank" % (command[0], ranks))
+        # What ranks sum at each step of a job that shares its mini-batches, for as many numbers as there are parameters.
+        shares = ranks > 1 and command[0] in ("train", "influence")
+        self.assertEqual("traffic:" in said.out, shares, said.out)
         self.run_fine(*command, ranks=ranks)
+        if shares:
+            with h5py.File(folder + "/trajectory.h5") as file:
+                numbers = file["params"]
+                self.assertGreaterEqual(bytes_in(said.out, "traffic") * 1.01, numbers.shape[1] * numbers.dtype.itemsize)
         cost = read_json(os.path.join(folder, "summary.json"))[command[0]]
         peak = cost["peak_bytes_a_rank"]
         (of_units,) = (value for name, value in cost.items() if name.endswith("_seconds"))

@@ -71,9 +71,9 @@ TEST(AdjointNorms, AreThoseOfExplicitJacobiansOnAnyGrid) {
               0.1);
     for (std::int64_t groups = 1; groups <= world.size(); ++groups) {
       TraceBack sweep(run.steps(), queries, {{1, k}, {0.0, 0.5}, {groups}}, world);
-      at::Tensor half;
+      TraceState half;
       while (!sweep.done()) {
-        if (sweep.taken() == steps / 2) half = sweep.state();
+        if (sweep.taken() == steps / 2) half = {sweep.state().queries.clone(), sweep.state().sums};
         sweep.step();
       }
       const at::Tensor norms = sweep.adjoint_norms();

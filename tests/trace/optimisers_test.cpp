@@ -134,8 +134,9 @@ TEST_P(EveryOptimiser, GoesOnFromWhereItStoodToTheSameBits) {
   TraceBack whole(run.steps(), queries, options, world), begun(run.steps(), queries, options, world);
   while (!whole.done()) whole.step();
   for (int step = 0; step < 5; ++step) begun.step();
-  const at::Tensor state = begun.state();
-  EXPECT_EQ(state.numel(), begun.state_numbers());
+  const TraceState state = begun.state();
+  EXPECT_EQ(state.queries.numel(), begun.query_numbers());
+  EXPECT_EQ(state.sums.numel(), begun.sum_numbers());
   TraceBack again(run.steps(), queries, options, world);
   again.restore(begun.taken(), state);
   while (!again.done()) again.step();

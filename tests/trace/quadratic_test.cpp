@@ -92,6 +92,29 @@ TEST(TraceBack, GroupsNeedNotBeEven) {
     EXPECT_LT(test::relative_difference(traced(groups), one), 1e-12) << groups << " groups";
 }
 
+TEST(TraceBack, EachRankHasTheInfluencesOnItsPartOfTheInstancesAlone) {
+  const Communicator world(MPI_COMM_WORLD);
+  const MemoryRun run = make_run(true, 0.1, Update::simultaneous, 0.05);
+  const at::Tensor queries = normals({3, 2 * width}, 4);
+  for (std::int64_t groups = 1; groups <= world.size(); ++groups) {
+    const TraceBackOptions options{{1, 3}, {0.0, 0.5}, {groups}};
+    const at::Tensor whole = trace_back(run.steps(), queries, options, world, [](std::int64_t) {});
+    TraceBack sweep(run.steps(), queries, options, world);
+    while (!sweep.done()) sweep.step();
+    const InfluencePart own = sweep.part();
+    const std::int64_t group = group_of(world.rank(), world.size(), options.grid);
+    const Range members = part_of(world.size(), groups, group);
+    EXPECT_EQ(own.queries, part_of(3, groups, group));
+    EXPECT_EQ(own.instances, part_of(instances, members.size(), world.rank() - members.begin));
+    EXPECT_TRUE(own.values.equal(whole.narrow(1, own.queries.begin, own.queries.size())
+                                     .narrow(3, own.instances.begin, own.instances.size())));
+    // Results of two k and what is added up, for each width; and sums that do not depend on N.
+    EXPECT_LE(sweep.sum_numbers(), 2 * own.queries.size() * (3 * own.instances.size() + 2 + 3));
+    // One number a parameter and a row of the mini-batch for each width and query.
+    EXPECT_EQ(sweep.traffic(), members.size() == 1 ? 0 : 2.0 * own.queries.size() * (2 * width + batch) * 8);
+  }
+}
+
 TEST(TraceBack, EveryRankIsInOneGroupAndGroupsDifferByOneRank) {
   for (std::int64_t ranks = 1; ranks <= 12; ++ranks)
     for (std::int64_t groups = 1; groups <= ranks; ++groups) {

@@ -50,6 +50,16 @@ TEST(Schedule, AnEpochIsOnePermutationAndDropsAnIncompleteBatch) {
   EXPECT_TRUE(schedule.batch(1).equal(Schedule(schedule.options()).batch(1)));
 }
 
+TEST(Schedule, AnEpochMayBeFewerStepsThanAPassWhichChangesNoBatch) {
+  ScheduleOptions options{23, 5, 6, 9, Update::simultaneous, Decay::constant, {0.1, 0.2}};
+  const Schedule passes(options);
+  options.epoch_steps = 3;
+  const Schedule schedule(options);
+  EXPECT_EQ(schedule.steps_per_epoch(), 3);
+  EXPECT_EQ(schedule.steps(), 18);
+  for (std::int64_t t = 0; t < 18; ++t) EXPECT_TRUE(schedule.batch(t).equal(passes.batch(t))) << t;
+}
+
 TEST(Schedule, RatesFollowUpdateAndDecay) {
   const Schedule alternating({20, 5, 3, 9, Update::alternating, Decay::inverse_sqrt, {0.1, 0.2}});
   EXPECT_TRUE(alternating.rates(0).equal(at::tensor({0.0, 0.2}, at::kDouble)));

@@ -10,8 +10,8 @@ namespace whence::density {
 
 inline const Schema density_schema{"whence.density", 1};
 
-/// Writes density.h5 (E estimators, N instances, Q queries, d numbers a point; float64 but for the int64 ids,
-/// positions and clusters; nats; the sign is that of influence.h):
+/// Computes density_influence() and writes it as density.h5 (E estimators, N instances, Q queries, d numbers
+/// a point; float64 but for the int64 ids, positions and clusters; nats; the sign is that of influence.h):
 ///
 ///   influence_exact, influence_closed [E,Q,N]   by fitting without the instance; by formulas (1), (2), (4)
 ///   self_influence_exact, self_influence_closed [E,N]   of each instance on itself; closed: (1), (2), (5)
@@ -26,13 +26,11 @@ inline const Schema density_schema{"whence.density", 1};
 ///
 /// The arrays of self-influences are left out where they were not asked for, the corrected ones without a
 /// mixture. Attributes: `attributes`, and estimators (names, comma between, in the order of the axis E).
-void write_density(const std::string& path, const Dataset& train, const Queries& queries,
-                   const EstimatorOptions& options, const DensityInfluence& result, Attributes attributes);
-
-/// Largest |closed - exact| of estimator e, over the table and the self-influences.
-double largest_difference(const DensityInfluence& result, std::int64_t e);
-/// Largest |corrected - exact| of the mixture, estimator e.
-double corrected_difference(const DensityInfluence& result, std::int64_t e);
+/// Collective: each rank writes the tables that it computes.
+DensityInfluence write_density(const std::string& path, const Dataset& train, const Queries& queries,
+                               const EstimatorOptions& options, Attributes attributes,
+                               const Communicator& ranks,
+                               const std::function<void(std::int64_t, std::int64_t)>& progress);
 
 /// Checks every checksum of a density.h5; Error naming the array otherwise, and as open_artifact says.
 void verify_density(const std::string& path);

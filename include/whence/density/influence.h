@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "whence/comm/communicator.h"
+#include "whence/comm/partition.h"
 #include "whence/data/dataset.h"
 
 namespace whence::density {
@@ -30,17 +31,28 @@ struct Queries {
   std::vector<std::int64_t> positions;  ///< [Q]: index in the training set, -1 for a held-out point
 };
 
-/// Values of the estimators (E of them) in nats, float64: log-likelihoods, and influences of N instances on
-/// Q queries and on themselves, by formula and exactly (by fitting without the instance).
+/// Influences of all N instances on some queries, q of them, by E estimators, in nats, float64: by formula
+/// and exactly (by fitting without the instance).
+struct DensityTables {
+  at::Tensor log_likelihood;  ///< [E, q] log p(z; X)
+  at::Tensor closed, exact;   ///< [E, q, N]; closed: formulas (1), (2), (4) as printed
+  at::Tensor corrected;       ///< [q, N] the mixture's formula as derived (mixture.h); undefined without one
+  at::Tensor distance;        ///< [q, N] |z - x_i|
+};
+
+/// Is given the tables of a range of queries by the rank that has computed them.
+using TakeTables = std::function<void(Range queries, const DensityTables&)>;
+
+/// What is known of all queries and instances together.
 struct DensityInfluence {
-  at::Tensor query_log_likelihood;       ///< [E, Q] log p(z; X)
-  at::Tensor closed, exact;              ///< [E, Q, N]; closed: formulas (1), (2), (4) as printed
-  at::Tensor log_likelihood;             ///< [E, N] log p(x_i; X); undefined without self-influences
-  at::Tensor self_closed, self_exact;    ///< [E, N]; the mixture's closed form is (5) as printed
-  at::Tensor corrected, self_corrected;  ///< [Q, N], [N]: the mixture's formulas as derived (mixture.h)
-  at::Tensor distance;                   ///< [Q, N] |z - x_i|
-  std::int64_t not_separated = 0;        ///< mixture: queries and instances that leave their cluster
-                                         ///< with their nearest neighbour (other than themselves)
+  at::Tensor query_log_likelihood;     ///< [E, Q] log p(z; X)
+  at::Tensor log_likelihood;           ///< [E, N] log p(x_i; X); undefined without self-influences
+  at::Tensor self_closed, self_exact;  ///< [E, N]; the mixture's closed form is (5) as printed
+  at::Tensor self_corrected;           ///< [N], as DensityTables::corrected
+  at::Tensor largest_difference;       ///< [E] |closed - exact|, over the tables and the self-influences
+  double corrected_difference = 0;     ///< |corrected - exact| of the mixture
+  std::int64_t not_separated = 0;      ///< mixture: queries and instances that leave their cluster
+                                       ///< with their nearest neighbour (other than themselves)
 };
 
 /// Refuses, before any work, what no estimator could be fitted to: UsageError for an unknown or repeated
@@ -48,15 +60,18 @@ struct DensityInfluence {
 /// one of one or two instances.
 void check_options(const EstimatorOptions& options, const Dataset& train);
 
-/// Computes everything. Collective: blocks of queries, and of pairs of instances, are split over ranks; every
-/// rank returns all results, and they are the same bits on any number of ranks (with one number of threads a
-/// rank). Memory a rank: the data twice in float64, 8 bytes for each number of the tables, and 8 N^2 / 1024
-/// bytes for self-influences. Cost: N^2 d multiplications for the self-influences, 2 N Q d for the tables.
-/// `progress` is called with the parts done and to do. Error naming query or instance where a value is not
-/// finite (k-NN with R_k = 0), and as PointSet and SphericalMixture say.
+/// Computes everything. Collective: blocks of queries, and of pairs of instances, are split over ranks. What
+/// is returned is on every rank; the tables of a block are with the rank that had it, which gives them to
+/// `take` (it must not communicate), and no rank has those of more than 16 queries at a time. All are the
+/// same bits on any number of ranks (with one number of threads a rank). Memory a rank: the data twice in
+/// float64, 8 bytes for each number of a block's tables, and 8 N^2 / 1024 bytes for self-influences. Cost:
+/// N^2 d multiplications for the self-influences, 2 N Q d for the tables. `progress` is called with the parts
+/// done and to do. Error naming query or instance where a value is not finite (k-NN with R_k = 0), and as
+/// PointSet and SphericalMixture say.
 DensityInfluence density_influence(const Dataset& train, const Queries& queries,
                                    const EstimatorOptions& options, const Communicator& ranks,
-                                   const std::function<void(std::int64_t, std::int64_t)>& progress);
+                                   const std::function<void(std::int64_t, std::int64_t)>& progress,
+                                   const TakeTables& take);
 
 /// What a block of the self-influences' pairs costs, for an estimate of the time of all N^2 / 2.
 class PairTrial {

@@ -7,7 +7,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "whence/comm/communicator.h"
 #include "whence/io/artifact.h"
+#include "whence/trace/trace_back.h"
 #include "whence/train/trajectory/reader.h"
 
 namespace whence {
@@ -31,19 +33,32 @@ struct InfluenceEstimates {
   std::vector<double> kink_widths;
   std::vector<std::int64_t> epochs_back;
   std::vector<std::int64_t> instance_ids;
-  at::Tensor influence;                            ///< [H, M, K, N] float64
+  at::Tensor influence;                            ///< [H, M, K, N] float64; read only
   at::Tensor value;                                ///< [M] float64
   std::string classifier = "none";                 ///< fingerprint of the one that metrics of images judge by
   at::Tensor near_zero = {};                       ///< [H, M], or undefined; written only
   at::Tensor adjoint_norm = {};                    ///< [H, M, L] float64, or undefined
   std::vector<std::int64_t> norm_steps_back = {};  ///< [L]
-  at::Tensor spread = {};                          ///< [H, M, K, N] float64, or undefined like the next two
-  at::Tensor path_tau = {};                        ///< [H, M, K] float64
+  at::Tensor spread = {};                          ///< [H, M, K, N] float64; read only
+  at::Tensor path_tau = {};                        ///< [H, M, K] float64, or undefined like spread, path_id
   at::Tensor path_id = {};                         ///< [K, n] int64
 };
 
-void write_influence(const std::string& path, const InfluenceEstimates& estimates,
-                     const Attributes& attributes);
+/// The spread of one estimate.
+struct SpreadRow {
+  std::int64_t width, metric, horizon;
+  at::Tensor values;  ///< [N] float64
+};
+
+/// What one rank has of the arrays over instances. Those of all ranks are the whole, each number once.
+struct EstimateParts {
+  InfluencePart influence;
+  std::vector<SpreadRow> spread;
+};
+
+/// Each rank writes its own parts; what else there is all ranks have. Collective.
+void write_influence(const std::string& path, const InfluenceEstimates& estimates, const EstimateParts& parts,
+                     const Attributes& attributes, const Communicator& ranks);
 /// Error when missing, damaged, of another schema version, or made from another run than the trajectory's.
 InfluenceEstimates read_influence(const std::string& path, const Trajectory& trajectory);
 

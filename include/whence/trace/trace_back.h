@@ -48,7 +48,22 @@ struct TraceBackOptions {
 /// meets on its way, which is worth it once there are epochs for it: 0 for k = 1, else h / 10.
 double width_beside_crossings(double kink_width, std::int64_t epochs_back);
 
+/// What one rank has of the influences: of some queries and some instances.
+struct InfluencePart {
+  Range queries, instances;
+  at::Tensor values;  ///< [widths, queries, epochs_back, instances] float64 on the CPU
+};
+
+/// What a rank carries from step to step, on the CPU.
+struct TraceState {
+  at::Tensor queries;  ///< [n] of the game's dtype: the same numbers on all ranks of a group
+  at::Tensor sums;     ///< [m] float64: this rank's own
+};
+
 /// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
+///
+/// Of the queries' influences on N instances each rank of a group adds up those on its own part of the
+/// instances, and no rank holds more of them at any time.
 class TraceBack {
  public:
   /// Stands before its first step back. Collective.
@@ -58,22 +73,29 @@ class TraceBack {
   std::int64_t taken() const { return taken_; }
   bool done() const { return taken_ == steps_; }
   const Grid& grid() const { return options_.grid; }
+  /// The ranks that share this rank's queries.
+  const Communicator& group() const { return group_; }
+  /// Bytes that this rank puts into sums over its group at each step; 0 where it is alone.
+  double traffic() const;
 
   /// The next step back. Collective. Error naming step and query when a number is not finite.
   void step();
 
-  /// Whether it may be left here: crossings are counted some steps together.
+  /// Whether it may be left here: crossings are counted some steps together. The same on every rank.
   bool settled() const { return !crossings_ || crossings_->settled(); }
-  /// What this rank carries, once settled(), as one row [n] of float64 on the CPU, whatever the dtype; n may
-  /// differ between ranks. Error when a number is not finite.
-  at::Tensor state();
+  /// What this rank carries once settled(), which may be shared with it and change with the next step. Error
+  /// when a number is not finite.
+  TraceState state();
   std::int64_t steps() const { return steps_; }
-  /// How many numbers that is.
-  std::int64_t state_numbers() const;
+  /// How many numbers of each kind that is.
+  std::int64_t query_numbers() const { return u_.numel(); }
+  std::int64_t sum_numbers() const;
   /// Goes on after `taken` steps with the same rank's state() there: to the same bits, on as many ranks.
-  void restore(std::int64_t taken, const at::Tensor& state);
+  void restore(std::int64_t taken, const TraceState& state);
 
-  /// The influences, once done, on every rank's CPU. Collective.
+  /// The influences, once done: this rank's part of them. The parts of all ranks are the whole.
+  InfluencePart part();
+  /// The whole, on every rank's CPU: [widths, queries, epochs_back, N]. Collective.
   at::Tensor result();
   /// How many crossings were counted for an instance on average, for each of TraceBackOptions::counted, on
   /// every rank; empty where none are. Collective.
@@ -94,7 +116,7 @@ class TraceBack {
   struct Sweep {
     double kink_width;
     at::Tensor u;          // [q, S], rows of `u_`: this group's queries
-    at::Tensor influence;  // [q, N] float64, this rank's instances only
+    at::Tensor influence;  // [q, n] float64
     FiniteWatch watch;
     std::int64_t last;  // k beyond which nothing needs it
   };
@@ -102,10 +124,21 @@ class TraceBack {
   struct Counted {
     std::size_t sweep;
     at::Tensor frozen;     // [q, S], rows of `u_`: see count_crossings(); undefined for the width 0
-    at::Tensor influence;  // [q, N] float64, this rank's instances only
+    at::Tensor influence;  // [q, n] float64
+  };
+  // What a step sums over the group.
+  struct StepSums {
+    std::vector<at::Tensor> jacobians;  // q^T J of each sweep, then of others
+    std::vector<at::Tensor> shares;     // [q, |S|] of each sweep, then of counted ones: what instances get
+  };
+  // Which rows of a mini-batch are of this rank's instances, and which of these they are.
+  struct OwnRows {
+    at::Tensor rows, places;
   };
   FiniteWatch watch_queries(double kink_width, std::int64_t numbers) const;
-  at::Tensor own_result() const;
+  at::Tensor in_whole_batch(const at::Tensor& own_rows, std::int64_t batch) const;
+  OwnRows own_rows_of(const at::Tensor& positions) const;
+  void add_shares(const at::Tensor& influence, const at::Tensor& share, const OwnRows& own) const;
   at::Tensor pulled_back(std::int64_t t, const at::Tensor& before, const Batch& batch);
   void trace_near_zero(const at::Tensor& q, const at::Tensor& theta, const Batch& batch,
                        std::vector<at::Tensor>& jacobians);
@@ -115,29 +148,31 @@ class TraceBack {
   at::Tensor rows_of_query(const at::Tensor& all, std::size_t w) const;
   bool needed(std::int64_t last) const { return taken_ < last * run_.steps_per_epoch; }
   void count_crossings(std::int64_t t, const at::Tensor& all, const at::Tensor& theta, const Batch& batch,
-                       const at::Tensor& own, std::vector<at::Tensor>& jacobians);
+                       StepSums& sums);
   void take_out_curvature(const std::vector<at::Tensor>& jacobians);
   void note_horizon();
   std::size_t sweep_of_estimate(std::size_t w) const;
   void note_norms();
-  std::vector<at::Tensor> carried() const;
+  std::vector<at::Tensor> sums() const;
 
   RecordedSteps run_;
   TraceBackOptions options_;
   Communicator ranks_, group_;
-  Range queries_, rows_;
+  Range queries_, rows_, instances_;
+  std::int64_t all_queries_;
   std::int64_t steps_, taken_ = 0, horizon_ = 0;
   at::Tensor u_;               // [widths q, S]
   at::Tensor after_;           // the state after the step to take back; undefined until it is asked for
   std::vector<Sweep> sweeps_;  // of the kink widths asked for, then of others beside counted crossings
   std::vector<Counted> counted_;
   std::unique_ptr<Crossings> crossings_;  // null where none are counted
-  at::Tensor jumps_, crossed_;            // [counted k, counted_ q, N], [counted k] float64
+  // [counted k, counted_ q, N], [counted k] float64: what this rank has found, of any instance
+  at::Tensor jumps_, crossed_;
   at::Tensor near_;       // [P], see Optimiser::near_zero; undefined where a step does not look at it
   at::Tensor near_zero_;  // [widths q, 2] float64: the two sums of near_zero_shares()
   at::Tensor norms_;      // [widths q, L] float64: see adjoint_norms()
   std::vector<std::size_t> estimating_;  // sweep_of_estimate() of each width
-  at::Tensor result_;  // on the device [widths, Q, epochs_back, N]; this rank's contribution
+  at::Tensor result_;                    // [widths, q, epochs_back, n] float64
 };
 
 /// Linear influence (Terashita et al., eq. 8, algorithm 2) of every training instance on each query, for

@@ -9,10 +9,11 @@
 
 namespace whence {
 
-inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 2};
+inline const Schema trace_checkpoint_schema{"whence.trace_checkpoint", 3};
 
-/// RESULT.part of a trace-back that works towards RESULT: steps taken, and each rank's TraceBack::state()
-/// with its CRC-32. Whole or absent: it is written beside and then takes the place of the one before.
+/// RESULT.part of a trace-back that works towards RESULT: steps taken, each group's TraceState::queries, of
+/// which each of its ranks writes a slice, each rank's TraceState::sums, and the CRC-32 of each slice and of
+/// each rank's sums. Whole or absent: it is written beside and then takes the place of the one before.
 class TraceCheckpoint {
  public:
   /// How often to save: a trace-back that is killed without warning loses at most this much.

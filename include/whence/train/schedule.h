@@ -31,15 +31,20 @@ struct ScheduleOptions {
   std::vector<double> rates;     ///< one a player
   std::int64_t total_steps = 0;  ///< T; 0: K whole epochs
   std::int64_t last_player_steps = 1;
-  std::int64_t warmup = 0;  ///< steps
+  std::int64_t warmup = 0;       ///< steps
+  std::int64_t epoch_steps = 0;  ///< E, steps of an epoch; 0: those of a pass
 };
 
-/// An epoch is one permutation of the instances, cut into batches; an incomplete last batch is dropped.
+/// A pass is one permutation of the instances, cut into batches; an incomplete last batch is dropped. An
+/// epoch is a pass, or E steps where data are so many that training sees a part of them: epochs count steps,
+/// and which instances a step sees does not depend on them.
 class Schedule {
  public:
   explicit Schedule(ScheduleOptions options);
 
-  std::int64_t steps_per_epoch() const { return options_.instances / options_.batch; }
+  std::int64_t steps_per_epoch() const {
+    return options_.epoch_steps > 0 ? options_.epoch_steps : steps_per_pass();
+  }
   std::int64_t steps() const {
     return options_.total_steps > 0 ? options_.total_steps : options_.epochs * steps_per_epoch();
   }
@@ -53,13 +58,14 @@ class Schedule {
   Moves moves(std::int64_t t, const at::Tensor& rates, const ParameterLayout& layout) const;
 
  private:
+  std::int64_t steps_per_pass() const { return options_.instances / options_.batch; }
   double factor(std::int64_t t) const;
   bool has_turn(std::int64_t player, std::int64_t t) const;
   std::int64_t steps_taken(std::int64_t player, std::int64_t t) const;
 
   ScheduleOptions options_;
-  // The permutation of the epoch asked for last: steps come in order.
-  mutable std::int64_t cached_epoch_ = -1;
+  // The permutation of the pass asked for last: steps come in order.
+  mutable std::int64_t cached_pass_ = -1;
   mutable at::Tensor permutation_;
 };
 

@@ -61,6 +61,19 @@ std::int64_t states_to_keep(std::int64_t steps, std::int64_t state_bytes, std::i
   return std::min(fitting - besides, std::max(twice, std::min(steps, small_stretch / state_bytes)));
 }
 
+// The largest difference over the largest number. A piece at a time, since copies of a state are large.
+at::Tensor relative_distance(const at::Tensor& end, const at::Tensor& recorded) {
+  constexpr std::int64_t piece = std::int64_t{1} << 22;
+  std::vector<at::Tensor> differences, sizes;
+  for (std::int64_t begin = 0; begin < end.numel(); begin += piece) {
+    const std::int64_t count = std::min(piece, end.numel() - begin);
+    const at::Tensor there = recorded.narrow(0, begin, count);
+    differences.push_back((end.narrow(0, begin, count) - there).abs_().max());
+    sizes.push_back(there.abs().max());
+  }
+  return at::stack(differences).max() / at::stack(sizes).max().clamp_min(1e-300);
+}
+
 }  // namespace
 
 ReplayNeeds replay_needs(const std::vector<std::int64_t>& recorded, std::int64_t first,
@@ -141,8 +154,7 @@ void Replay::advance(std::int64_t t, std::int64_t last) {
   steps_taken_ += last - base.step;
   steps_since_look_ += last - base.step;
   if (last == t) return take_note(last, end);
-  const at::Tensor recorded = recorded_.row(last);
-  meetings_.push_back({from_, last, (end - recorded).abs().max() / recorded.abs().max().clamp_min(1e-300)});
+  meetings_.push_back({from_, last, relative_distance(end, recorded_.row(last))});
   // A wait for the device that steps of a trace-back do not need anyway has to be rare.
   constexpr std::int64_t device_patience = 64 * FiniteWatch::patience;
   if (end.device().is_cpu() || steps_since_look_ >= device_patience) look_at_meetings();
