@@ -78,12 +78,12 @@ double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::i
 
 class Crossings::Work {
  public:
-  Work(const RecordedSteps& a_run, std::vector<std::int64_t> an_epochs_back, double a_doubt,
+  Work(const RecordedSteps& a_run, std::vector<std::int64_t> an_epochs_back, const MoveDoubt& a_doubt,
        const Communicator& ranks)
       : run(a_run),
         epochs_back(std::move(an_epochs_back)),
         doubt(a_doubt),
-        moves(run, epochs_back.back(), doubt > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
+        moves(run, epochs_back.back(), doubt.an_epoch > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
 
   void count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
              const at::Tensor& crossed) const;
@@ -91,7 +91,7 @@ class Crossings::Work {
 
   RecordedSteps run;
   std::vector<std::int64_t> epochs_back;
-  double doubt;
+  MoveDoubt doubt;
   InstanceMoves moves;
   bool looked_back = false, settled = true;
   std::map<std::size_t, std::vector<KinksInReach>> waiting;  // by layer
@@ -137,11 +137,13 @@ at::Tensor Crossings::Work::moved_in(const KinksInReach& kinks, const MovesOfStr
 // expected to change the units' slopes.
 at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& moved,
                                   std::int64_t epochs) const {
-  if (doubt == 0) return at::gt(moved, -kinks.a).to(at::kDouble).sub_(at::gt(kinks.a, 0).to(at::kDouble));
+  if (doubt.an_epoch == 0)
+    return at::gt(moved, -kinks.a).to(at::kDouble).sub_(at::gt(kinks.a, 0).to(at::kDouble));
   std::vector<double> share;
   for (const std::int64_t t : kinks.step) {
-    const auto since = static_cast<double>(t - (run.steps - epochs * run.steps_per_epoch));
-    share.push_back(std::sqrt(2.0) * doubt * since / static_cast<double>(run.steps_per_epoch));
+    const double since = static_cast<double>(t - run.steps) / static_cast<double>(run.steps_per_epoch) +
+                         static_cast<double>(epochs);
+    share.push_back(std::sqrt(2.0) * doubt.an_epoch * std::max(since - doubt.trusted_epochs, 0.0));
   }
   const at::Tensor length = moved.abs();
   const at::Tensor deviation =
@@ -189,7 +191,7 @@ void Crossings::Work::settle(const at::Tensor& influence, const at::Tensor& cros
   waiting.clear();
 }
 
-Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, double doubt,
+Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const MoveDoubt& doubt,
                      const Communicator& ranks)
     : work_(std::make_unique<Work>(run, std::move(epochs_back), doubt, ranks)) {}
 Crossings::~Crossings() = default;

@@ -106,7 +106,8 @@ double correlation(const at::Tensor& a, const at::Tensor& b) {
 }
 
 at::Tensor counted(const MemoryRun& run, const at::Tensor& direction, std::int64_t k, double h) {
-  TraceBack sweep(run.steps(), direction.unsqueeze(0), {{k}, {h}, {1}, {k}, 0}, Communicator(MPI_COMM_WORLD));
+  TraceBack sweep(run.steps(), direction.unsqueeze(0), {{k}, {h}, {1}, {k}, {0, 0}},
+                  Communicator(MPI_COMM_WORLD));
   while (!sweep.done()) sweep.step();
   EXPECT_GT(sweep.crossings_each()[0], 0.04) << "next to nothing crosses";
   return sweep.result()[0][0][0];
@@ -149,14 +150,14 @@ TEST(Crossings, OfFloat32AreThoseOfItsParameters) {
   wide.data.instances = run.data.instances.all().to(at::kDouble);
   const at::Tensor direction = normals({run.game->layout().size()}, 2);
   const at::Tensor narrow =
-      trace_back(run.steps(), direction.unsqueeze(0).to(at::kFloat), {{1}, {1e-2}, {1}, {1}, 0},
+      trace_back(run.steps(), direction.unsqueeze(0).to(at::kFloat), {{1}, {1e-2}, {1}, {1}, {0, 0}},
                  Communicator(MPI_COMM_WORLD), [](std::int64_t) {})[0][0][0];
   EXPECT_LT(test::relative_difference(narrow, counted(wide, direction, 1, 1e-2)), 1e-4);
 }
 
 // D of one input and two hidden units: the first is a hair from 0, and without instance 0 on the other side
 // of it; the second is far from 0. Steps: instances {0, 1}, then {2, 3}.
-void expect_one_units_crossings(double hair, double doubt) {
+void expect_one_units_crossings(double hair, double doubt, double trusted = 0) {
   const auto game = std::make_shared<Fcgan>(
       FcganOptions{1, 1, {1}, {2}, Activation::relu, Activation::linear, false, 0, at::kDouble});
   const AutogradEngine engine(game);
@@ -178,7 +179,7 @@ void expect_one_units_crossings(double hair, double doubt) {
                             return Moves{{0, 2, rate, t}, {2, 6, rate, t}};
                           },
                           *optimiser};
-  Crossings crossings(run, {1}, doubt, Communicator(MPI_COMM_SELF));
+  Crossings crossings(run, {1}, {doubt, trusted}, Communicator(MPI_COMM_SELF));
   crossings.look_back();
   const at::Tensor q = at::tensor({0.0, 0.0, 0.7, 0.0, 0.0, 0.0}, at::kDouble).unsqueeze(0);
   const at::Tensor influence = at::zeros({1, 1, 4}, at::kDouble), crossed = at::zeros({1}, at::kDouble);
@@ -203,22 +204,27 @@ void expect_one_units_crossings(double hair, double doubt) {
     add(real, -sigmoid(-logit(real)));
   }
   ASSERT_GE(count, 3) << "another seed, for a latent over 0";
-  // One step of the epoch of two has passed.
+  // Half an epoch has passed.
   const double move = -rate * sigmoid(-logit(2.0)) * weight * 2.0 / 2,
-               deviation = doubt * 0.5 * std::abs(move);
+               deviation = doubt * (0.5 - trusted) * std::abs(move);
   const auto phi = [](double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; };
-  const double share = doubt == 0 ? 1 : phi(hair / deviation) - phi((hair + move) / deviation);
+  const double share =
+      doubt == 0 || trusted > 0.5 ? 1 : phi(hair / deviation) - phi((hair + move) / deviation);
   // Instance 0 pushed the unit up; instance 1, on which the unit was closed, did nothing to it.
   EXPECT_NEAR(influence[0][0][0].item<double>(), share * kappa, 1e-12);
   EXPECT_EQ(influence[0][0].narrow(0, 1, 3).abs().max().item<double>(), 0);
   EXPECT_NEAR(crossed[0].item<double>(), share * count, 1e-12);
 }
 
-TEST(Crossings, OfOneUnitAreCountedOnEverySampleWhoseSignItHas) { expect_one_units_crossings(1e-7, 0); }
+TEST(Crossings, OfOneUnitAreCountedOnEverySampleWhoseSignItHas) {
+  expect_one_units_crossings(1e-7, 0);
+  expect_one_units_crossings(1e-7, 0.1, 1);  // trusted still
+}
 
 TEST(Crossings, AreMeansOverWhatIsDoubted) {
   for (const double doubt : {0.1, 1.0, 4.0}) {
     expect_one_units_crossings(0.01, doubt);
+    expect_one_units_crossings(0.01, doubt, 0.2);
     expect_one_units_crossings(0.05, doubt);  // does not cross, but is near
   }
 }

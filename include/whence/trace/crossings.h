@@ -23,6 +23,13 @@ bool has_kinks(const RecordedSteps& run);
 /// Bytes a rank for counting over `epochs_back` epochs on so many ranks.
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);
 
+/// How far moves are doubted: not for so many epochs since the first that is counted, then by a share of
+/// themselves for each epoch more.
+struct MoveDoubt {
+  double an_epoch = 0.1;
+  double trusted_epochs = 2;
+};
+
 /// Counts crossings beside a trace-back. g(theta) is piecewise smooth; its trace knows the pieces' slopes,
 /// and takes it that no unit leaves its piece. Removing instance j moves theta of the player that holds the
 /// instances by
@@ -36,17 +43,17 @@ double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::i
 /// factors, and <m_j, grad a_c> two products of vectors a layer. The other player's move, and what one
 /// crossing does to later ones, are left out.
 ///
-/// As m_j does not stay what it was, where a unit stands is doubted by s = `doubt` |<m_j, grad a_c>| for each
-/// epoch since the first that is counted, with and without j alike: the difference of slopes is its mean over
-/// a normal displacement of that deviation, the kink's jump times
+/// As m_j does not stay what it was, where a unit stands is doubted by s = `doubt` times |<m_j, grad a_c>|,
+/// with and without j alike: the difference of slopes is its mean over a normal displacement of that
+/// deviation, the kink's jump times
 ///   Phi((a_c + <m_j, grad a_c>) / s) - Phi(a_c / s),
-/// for units no farther from their kink than twice the move. A doubt of 0 counts what crosses, and no more.
+/// for units no farther from their kink than twice the move. Without doubt what crosses counts, and no more.
 ///
 /// In float64 whatever the game's dtype. Instances are shared out over the ranks by their position.
 class Crossings {
  public:
   /// For these k, ascending.
-  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, double doubt,
+  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const MoveDoubt& doubt,
             const Communicator& ranks);
   ~Crossings();
 

@@ -40,7 +40,7 @@ struct TraceBackOptions {
   /// The k of `epochs_back` for which kinks are counted (crossings.h) in the estimates of kink widths over 0.
   std::vector<std::int64_t> counted = {};
   /// How far the moves that they count with are doubted, see Crossings.
-  double doubt = 0.1;
+  MoveDoubt doubt = {};
 };
 
 /// The kink width h' beside the counted crossings of an estimate of kink width h > 0, k epochs back. What is
