@@ -40,8 +40,8 @@ struct PathJob {
   const StopSignals& signals;
 };
 
-/// Makes the traces, and once all are there fills path_tau and path_id of `estimates`, and each rank's part of
-/// the spread. Where one cannot be made, `failure` says why there is no spread. Collective.
+/// Makes the traces, and once all are there fills path_tau and path_id of `estimates`, and each rank's part
+/// of the spread. Where one cannot be made, `failure` says why there is no spread. Collective.
 PathProgress find_spread(const PathJob& job, InfluenceEstimates& estimates, EstimateParts& parts,
                          const Log& log, const Communicator& world);
 
