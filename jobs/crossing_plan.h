@@ -24,7 +24,8 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
 /// "crossings an instance: 3.2 (k = 1), 12 (k = 5)", or "".
 std::string crossings_in_words(const std::vector<std::int64_t>& counted, const std::vector<double>& each);
 
-/// What counting costs grows with the square of the epochs.
-inline constexpr std::int64_t most_epochs_counted = 10;
+/// Ten epochs back counting gained nothing over the kink width (tests/results/README.md), and what it costs
+/// grows with the square of the epochs.
+inline constexpr std::int64_t most_epochs_counted = 5;
 
 }  // namespace whence

@@ -79,11 +79,16 @@ void put_together(const H5File& file, const std::string& name, const at::Tensor&
   array.seal_as(crc32_of(values));
 }
 
+std::optional<Communicator> sharing(const Communicator& ranks) {
+  if (ranks.size() == 1) return std::nullopt;
+  return ranks;
+}
+
 void write_artifact_together(const std::string& path, const Schema& schema, const Attributes& attributes,
                              const Communicator& ranks, const std::function<void(const H5File&)>& fill) {
   const std::string temporary = path + ".new";
   try {
-    const H5File file = H5File::create(temporary, ranks);
+    const H5File file = H5File::create(temporary, sharing(ranks));
     describe(file, schema, attributes);
     fill(file);
     file.flush();

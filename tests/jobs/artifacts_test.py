@@ -80,7 +80,8 @@ class ArtifactsTest(ProgramTest):
         for artifact, array, words in (("trajectory.h5.part", "state", "state is"),
                                        ("counterfactual.h5.part", "rows", "rows is"),
                                        ("counterfactual.h5.part.0", "state", "state is"),
-                                       ("influence.h5.part", "state", "state is")):
+                                       ("influence.h5.part", "queries", "queries is"),
+                                       ("influence.h5.part", "sums", "sums is")):
             with self.subTest(artifact=artifact):
                 chosen = self.fuzz.artifacts[artifact]
                 folder = self.damaged(artifact, lambda file: mutations.put(file, array, file[array][()][:1, 0]))
