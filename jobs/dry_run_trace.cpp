@@ -42,7 +42,8 @@ double seconds_of_counting(const RecordedSteps& recorded, const at::Tensor& quer
   const double looking = world.max(first.seconds());
   const Stopwatch others;
   double seconds = 0, each = looking;
-  for (std::int64_t steps = 0; !sweep.done() && seconds < 0.3; each = seconds / static_cast<double>(steps)) {
+  for (std::int64_t steps = 0; !sweep.done() && (seconds < 0.3 || !sweep.settled());
+       each = seconds / static_cast<double>(steps)) {
     sweep.step();
     ++steps;
     seconds = world.max(others.seconds());

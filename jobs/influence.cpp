@@ -100,9 +100,10 @@ void run_influence(const Options& options, const Communicator& all) {
   };
   Progress progress(log, "steps traced back", steps, first);
   StopVote vote(signals, world);
+  bool stop = false;
   for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
     sweep.step();
-    const bool stop = vote.agreed();
+    stop = vote.agreed() || stop;  // it may have been agreed where the sweep could not be left
     if (sweep.done() || !sweep.settled()) continue;
     if (!stop && vote.seconds() - saved < TraceCheckpoint::seconds_between) continue;
     checkpoint.save(sweep);

@@ -70,7 +70,9 @@ DensityInfluence write_density(const std::string& path, const Dataset& train, co
   const bool mixture =
       std::find(options.estimators.begin(), options.estimators.end(), "gmm") != options.estimators.end();
   DensityInfluence result;
-  write_artifact_together(path, density_schema, attributes, ranks, [&](const H5File& file) {
+  const double bytes = 8.0 * static_cast<double>(queries.points.size(0)) * static_cast<double>(train.size()) *
+                       (2.0 * static_cast<double>(options.estimators.size()) + (mixture ? 2.0 : 1.0));
+  write_artifact_together(path, density_schema, attributes, bytes, ranks, [&](const H5File& file) {
     TableFile tables(file, static_cast<std::int64_t>(options.estimators.size()), queries.points.size(0),
                      train.size(), mixture, ranks);
     result = density_influence(train, queries, options, ranks, progress,

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <memory>
 
 #include "whence/core/error.h"
+#include "whence/core/progress.h"
 #include "whence/io/checksum.h"
+#include "whence/io/shared_folder.h"
 
 namespace whence {
 namespace {
@@ -76,7 +80,8 @@ void put_together(const H5File& file, const std::string& name, const at::Tensor&
   const at::Tensor values = given.contiguous();
   const H5Array array = file.create_array(name, values.scalar_type(), values.sizes().vec(), Fill::sparse);
   ranks.on_root([&] { array.write(values, Shape(values.dim(), 0)); });
-  array.seal_as(crc32_of(values));
+  // What was written is rank 0's: others may differ from it in the last bit, on processors of other makes.
+  array.seal_as(static_cast<std::uint32_t>(ranks.broadcast(static_cast<std::int64_t>(crc32_of(values)))));
 }
 
 std::optional<Communicator> sharing(const Communicator& ranks) {
@@ -85,15 +90,38 @@ std::optional<Communicator> sharing(const Communicator& ranks) {
 }
 
 void write_artifact_together(const std::string& path, const Schema& schema, const Attributes& attributes,
-                             const Communicator& ranks, const std::function<void(const H5File&)>& fill) {
-  const std::string temporary = path + ".new";
-  try {
-    const H5File file = H5File::create(temporary, sharing(ranks));
-    describe(file, schema, attributes);
-    fill(file);
-    file.flush();
-  } catch (...) {
+                             double bytes, const Communicator& ranks,
+                             const std::function<void(const H5File&)>& fill) {
+  const std::string temporary = path + ".new",
+                    folder = std::filesystem::absolute(path).parent_path().string();
+  check_shared_folder(folder, ranks);
+  // MPI's library would tell of a full disk in its own words, once for each piece.
+  ranks.on_root([&] {
+    if (free_disk(folder) < bytes)
+      fail("{}: the disk has no room for its {} ({} are free)", path, human_bytes(bytes),
+           human_bytes(free_disk(folder)));
+  });
+  std::unique_ptr<H5File> file;
+  const auto leave = [&](bool all_ranks) {
+    // Closing a file of several ranks is collective, and the others may not be coming.
+    if (ranks.size() > 1 && !all_ranks) (void)file.release();
+    file.reset();
     if (ranks.is_root()) std::remove(temporary.c_str());
+  };
+  try {
+    file = std::make_unique<H5File>(H5File::create(temporary, sharing(ranks)));
+    describe(*file, schema, attributes);
+    fill(*file);
+    file->flush();
+    file.reset();
+  } catch (const SharedUsageError&) {
+    leave(true);
+    throw;
+  } catch (const SharedError&) {
+    leave(true);
+    throw;
+  } catch (...) {
+    leave(false);
     throw;
   }
   ranks.on_root([&] {

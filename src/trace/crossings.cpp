@@ -11,6 +11,7 @@
 #include <ATen/ops/gt.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/net/activation.h"
@@ -73,7 +74,9 @@ bool has_kinks(const RecordedSteps& run) {
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
   const double uses = static_cast<double>(epochs_back * run.steps_per_epoch) *
                       static_cast<double>(run.batch(run.steps - 1).size(0)) / static_cast<double>(ranks);
-  return InstanceMoves::bytes(run.game, uses);
+  // While a stretch is divided into groups it is there twice.
+  return InstanceMoves::bytes(run.game, uses + uses / static_cast<double>(epochs_back),
+                              static_cast<double>(run.data.size()) / static_cast<double>(ranks));
 }
 
 class Crossings::Work {
@@ -137,8 +140,10 @@ at::Tensor Crossings::Work::moved_in(const KinksInReach& kinks, const MovesOfStr
 // expected to change the units' slopes.
 at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& moved,
                                   std::int64_t epochs) const {
-  if (doubt.an_epoch == 0)
+  const auto jumps = [&] {
     return at::gt(moved, -kinks.a).to(at::kDouble).sub_(at::gt(kinks.a, 0).to(at::kDouble));
+  };
+  if (doubt.an_epoch == 0) return jumps();
   std::vector<double> share;
   for (const std::int64_t t : kinks.step) {
     const double since = static_cast<double>(t - run.steps) / static_cast<double>(run.steps_per_epoch) +
@@ -149,7 +154,9 @@ at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& m
   const at::Tensor deviation =
       (length * at::tensor(share, at::kDouble)).clamp_min_(std::numeric_limits<double>::min());
   const at::Tensor mean = at::erf((moved + kinks.a) / deviation).sub_(at::erf(kinks.a / deviation));
-  return mean.mul_(0.5).mul_(kinks.a.abs() <= length * reach_in_moves);
+  mean.mul_(0.5).mul_(kinks.a.abs() <= length * reach_in_moves);
+  const at::Tensor doubted = at::gt(at::tensor(share, at::kDouble), 0);
+  return doubted.all().item<bool>() ? mean : at::where(doubted, mean, jumps());
 }
 
 void Crossings::Work::count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,

@@ -53,7 +53,9 @@ void write_influence(const std::string& path, const InfluenceEstimates& estimate
   const auto size = [](const auto& list) { return static_cast<std::int64_t>(list.size()); };
   const Shape shape{size(estimates.kink_widths), size(estimates.metrics), size(estimates.epochs_back),
                     size(estimates.instance_ids)};
-  write_artifact_together(path, influence_schema, attributes, ranks, [&](const H5File& file) {
+  const double numbers = static_cast<double>(shape[0] * shape[1] * shape[2] * shape[3]),
+               bytes = 8 * (estimates.path_tau.defined() ? 2 * numbers : numbers);
+  write_artifact_together(path, influence_schema, attributes, bytes, ranks, [&](const H5File& file) {
     const auto put = [&](const char* name, const at::Tensor& values) {
       put_together(file, name, values, ranks);
     };

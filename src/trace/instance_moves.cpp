@@ -173,12 +173,13 @@ void InstanceMoves::divide(std::vector<MovesOfStretch> stretches) {
   reaches_.clear();
 }
 
-double InstanceMoves::bytes(const Game& game, double uses) {
+double InstanceMoves::bytes(const Game& game, double uses, double instances) {
   double numbers = 0;
   for (const ParameterSpec& spec : game.layout().specs())
     if (spec.player == game.perceptrons()->instance_player() && spec.is_kernel)
-      numbers += static_cast<double>(spec.fan_in + spec.fan_out);
-  return 8 * uses * numbers;
+      numbers += uses * static_cast<double>(spec.fan_in + spec.fan_out) +
+                 instances * static_cast<double>(spec.fan_out + 1);
+  return 8 * numbers;
 }
 
 }  // namespace whence

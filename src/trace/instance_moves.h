@@ -50,8 +50,8 @@ class InstanceMoves {
   const Reach& reach(std::size_t group) const { return groups_[group].reach; }
   const Reach& reach() const { return reach_; }
 
-  /// Bytes of the factors of so many uses.
-  static double bytes(const Game& game, double uses);
+  /// Bytes of the factors of so many uses, and of what is found of each of so many instances.
+  static double bytes(const Game& game, double uses, double instances);
 
  private:
   struct StepUses {

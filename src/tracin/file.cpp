@@ -259,7 +259,9 @@ void write_all(Assembly& all, const TracinOptions& options) {
 void write_tracin(const std::string& path, const Run& run, const TracinQueries& queries,
                   const TracinOptions& options, const TracinPlan& plan, const BlockStore& store,
                   std::int64_t listed, const Attributes& attributes, const Communicator& ranks) {
-  write_artifact_together(path, tracin_schema, attributes, ranks, [&](const H5File& file) {
+  const double bytes = 8.0 * static_cast<double>(run.parts().data.train.size()) *
+                       (queries.self ? 1.0 : static_cast<double>(queries.size()));
+  write_artifact_together(path, tracin_schema, attributes, bytes, ranks, [&](const H5File& file) {
     Assembly all{run,
                  queries,
                  plan,

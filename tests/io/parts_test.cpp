@@ -23,7 +23,7 @@ class Parts : public testing::SharedFolder {
   // Written in so many slabs along each axis, dealt to the ranks from the last one on.
   void write(const at::Tensor& values, const Shape& cuts) const {
     const Shape shape = values.sizes().vec();
-    write_artifact_together(path("a.h5"), schema, {}, world_, [&](const H5File& file) {
+    write_artifact_together(path("a.h5"), schema, {}, 0, world_, [&](const H5File& file) {
       ArrayInParts array(file, "a", values.scalar_type(), shape, world_);
       world_.on_every_rank([&] {
         std::int64_t slabs = 1;
@@ -72,7 +72,7 @@ TEST_F(Parts, ThatOverlapOrLeaveAGapAreAnError) {
   const at::Tensor two = at::ones({2}, at::kDouble);
   const auto written_at = [&](std::vector<std::int64_t> begins) {
     return message_of([&] {
-      write_artifact_together(path("a.h5"), schema, {}, world_, [&](const H5File& file) {
+      write_artifact_together(path("a.h5"), schema, {}, 0, world_, [&](const H5File& file) {
         ArrayInParts array(file, "a", at::kDouble, {4}, world_);
         world_.on_every_rank([&] {
           for (std::size_t i = 0; i < begins.size(); ++i)
@@ -92,7 +92,7 @@ TEST_F(Parts, ThatOverlapOrLeaveAGapAreAnError) {
 }
 
 TEST_F(Parts, ManySmallOnesBesideWhatAllHold) {
-  write_artifact_together(path("b.h5"), schema, {{"what", "both"}}, world_, [&](const H5File& file) {
+  write_artifact_together(path("b.h5"), schema, {{"what", "both"}}, 0, world_, [&](const H5File& file) {
     put_together(file, "all", at::arange(3, at::kDouble).flip({0}), world_);
     ArrayInParts array(file, "mine", at::kLong, {world_.size(), 2}, world_);
     world_.on_every_rank([&] {

@@ -383,7 +383,7 @@ class FullDiskTest(ProgramTest):
             folder = os.path.join(disk, "run")
             for arguments, name in jobs:
                 for room in range(0, 48, 1 if FULL else 12):
-                    for ranks in BOTH if room == 0 and name[0] == "c" else ALONE:
+                    for ranks in BOTH if room == 0 else ALONE:
                         with self.subTest(job=arguments[0], room=room, ranks=ranks):
                             shutil.rmtree(folder, ignore_errors=True)
                             shutil.copytree(run, folder)

@@ -60,19 +60,21 @@ TEST(Schedule, AnEpochMayBeFewerStepsThanAPassWhichChangesNoBatch) {
   for (std::int64_t t = 0; t < 18; ++t) EXPECT_TRUE(schedule.batch(t).equal(passes.batch(t))) << t;
 }
 
-TEST(TrajectoryWriter, WritesFewerStepsTogetherWhereRowsAreLarge) {
+TEST(TrajectoryWriter, WritesFewerRowsTogetherWhereTheyAreLarge) {
   const auto plan = [](std::int64_t parameters, std::int64_t stride) {
     TrajectoryPlan plan{{}, 1000, parameters, 100, 1, at::kFloat, {}, {}};
     for (std::int64_t t = 0; t <= 1000; t += stride) plan.recorded.push_back(t);
     return plan;
   };
-  EXPECT_EQ(TrajectoryWriter::steps_together(plan(10'000, 1), 1), TrajectoryWriter::block);
-  // 65 rows of 4 MB are as many as fit; of 8 MB there are half of the steps; 64 ranks share a row.
-  EXPECT_EQ(TrajectoryWriter::steps_together(plan(1'000'000, 1), 1), 64);
-  EXPECT_EQ(TrajectoryWriter::steps_together(plan(2'000'000, 1), 1), 32);
-  EXPECT_EQ(TrajectoryWriter::steps_together(plan(64'000'000, 1), 64), 64);
-  EXPECT_EQ(TrajectoryWriter::steps_together(plan(2'000'000, 10), 1), 64);
-  EXPECT_EQ(TrajectoryWriter::steps_together(plan(100'000'000, 1), 1), 1);
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(10'000, 1), 1), TrajectoryWriter::block + 1);
+  // 65 rows of 4 MB fit, 33 of 8 MB; 64 ranks share a row.
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(1'000'000, 1), 1), 65);
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(2'000'000, 1), 1), 33);
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(64'000'000, 1), 64), 65);
+  // Few of the steps are recorded: few rows, and no block ends early for the size of one.
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(2'000'000, 10), 1), 7);
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(100'000'000, 500), 1), 1);
+  EXPECT_EQ(TrajectoryWriter::rows_together(plan(100'000'000, 1), 1), 2);
   // Two rows and two states are the least; before there were 65 rows.
   EXPECT_LT(TrajectoryWriter::memory(plan(100'000'000, 1), 1, at::kCPU), 4 * 400'000'000L + 10'000'000);
 }

@@ -49,9 +49,11 @@ void put_together(const H5File& file, const std::string& name, const at::Tensor&
 /// and has HDF5's word on what fails, not that of MPI's library beside it.
 std::optional<Communicator> sharing(const Communicator& ranks);
 
-/// write_artifact by several ranks: `fill` is collective, as the calls of H5File are. What throws has to
-/// throw on all ranks (Communicator::on_every_rank).
+/// write_artifact by several ranks, of about so many bytes: `fill` is collective, as the calls of H5File are.
+/// What throws should throw on all ranks (Communicator::on_every_rank). Error where the disk has less room,
+/// SharedUsageError where ranks do not share the folder.
 void write_artifact_together(const std::string& path, const Schema& schema, const Attributes& attributes,
-                             const Communicator& ranks, const std::function<void(const H5File&)>& fill);
+                             double bytes, const Communicator& ranks,
+                             const std::function<void(const H5File&)>& fill);
 
 }  // namespace whence

@@ -63,7 +63,8 @@ struct TraceState {
 /// One trace-back (see trace_back below), step by step, for callers that may have to leave it and come back.
 ///
 /// Of the queries' influences on N instances each rank of a group adds up those on its own part of the
-/// instances, and no rank holds more of them at any time.
+/// instances, and no rank holds more of them at any time; only what counted crossings add is held for all
+/// instances until a k is done.
 class TraceBack {
  public:
   /// Stands before its first step back. Collective.

@@ -35,16 +35,19 @@ at::Tensor as_crc(const std::vector<std::uint32_t>& values) {
 
 std::int64_t element_of(const TrajectoryPlan& plan) { return plan.dtype == at::kFloat ? 4 : 8; }
 
-// What one of so many ranks holds of the most recorded rows that so many steps have; one block fills while
-// another is written.
-std::int64_t row_bytes(const TrajectoryPlan& plan, int ranks, std::int64_t steps) {
+std::int64_t row_bytes(const TrajectoryPlan& plan, int ranks) {
+  return (plan.parameters + ranks - 1) / ranks * element_of(plan);
+}
+
+// The most recorded rows that a block of so many steps has, with those at both its ends.
+std::int64_t most_rows(const TrajectoryPlan& plan, std::int64_t steps) {
   const auto recorded = static_cast<std::int64_t>(plan.recorded.size());
   std::int64_t rows = 0;
   for (std::int64_t begin = 0, end = 0; end < recorded; ++end) {
     while (plan.recorded[begin] + steps < plan.recorded[end]) ++begin;
     rows = std::max(rows, end - begin + 1);
   }
-  return rows * ((plan.parameters + ranks - 1) / ranks) * element_of(plan);
+  return rows;
 }
 
 at::Tensor one(std::int64_t value) { return at::tensor({value}, at::kLong); }
@@ -63,7 +66,7 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
       plan_(plan),
       ranks_(ranks),
       slice_(part_of(plan.parameters, ranks.size(), ranks.rank())),
-      together_(steps_together(plan, ranks.size())),
+      most_rows_(rows_together(plan, ranks.size())),
       device_(device) {
   const std::string part = path + ".part";
   check_shared_folder(fs::path(part).parent_path().string(), ranks_);
@@ -92,17 +95,17 @@ TrajectoryWriter::TrajectoryWriter(const std::string& path, const TrajectoryPlan
   ranks_.broadcast(first_params_);
 }
 
-std::int64_t TrajectoryWriter::steps_together(const TrajectoryPlan& plan, int ranks) {
-  std::int64_t steps = block;
-  while (steps > 1 && row_bytes(plan, ranks, steps) > row_memory) steps /= 2;
-  return steps;
+std::int64_t TrajectoryWriter::rows_together(const TrajectoryPlan& plan, int ranks) {
+  const std::int64_t fit = row_memory / std::max<std::int64_t>(1, row_bytes(plan, ranks));
+  return std::min(std::max<std::int64_t>(fit, 2), most_rows(plan, block));
 }
 
 std::int64_t TrajectoryWriter::memory(const TrajectoryPlan& plan, int ranks, at::Device device) {
   constexpr std::int64_t states = 2;
-  const std::int64_t steps = steps_together(plan, ranks), blocks = device.is_cpu() ? 1 : 2;
-  return blocks * (row_bytes(plan, ranks, steps) + states * plan.parameters * element_of(plan)) +
-         blocks * steps * 8 * 2 * plan.batch;
+  const std::int64_t blocks = device.is_cpu() ? 1 : 2;
+  return blocks * (rows_together(plan, ranks) * row_bytes(plan, ranks) +
+                   states * plan.parameters * element_of(plan)) +
+         blocks * block * 8 * 2 * plan.batch;
 }
 
 TrajectoryWriter::~TrajectoryWriter() {
@@ -200,7 +203,7 @@ void TrajectoryWriter::keep(std::int64_t t, const at::Tensor& theta) {
   Block& block_now = filling_;
   // The buffer is allocated once: fresh memory for each block would cost as much as the copy.
   if (!block_now.rows.defined())
-    block_now.rows = staging_buffer({together_ + 1, slice_.size()}, plan_.dtype, device_);
+    block_now.rows = staging_buffer({most_rows_, slice_.size()}, plan_.dtype, device_);
   if (block_now.row_count == 0) block_now.first_row = static_cast<std::int64_t>(next_row_);
   const at::Tensor row = block_now.rows[block_now.row_count++];
   row.copy_(theta.narrow(0, slice_.begin, slice_.size()), /*non_blocking=*/true);
@@ -211,7 +214,8 @@ void TrajectoryWriter::keep(std::int64_t t, const at::Tensor& theta) {
 void TrajectoryWriter::record(std::int64_t t, const at::Tensor& theta, const at::Tensor& positions,
                               const at::Tensor& rates) {
   keep(t, theta);
-  if (t - filling_.begin == together_) end_block(t, theta);
+  if (t - filling_.begin == block || (filling_.row_count == most_rows_ && t > filling_.begin))
+    end_block(t, theta);
   if (ranks_.is_root()) {
     filling_.batches.push_back(positions);
     filling_.rates.push_back(rates);

@@ -53,7 +53,7 @@ def provenance(run):
     options = settings(text(file, "settings"))
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(os.path.getmtime(run.path(name))))
     what = f"{options['game']} on {options.get('data', '')}" if "game" in options else name[:-3] + " of " + options.get("data", "")
-    chosen = ", ".join(f"{key} {options[key]}" for key in ("instances", "epochs", "steps", "batch", "optimiser", "dtype")
+    chosen = ", ".join(f"{key} {options[key]}" for key in ("instances", "epochs", "epoch-steps", "steps", "batch", "optimiser", "dtype")
                        if options.get(key, "0") not in ("0", "preset"))
     return [("what", what), ("with", chosen), ("seed", text(file, "seed")), ("data", text(file, "data")),
             ("made by", f"Whence {text(file, 'whence_version')} ({text(file, 'git_sha')[:12]}), {when}"),

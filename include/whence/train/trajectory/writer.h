@@ -29,9 +29,9 @@ class TrajectoryWriter {
                    at::Device device = at::kCPU);
   ~TrajectoryWriter();
 
-  /// Steps that are written together: `block`, or as many fewer as keep the recorded rows of a rank, one of
-  /// so many, within `row_memory` (but at least one step's).
-  static std::int64_t steps_together(const TrajectoryPlan& plan, int ranks);
+  /// Recorded rows that one of so many ranks holds: those of `block` steps, or fewer that stay within
+  /// `row_memory` (at least 2), with which a block ends.
+  static std::int64_t rows_together(const TrajectoryPlan& plan, int ranks);
   static constexpr std::int64_t row_memory = std::int64_t{1} << 28;
   /// Bytes that a writer on one of so many ranks holds at once.
   static std::int64_t memory(const TrajectoryPlan& plan, int ranks, at::Device device);
@@ -55,7 +55,7 @@ class TrajectoryWriter {
   // Steps that have not been written yet.
   struct Block {
     std::int64_t begin = 0, end = 0, first_row = 0, row_count = 0;
-    at::Tensor rows;                         // [together_ + 1, slice], this rank's slices
+    at::Tensor rows;                         // [most_rows_, slice], this rank's slices
     std::vector<std::uint64_t> row_crcs;     // of those, as far as they are known
     at::Tensor state;                        // [P], what was there at `end` where no row has it; rank 0
     std::vector<at::Tensor> batches, rates;  // of the steps, kept by rank 0
@@ -74,7 +74,7 @@ class TrajectoryWriter {
   TrajectoryPlan plan_;
   Communicator ranks_;
   Range slice_;
-  std::int64_t together_;  // steps_together()
+  std::int64_t most_rows_;  // rows_together()
   std::unique_ptr<H5File> file_;
   std::vector<H5Array> arrays_;
   int descriptor_ = -1;
