@@ -84,11 +84,6 @@ void put_together(const H5File& file, const std::string& name, const at::Tensor&
   array.seal_as(static_cast<std::uint32_t>(ranks.broadcast(static_cast<std::int64_t>(crc32_of(values)))));
 }
 
-std::optional<Communicator> sharing(const Communicator& ranks) {
-  if (ranks.size() == 1) return std::nullopt;
-  return ranks;
-}
-
 void write_artifact_together(const std::string& path, const Schema& schema, const Attributes& attributes,
                              double bytes, const Communicator& ranks,
                              const std::function<void(const H5File&)>& fill) {
@@ -96,8 +91,9 @@ void write_artifact_together(const std::string& path, const Schema& schema, cons
                     folder = std::filesystem::absolute(path).parent_path().string();
   check_shared_folder(folder, ranks);
   // MPI's library would tell of a full disk in its own words, once for each piece.
+  constexpr double beside = 1 << 16;  // headers, names, settings
   ranks.on_root([&] {
-    if (free_disk(folder) < bytes)
+    if (free_disk(folder) < bytes + beside)
       fail("{}: the disk has no room for its {} ({} are free)", path, human_bytes(bytes),
            human_bytes(free_disk(folder)));
   });
@@ -109,7 +105,7 @@ void write_artifact_together(const std::string& path, const Schema& schema, cons
     if (ranks.is_root()) std::remove(temporary.c_str());
   };
   try {
-    file = std::make_unique<H5File>(H5File::create(temporary, sharing(ranks)));
+    file = std::make_unique<H5File>(H5File::create(temporary, ranks));
     describe(*file, schema, attributes);
     fill(*file);
     file->flush();

@@ -54,7 +54,7 @@ void write_influence(const std::string& path, const InfluenceEstimates& estimate
   const Shape shape{size(estimates.kink_widths), size(estimates.metrics), size(estimates.epochs_back),
                     size(estimates.instance_ids)};
   const double numbers = static_cast<double>(shape[0] * shape[1] * shape[2] * shape[3]),
-               bytes = 8 * (estimates.path_tau.defined() ? 2 * numbers : numbers);
+               bytes = 8 * ((estimates.path_tau.defined() ? 2 : 1) * numbers + static_cast<double>(shape[3]));
   write_artifact_together(path, influence_schema, attributes, bytes, ranks, [&](const H5File& file) {
     const auto put = [&](const char* name, const at::Tensor& values) {
       put_together(file, name, values, ranks);

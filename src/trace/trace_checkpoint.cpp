@@ -7,7 +7,6 @@
 #include "whence/comm/partition.h"
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
-#include "whence/io/parts.h"
 #include "whence/io/shared_folder.h"
 
 namespace fs = std::filesystem;
@@ -114,7 +113,7 @@ void TraceCheckpoint::save(TraceBack& sweep) const {
   const auto one = [](std::int64_t number) { return at::tensor({number}, at::kLong); };
   const std::string fresh = part_ + ".new";
   {
-    const H5File file = H5File::create(fresh, sharing(ranks_));
+    const H5File file = H5File::create(fresh, ranks_);
     describe(file, trace_checkpoint_schema, with_grid(sweep));
     const H5Array taken = file.create_array("taken", at::kLong, {1}, Fill::zeros);
     const H5Array queries =

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,10 +43,6 @@ class ArrayInParts {
 /// An array that all ranks hold, by one of them. Collective.
 void put_together(const H5File& file, const std::string& name, const at::Tensor& values,
                   const Communicator& ranks);
-
-/// With whom to create or open a file that these ranks write: nobody for a rank alone, which needs no MPI-IO
-/// and has HDF5's word on what fails, not that of MPI's library beside it.
-std::optional<Communicator> sharing(const Communicator& ranks);
 
 /// write_artifact by several ranks, of about so many bytes: `fill` is collective, as the calls of H5File are.
 /// What throws should throw on all ranks (Communicator::on_every_rank). Error where the disk has less room,
