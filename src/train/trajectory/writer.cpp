@@ -214,8 +214,10 @@ void TrajectoryWriter::keep(std::int64_t t, const at::Tensor& theta) {
 void TrajectoryWriter::record(std::int64_t t, const at::Tensor& theta, const at::Tensor& positions,
                               const at::Tensor& rates) {
   keep(t, theta);
-  if (t - filling_.begin == block || (filling_.row_count == most_rows_ && t > filling_.begin))
-    end_block(t, theta);
+  const std::int64_t end = filling_.begin + block;
+  const bool full = filling_.row_count == most_rows_ && next_row_ < plan_.recorded.size() &&
+                    plan_.recorded[next_row_] <= end;
+  if (t == end || (full && t > filling_.begin)) end_block(t, theta);
   if (ranks_.is_root()) {
     filling_.batches.push_back(positions);
     filling_.rates.push_back(rates);

@@ -30,7 +30,7 @@ class TrajectoryWriter {
   ~TrajectoryWriter();
 
   /// Recorded rows that one of so many ranks holds: those of `block` steps, or fewer that stay within
-  /// `row_memory` (at least 2), with which a block ends.
+  /// `row_memory` (at least 2), with which a block then ends.
   static std::int64_t rows_together(const TrajectoryPlan& plan, int ranks);
   static constexpr std::int64_t row_memory = std::int64_t{1} << 28;
   /// Bytes that a writer on one of so many ranks holds at once.
