@@ -89,8 +89,11 @@ void Communicator::sum(std::vector<at::Tensor>& tensors) const {
   constexpr std::size_t small = std::size_t{1} << 16;
   std::vector<at::Tensor> together, flat;
   for (at::Tensor& tensor : tensors) {
-    if (!alike || (tensor.is_contiguous() && tensor.nbytes() > small)) {
-      sum(tensor);
+    // By what is the same on every rank: the messages of all have to match.
+    if (!alike || tensor.nbytes() > small) {
+      at::Tensor whole = tensor.contiguous();
+      sum(whole);
+      if (!whole.is_same(tensor)) tensor.copy_(whole);
       continue;
     }
     together.push_back(tensor);

@@ -101,7 +101,7 @@ void TraceBack::count_crossings(std::int64_t t, const at::Tensor& all, const at:
     const at::Tensor both_shares =
         traced.u_instance.narrow(0, 0, queries_.size()).to(at::kDouble) +
         traced.u_instance.narrow(0, queries_.size(), queries_.size()).to(at::kDouble);
-    sums.shares.push_back(in_whole_batch(both_shares, run_.batch(t).size(0)));
+    sums.shares.push_back(in_whole_batch(both_shares));
     sums.jacobians.push_back(traced.u_jacobian.narrow(0, 0, queries_.size()).contiguous());
   }
 }
@@ -149,6 +149,7 @@ std::vector<double> TraceBack::crossings_each() {
   if (!crossings_) return {};
   at::Tensor all = crossed_.clone();
   group_.sum(all);
+  ranks_.broadcast(all);  // another group may have added up in another order
   all.div_(static_cast<double>(run_.data.size()));
   return {all.data_ptr<double>(), all.data_ptr<double>() + all.numel()};
 }

@@ -136,26 +136,26 @@ at::Tensor Crossings::Work::moved_in(const KinksInReach& kinks, const MovesOfStr
   return moved;
 }
 
-// By how much of their kink's jump each of the moves [rows, C], as of `epochs` epochs before the end, is
-// expected to change the units' slopes.
+// By how much of their kink's jump each of the moves [rows, C] since `epochs` epochs before the end changes
+// the units' slopes, in the mean over what is doubted.
 at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& moved,
                                   std::int64_t epochs) const {
   const auto jumps = [&] {
     return at::gt(moved, -kinks.a).to(at::kDouble).sub_(at::gt(kinks.a, 0).to(at::kDouble));
   };
-  if (doubt.an_epoch == 0) return jumps();
   std::vector<double> share;
   for (const std::int64_t t : kinks.step) {
     const double since = static_cast<double>(t - run.steps) / static_cast<double>(run.steps_per_epoch) +
                          static_cast<double>(epochs);
     share.push_back(std::sqrt(2.0) * doubt.an_epoch * std::max(since - doubt.trusted_epochs, 0.0));
   }
+  const at::Tensor doubted = at::gt(at::tensor(share, at::kDouble), 0);
+  if (!doubted.any().item<bool>()) return jumps();
   const at::Tensor length = moved.abs();
   const at::Tensor deviation =
       (length * at::tensor(share, at::kDouble)).clamp_min_(std::numeric_limits<double>::min());
   const at::Tensor mean = at::erf((moved + kinks.a) / deviation).sub_(at::erf(kinks.a / deviation));
   mean.mul_(0.5).mul_(kinks.a.abs() <= length * reach_in_moves);
-  const at::Tensor doubted = at::gt(at::tensor(share, at::kDouble), 0);
   return doubted.all().item<bool>() ? mean : at::where(doubted, mean, jumps());
 }
 

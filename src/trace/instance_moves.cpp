@@ -84,17 +84,15 @@ void InstanceMoves::take() {
     stretches[e] = joined(std::move(uses));
   }
   const at::NoGradGuard no_graph;
-  find_reaches(stretches, biased);
-  divide(std::move(stretches));
+  const Reaches reaches = reaches_of(stretches, biased);
+  divide(std::move(stretches), reaches);
 }
 
-// Of each instance, over all its uses.
-void InstanceMoves::find_reaches(const std::vector<MovesOfStretch>& stretches,
-                                 const std::vector<bool>& biased) {
+InstanceMoves::Reaches InstanceMoves::reaches_of(const std::vector<MovesOfStretch>& stretches,
+                                                 const std::vector<bool>& biased) const {
   // The move goes on for as long as there are steps.
   const double furthest = factor_ * run_.optimiser.move_of(std::numeric_limits<std::int32_t>::max()).value();
-  unit_reaches_.clear();
-  reaches_.clear();
+  Reaches all;
   for (std::size_t l = 0; l < layers_; ++l) {
     at::Tensor of_unit, of_layer = at::zeros({instances_}, at::kDouble);
     for (const MovesOfStretch& moves : stretches) {
@@ -103,9 +101,10 @@ void InstanceMoves::find_reaches(const std::vector<MovesOfStretch>& stretches,
       of_unit.index_add_(0, moves.who, moves.d[l].abs() * reach.unsqueeze(1));
       of_layer.index_add_(0, moves.who, moves.d[l].norm(2, 1) * reach);
     }
-    unit_reaches_.push_back(of_unit);
-    reaches_.push_back(of_layer);
+    all.of_unit.push_back(of_unit);
+    all.of_layer.push_back(of_layer);
   }
+  return all;
 }
 
 namespace {
@@ -140,15 +139,15 @@ MovesOfStretch of_members(const MovesOfStretch& all, const at::Tensor& place) {
 
 }  // namespace
 
-void InstanceMoves::divide(std::vector<MovesOfStretch> stretches) {
+void InstanceMoves::divide(std::vector<MovesOfStretch> stretches, const Reaches& reaches) {
   groups_.clear();
   reach_ = {};
   at::Tensor size = at::zeros({instances_}, at::kDouble);
   const bool any = instances_ > 0;
   for (std::size_t l = 0; l < layers_; ++l) {
-    reach_.of_unit.push_back(any ? std::get<0>(unit_reaches_[l].max(0)) : unit_reaches_[l].sum(0));
-    reach_.of_layer.push_back(any ? reaches_[l].max().item<double>() : 0.0);
-    if (reach_.of_layer.back() > 0) size = at::maximum(size, reaches_[l] / reach_.of_layer.back());
+    reach_.of_unit.push_back(any ? std::get<0>(reaches.of_unit[l].max(0)) : reaches.of_unit[l].sum(0));
+    reach_.of_layer.push_back(any ? reaches.of_layer[l].max().item<double>() : 0.0);
+    if (reach_.of_layer.back() > 0) size = at::maximum(size, reaches.of_layer[l] / reach_.of_layer.back());
   }
   const auto [sizes, order] = size.sort(0, /*descending=*/true);
   const std::vector<std::int64_t> bounds = group_bounds(sizes);
@@ -159,8 +158,8 @@ void InstanceMoves::divide(std::vector<MovesOfStretch> stretches) {
     places.back().index_copy_(0, members, at::arange(members.size(0), at::kLong));
     Group group{members * ranks_ + rank_, {}, {}};
     for (std::size_t l = 0; l < layers_; ++l) {
-      group.reach.of_unit.push_back(std::get<0>(unit_reaches_[l].index_select(0, members).max(0)));
-      group.reach.of_layer.push_back(reaches_[l].index_select(0, members).max().item<double>());
+      group.reach.of_unit.push_back(std::get<0>(reaches.of_unit[l].index_select(0, members).max(0)));
+      group.reach.of_layer.push_back(reaches.of_layer[l].index_select(0, members).max().item<double>());
     }
     groups_.push_back(std::move(group));
   }
@@ -169,8 +168,6 @@ void InstanceMoves::divide(std::vector<MovesOfStretch> stretches) {
     for (std::size_t g = 0; g < groups_.size(); ++g)
       groups_[g].stretches.push_back(of_members(all, places[g]));
   }
-  unit_reaches_.clear();
-  reaches_.clear();
 }
 
 double InstanceMoves::bytes(const Game& game, double uses, double instances) {

@@ -66,15 +66,17 @@ class InstanceMoves {
   };
   StepUses uses_of(std::int64_t t, std::vector<bool>& biased) const;
   MovesOfStretch joined(std::vector<StepUses> uses) const;
-  void find_reaches(const std::vector<MovesOfStretch>& stretches, const std::vector<bool>& biased);
-  void divide(std::vector<MovesOfStretch> stretches);
+  // Of each instance over all its uses, by layer: [instances, out] and [instances].
+  struct Reaches {
+    std::vector<at::Tensor> of_unit, of_layer;
+  };
+  Reaches reaches_of(const std::vector<MovesOfStretch>& stretches, const std::vector<bool>& biased) const;
+  void divide(std::vector<MovesOfStretch> stretches, const Reaches& reaches);
 
   RecordedSteps run_;
   double factor_;
   std::int64_t rank_, ranks_, instances_, stretches_;
   std::size_t layers_ = 0;
-  std::vector<at::Tensor> unit_reaches_,
-      reaches_;  // a layer: [instances, out], [instances]; while they are taken
   std::vector<Group> groups_;
   Reach reach_;
 };

@@ -50,7 +50,8 @@ TraceBack::TraceBack(const RecordedSteps& run, const at::Tensor& queries, const 
       steps_(options.epochs_back.back() * run.steps_per_epoch) {
   queries_ =
       part_of(queries.size(0), options.grid.query_groups, group_of(ranks.rank(), ranks.size(), options.grid));
-  rows_ = part_of(run.batch(run.steps - 1).size(0), group_.size(), group_.rank());
+  batch_ = run.batch(run.steps - 1).size(0);
+  rows_ = part_of(batch_, group_.size(), group_.rank());
   instances_ = part_of(run.data.size(), group_.size(), group_.rank());
   const auto wide = queries.options().dtype(at::kDouble);
   const auto widths = static_cast<std::int64_t>(options.kink_widths.size());
@@ -135,7 +136,7 @@ void TraceBack::step() {
       continue;
     }
     const TracedStep traced = run_.engine.trace(theta, batch, q, sweep.kink_width);
-    sums.shares.push_back(in_whole_batch(traced.u_instance, positions.size(0)));
+    sums.shares.push_back(in_whole_batch(traced.u_instance));
     u_jacobian.push_back(traced.u_jacobian);
   }
   trace_near_zero(all, theta, batch, u_jacobian);
@@ -168,17 +169,16 @@ at::Tensor TraceBack::rows_of_query(const at::Tensor& all, std::size_t w) const 
 
 double TraceBack::traffic() const {
   if (group_.size() == 1) return 0;
-  const auto batch = static_cast<double>(run_.batch(run_.steps - 1).size(0));
   // One for each query of each sweep and frozen one; and the gradient.
   const auto rows = static_cast<double>(u_.size(0) + (run_.optimiser.needs_gradient() ? 1 : 0));
-  return rows * (static_cast<double>(run_.game.layout().size()) + batch) *
+  return rows * (static_cast<double>(run_.game.layout().size() + batch_)) *
          static_cast<double>(u_.element_size());
 }
 
 // What this rank has found of its rows, among zeros.
-at::Tensor TraceBack::in_whole_batch(const at::Tensor& own_rows, std::int64_t batch) const {
-  if (rows_.size() == batch) return own_rows.contiguous();
-  const at::Tensor all = at::zeros({own_rows.size(0), batch}, own_rows.options());
+at::Tensor TraceBack::in_whole_batch(const at::Tensor& own_rows) const {
+  if (rows_.size() == batch_) return own_rows.contiguous();
+  const at::Tensor all = at::zeros({own_rows.size(0), batch_}, own_rows.options());
   all.narrow(1, rows_.begin, rows_.size()).copy_(own_rows);
   return all;
 }

@@ -137,7 +137,7 @@ class TraceBack {
     at::Tensor rows, places;
   };
   FiniteWatch watch_queries(double kink_width, std::int64_t numbers) const;
-  at::Tensor in_whole_batch(const at::Tensor& own_rows, std::int64_t batch) const;
+  at::Tensor in_whole_batch(const at::Tensor& own_rows) const;
   OwnRows own_rows_of(const at::Tensor& positions) const;
   void add_shares(const at::Tensor& influence, const at::Tensor& share, const OwnRows& own) const;
   at::Tensor pulled_back(std::int64_t t, const at::Tensor& before, const Batch& batch);
@@ -160,7 +160,7 @@ class TraceBack {
   TraceBackOptions options_;
   Communicator ranks_, group_;
   Range queries_, rows_, instances_;
-  std::int64_t all_queries_;
+  std::int64_t all_queries_, batch_;
   std::int64_t steps_, taken_ = 0, horizon_ = 0;
   at::Tensor u_;               // [widths q, S]
   at::Tensor after_;           // the state after the step to take back; undefined until it is asked for
