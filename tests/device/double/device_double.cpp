@@ -56,15 +56,15 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard);
 
 #ifdef WHENCE_TORCH_HAS_HOOKS
 // Newer LibTorch takes CUDA for the accelerator, also where there is none, unless another one says that it is
-// there.
+// there. Which of these it asks for depends on its version, so none is marked as an override.
 struct Hooks final : at::PrivateUse1HooksInterface {
   Hooks() {
     c10::register_privateuse1_backend("double");
     at::RegisterPrivateUse1HooksInterface(this);
   }
-  bool isBuilt() const override { return true; }
-  bool isAvailable() const override { return true; }
-  bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
+  bool isBuilt() const { return true; }
+  bool isAvailable() const { return true; }
+  bool hasPrimaryContext(c10::DeviceIndex) const { return true; }
 } hooks;
 #endif
 
