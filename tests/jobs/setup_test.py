@@ -36,6 +36,23 @@ class SetupTest(ProgramTest):
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
+class Help(SetupTest):
+    def test_every_script_says_what_it_is_for_and_does_nothing(self):
+        scripts = [os.path.join(folder, name) for folder in ("tools", "tools/libraries", "tools/recipes", "slurm")
+                   for name in os.listdir(os.path.join(SOURCE, folder))]
+        scripts = sorted(name for name in scripts
+                         if os.path.isfile(os.path.join(SOURCE, name)) and os.access(os.path.join(SOURCE, name), os.X_OK))
+        self.assertLessEqual({"tools/setup", "tools/test", "tools/quickstart", "tools/reproduce", "slurm/sweep.sh"}, set(scripts))
+        for name in scripts:
+            if name.endswith(".sbatch"):
+                continue
+            done = self.run_in(os.path.join(SOURCE, name), "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+            self.assertGreater(len(done.stdout.split()), 8, name)
+            self.assertNotIn("set -euo", done.stdout, name)
+            self.assertEqual(os.listdir(self.folder), [], name)
+
+
 class LookingAround(SetupTest):
     def tools(self, *names):
         """A PATH of these alone."""
