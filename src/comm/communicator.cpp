@@ -4,6 +4,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include "whence/comm/partition.h"
+
 namespace whence {
 namespace {
 
@@ -107,6 +109,23 @@ void Communicator::sum(std::vector<at::Tensor>& tensors) const {
     tensor.copy_(all.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
     begin += tensor.numel();
   }
+}
+
+void Communicator::gather_parts(at::Tensor& whole) const {
+  const MPI_Datatype type = mpi_type(whole);
+  if (size_ == 1) return;
+  std::int64_t done = 0;
+  in_pieces(whole, piece_, [&](void* data, int count) {
+    std::vector<int> counts, places;  // of each rank's part that lies in this piece
+    for (int r = 0; r < size_; ++r) {
+      const Range part = part_of(whole.numel(), size_, r);
+      const auto place = [&](std::int64_t at) { return std::clamp<std::int64_t>(at - done, 0, count); };
+      places.push_back(static_cast<int>(place(part.begin)));
+      counts.push_back(static_cast<int>(place(part.end)) - places.back());
+    }
+    MPI_Allgatherv(MPI_IN_PLACE, 0, type, data, counts.data(), places.data(), type, handle());
+    done += count;
+  });
 }
 
 void Communicator::wait_for_device() const {

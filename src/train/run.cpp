@@ -160,7 +160,8 @@ Run::Run(const std::string& folder, at::Device device, const DataPlaces& places)
       parts_(said_of_file(folder, places,
                           [&] { return RunParts(with_data(settings_in(folder, places), folder), device); })),
       trajectory_(folder + "/trajectory.h5"),
-      ahead_(trajectory_, device),
+      readers_(MPI_COMM_SELF),
+      ahead_([this](std::int64_t t) { return row(t); }, device),
       replay_(new_replay({Walk::forth, Communicator(MPI_COMM_SELF), 0})) {
   const TrajectoryPlan plan = said_of_file(folder, places, [this] { return parts_.plan(); });
   check_settings(trajectory_, parts_.settings);
@@ -196,17 +197,27 @@ std::unique_ptr<Replay> Run::new_replay(const ReplayOptions& options) const {
 }
 
 void Run::walk_back(const Communicator& ranks, std::int64_t memory) {
+  readers_ = ranks;
   replay_ = new_replay({Walk::back, ranks, memory});
 }
 
+at::Tensor Run::row(std::int64_t t) const {
+  return t == steps() ? trajectory_.params(t) : trajectory_.params(t, readers_);
+}
+
 at::Tensor Run::recorded_state(std::int64_t t) const {
-  return parts_.device.is_cpu() ? trajectory_.params(t) : ahead_.take(t);
+  return parts_.device.is_cpu() ? row(t) : ahead_.take(t);
 }
 
 void Run::expect(std::int64_t t) const {
-  if (parts_.device.is_cpu()) return;
   const auto& recorded = trajectory_.recorded();
-  if (std::binary_search(recorded.begin(), recorded.end(), t)) ahead_.read(t);
+  const auto after = std::lower_bound(recorded.begin(), recorded.end(), t);
+  if (!parts_.device.is_cpu()) {
+    if (*after == t) ahead_.read(t);
+  } else if (after != recorded.begin() && *(after - 1) != prefetched_) {
+    prefetched_ = *(after - 1);
+    trajectory_.prefetch(prefetched_, readers_);
+  }
 }
 
 void Run::check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const {

@@ -7,6 +7,7 @@
 
 #include <ATen/ATen.h>
 
+#include "whence/comm/partition.h"
 #include "whence/core/error.h"
 
 namespace whence {
@@ -112,6 +113,13 @@ TEST(Pieces, OfAnySizeMakeTheSameWhole) {
     for (std::size_t r = 0; r < gathered.size(); ++r)
       EXPECT_EQ(gathered[r], std::vector<std::uint64_t>(11, 100 + r));
     EXPECT_EQ(ranks.split(0).gather({1, 2, 3}).size(), gathered.size());
+    for (const std::int64_t numbers : {0, 1, 2, 23}) {
+      const Range own = part_of(numbers, ranks.size(), ranks.rank());
+      at::Tensor whole = at::full({numbers}, -1, at::kLong);
+      whole.narrow(0, own.begin, own.size()).copy_(at::arange(own.begin, own.end, at::kLong));
+      ranks.gather_parts(whole);
+      EXPECT_TRUE(at::equal(whole, at::arange(numbers, at::kLong))) << numbers << " in pieces of " << piece;
+    }
   }
 }
 

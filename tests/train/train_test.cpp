@@ -187,13 +187,37 @@ TEST_P(TrajectoryFile, GivesBackWhatWasRecorded) {
   const Trajectory trajectory(path);
   EXPECT_EQ(trajectory.steps(), steps);
   EXPECT_EQ(trajectory.recorded(), plan.recorded);
-  for (const std::int64_t t : plan.recorded) EXPECT_TRUE(trajectory.params(t).equal(theta(t))) << t;
+  for (const std::int64_t t : plan.recorded) {
+    EXPECT_TRUE(trajectory.params(t).equal(theta(t))) << t;
+    trajectory.prefetch(t, world);
+    EXPECT_TRUE(trajectory.params(t, world).equal(theta(t))) << t;
+    EXPECT_TRUE(trajectory.params(t, world, 0).equal(theta(t))) << "together, step " << t;
+  }
   for (std::int64_t t = 0; t < steps; ++t) {
     EXPECT_TRUE(trajectory.batch(t).equal(batch(t)));
     EXPECT_TRUE(trajectory.rates(t).equal(rates(t)));
   }
   EXPECT_NO_THROW(trajectory.verify());
   EXPECT_FALSE(fs::exists(path + ".part"));
+}
+
+// One number is another: some rank reads it, and all ranks hear of it.
+TEST_P(TrajectoryFile, ADamagedRowIsAnErrorOnEveryRankThatReadsIt) {
+  write();
+  world.on_root([&] {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const at::Tensor row = theta(steps);
+    const std::string last(static_cast<const char*>(row.data_ptr()) + 48, 8);
+    const std::size_t place = bytes.find(last);
+    ASSERT_NE(place, std::string::npos);
+    file.seekp(static_cast<std::streamoff>(place));
+    file.put(static_cast<char>(last[0] ^ 1));
+  });
+  const Trajectory trajectory(path);
+  for (const std::int64_t least : {0, 1 << 22}) EXPECT_THROW(trajectory.params(steps, world, least), Error);
+  const std::int64_t other = plan.recorded.front();
+  EXPECT_TRUE(trajectory.params(other, world, 0).equal(theta(other)));
 }
 
 TEST_P(TrajectoryFile, IsRefusedWhileUnfinishedAndSaysHowFarItIs) {

@@ -56,6 +56,9 @@ class Communicator {
   void sum(at::Tensor& tensor) const;
   /// The same for several, of one dtype in one operation.
   void sum(std::vector<at::Tensor>& tensors) const;
+  /// Puts `whole` [n] (contiguous, in host memory) together on every rank: rank r has elements part_of(n,
+  /// size(), r) of it.
+  void gather_parts(at::Tensor& whole) const;
   /// Waits until this rank's device has done all sums and broadcasts that it was asked for. Error when one of
   /// them failed on any rank or took too long: to be called before the host waits for the device otherwise,
   /// since such a wait has no end.

@@ -54,6 +54,9 @@ class H5Array {
   /// there is no memory for it.
   at::Tensor read(const Shape& offset, const Shape& count, std::int64_t piece = largest_piece) const;
   at::Tensor read() const;
+  /// Asks the system to fetch such a slab, which is one stretch of the file, from where the file lies, and
+  /// does not wait for it: a read() that comes later waits less. Where that cannot be asked for, nothing.
+  void prefetch(const Shape& offset, const Shape& count) const;
   /// Shows all of the content to `look`, piece by piece, in the order of its numbers.
   void look_through(const std::function<void(const at::Tensor&)>& look) const;
 

@@ -73,13 +73,15 @@ class Run {
   /// from the nearest recorded one before it: by this rank alone, for jobs that walk forth, unless
   /// walk_back() says otherwise.
   at::Tensor state(std::int64_t t) const;
-  /// From now on states are asked for backwards, by all `ranks` in step, and replayed by all of them, with at
-  /// most `memory` bytes a rank (see Replay).
+  /// From now on states are asked for backwards, by all `ranks` in step, and are read and replayed by all of
+  /// them together, with at most `memory` bytes a rank (see Replay). But the end of the run any rank may ask
+  /// for at any time.
   void walk_back(const Communicator& ranks, std::int64_t memory);
   /// Replay::report() of what was replayed so far. Collective.
   std::string replay_report(const Communicator& ranks) const { return replay_->report(ranks); }
-  /// Says that step t will be asked for next. Where it was recorded and the device is not the CPU, it is read
-  /// and sent there while the device is at work.
+  /// Says that step t will be asked for next, by a walk back. Where it was recorded and the device is not the
+  /// CPU, it is read and sent there while the device is at work; on the CPU the recorded row before it is
+  /// fetched from disk meanwhile.
   void expect(std::int64_t t) const;
 
   /// UsageError naming `option` when an element is over the run's epochs, or reaches back before the first
@@ -87,13 +89,16 @@ class Run {
   void check_epochs_back(const std::string& option, const std::vector<std::int64_t>& epochs_back) const;
 
  private:
+  at::Tensor row(std::int64_t t) const;
   at::Tensor recorded_state(std::int64_t t) const;
   std::unique_ptr<Replay> new_replay(const ReplayOptions& options) const;
 
   std::string folder_;
   RunParts parts_;
   Trajectory trajectory_;
+  Communicator readers_;  // of the recorded rows, together
   mutable ReadAhead ahead_;
+  mutable std::int64_t prefetched_ = -1;
   std::unique_ptr<Replay> replay_;
 };
 

@@ -1,13 +1,15 @@
 #include "whence/train/trajectory/read_ahead.h"
 
+#include <utility>
+
 namespace whence {
 
-ReadAhead::ReadAhead(const Trajectory& trajectory, at::Device device)
-    : trajectory_(trajectory), device_(device) {}
+ReadAhead::ReadAhead(std::function<at::Tensor(std::int64_t)> row, at::Device device)
+    : row_of_(std::move(row)), device_(device) {}
 
 void ReadAhead::read(std::int64_t t) {
   if (t == step_) return;
-  const at::Tensor row = trajectory_.params(t);
+  const at::Tensor row = row_of_(t);
   Buffer& buffer = buffers_[next_];
   if (!buffer.host.defined()) {
     buffer.host = staging_buffer(row.sizes(), row.scalar_type(), device_);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include <ATen/ops/empty.h>
+
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
 
@@ -55,14 +57,46 @@ std::vector<std::int64_t> Trajectory::instance_ids() const {
   return {ids.data_ptr<std::int64_t>(), ids.data_ptr<std::int64_t>() + ids.numel()};
 }
 
-at::Tensor Trajectory::params(std::int64_t t) const {
+std::int64_t Trajectory::row_of(std::int64_t t) const {
   const auto found = std::lower_bound(recorded_.begin(), recorded_.end(), t);
   if (found == recorded_.end() || *found != t) fail("{}: step {} is not recorded", path(), t);
-  const std::int64_t row = found - recorded_.begin();
-  const at::Tensor theta = params_.read({row, 0}, {1, parameters()})[0];
+  return found - recorded_.begin();
+}
+
+at::Tensor Trajectory::checked_params(at::Tensor theta, std::int64_t row) const {
   if (crc32_of(theta) != static_cast<std::uint32_t>(params_crcs_[row].item<std::int32_t>()))
-    fail("{}: the parameters of step {} do not match their checksum; the file is damaged", path(), t);
+    fail("{}: the parameters of step {} do not match their checksum; the file is damaged", path(),
+         recorded_[row]);
   return theta;
+}
+
+at::Tensor Trajectory::params(std::int64_t t) const {
+  const std::int64_t row = row_of(t);
+  return checked_params(params_.read({row, 0}, {1, parameters()})[0], row);
+}
+
+// Which of a row's numbers this rank reads.
+Range Trajectory::part_read(const Communicator& ranks, std::int64_t least) const {
+  if (parameters() * static_cast<std::int64_t>(c10::elementSize(dtype())) < least) return {0, parameters()};
+  return part_of(parameters(), ranks.size(), ranks.rank());
+}
+
+at::Tensor Trajectory::params(std::int64_t t, const Communicator& ranks, std::int64_t least) const {
+  const Range part = part_read(ranks, least);
+  if (part.size() == parameters()) return params(t);
+  const std::int64_t row = row_of(t);
+  at::Tensor theta;
+  ranks.on_every_rank([&] {
+    theta = at::empty({parameters()}, dtype());
+    theta.narrow(0, part.begin, part.size()).copy_(params_.read({row, part.begin}, {1, part.size()})[0]);
+  });
+  ranks.gather_parts(theta);
+  return checked_params(theta, row);
+}
+
+void Trajectory::prefetch(std::int64_t t, const Communicator& ranks) const {
+  const Range part = part_read(ranks, least_shared);
+  params_.prefetch({row_of(t), part.begin}, {1, part.size()});
 }
 
 at::Tensor Trajectory::batch(std::int64_t t) const {

@@ -3,12 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include <ATen/core/Tensor.h>
 
 #include "whence/device/devices.h"
-#include "whence/train/trajectory/reader.h"
 
 namespace whence {
 
@@ -16,7 +16,8 @@ namespace whence {
 /// two buffers take turns, so that a row is read while the one before is still being sent.
 class ReadAhead {
  public:
-  ReadAhead(const Trajectory& trajectory, at::Device device);
+  /// row(t): reads what is recorded of step t, into host memory.
+  ReadAhead(std::function<at::Tensor(std::int64_t)> row, at::Device device);
 
   /// Reads step t, which is recorded, unless it was read last.
   void read(std::int64_t t);
@@ -28,7 +29,7 @@ class ReadAhead {
     at::Tensor host;
     std::unique_ptr<DeviceMark> sent;
   };
-  const Trajectory& trajectory_;
+  std::function<at::Tensor(std::int64_t)> row_of_;
   at::Device device_;
   std::array<Buffer, 2> buffers_;
   std::size_t next_ = 0;

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "whence/comm/communicator.h"
+#include "whence/comm/partition.h"
 #include "whence/train/trajectory/file.h"
 
 namespace whence {
@@ -31,6 +33,11 @@ class Trajectory {
 
   /// theta [P] before step t, or at the end for t = T; Error when step t is not recorded.
   at::Tensor params(std::int64_t t) const;
+  /// The same on all `ranks`, collectively: each reads a part, and has the others' from them, so that the
+  /// file is read once. Rows of fewer bytes than `least` are read by each rank, which is quicker.
+  at::Tensor params(std::int64_t t, const Communicator& ranks, std::int64_t least = least_shared) const;
+  /// Has what this rank will read for params(t, ranks) fetched from disk meanwhile. Not collective.
+  void prefetch(std::int64_t t, const Communicator& ranks) const;
   at::Tensor batch(std::int64_t t) const;
   /// False for an imported run, whose batches have no elements.
   bool knows_batches() const { return batch_size() > 0; }
@@ -39,6 +46,10 @@ class Trajectory {
   void verify() const;
 
  private:
+  static constexpr std::int64_t least_shared = std::int64_t{1} << 22;
+  std::int64_t row_of(std::int64_t t) const;
+  Range part_read(const Communicator& ranks, std::int64_t least) const;
+  at::Tensor checked_params(at::Tensor theta, std::int64_t row) const;
   void check_step(std::int64_t t, const at::Tensor& batch, const at::Tensor& rates) const;
 
   H5File file_;
