@@ -6,6 +6,7 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/progress.h"
+#include "whence/trace/crossings.h"
 
 namespace whence {
 namespace {
@@ -34,18 +35,21 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   if (option != "auto" && option != "on") refuse_value("crossings", option, {"auto", "off", "on"});
   std::vector<std::int64_t> counted;
   for (const std::int64_t k : options.epochs_back)
-    if (option == "on" || k <= most_epochs_counted) counted.push_back(k);
+    if (option == "on" || passes(run, k * run.steps_per_epoch) <= most_passes_counted) counted.push_back(k);
   if (option == "auto" && run.game.layout().player_count() == 1)
     return {{}, "--crossings auto: none are counted in games of one player, which gained nothing by it"};
   if (counted.empty())
-    return {{}, fmt::format("--crossings auto: none are counted beyond {} epochs back", most_epochs_counted)};
+    return {{},
+            fmt::format("--crossings auto: none are counted beyond {} passes over the data back",
+                        most_passes_counted)};
   const std::string reason = reason_against(run, options, formula, counted, memory, ranks);
   if (!reason.empty() && option == "on") refuse("--crossings on: crossings cannot be counted: {}", reason);
   if (!reason.empty()) return {{}, "--crossings auto: none are counted: " + reason};
   std::string sentence =
       fmt::format("--crossings {}: counted {} epochs back", option, fmt::join(counted, ", "));
   if (counted.size() < options.epochs_back.size())
-    sentence += fmt::format(", and left to the kink width beyond {}", most_epochs_counted);
+    sentence +=
+        fmt::format(", and left to the kink width beyond {} passes over the data", most_passes_counted);
   return {counted, sentence};
 }
 

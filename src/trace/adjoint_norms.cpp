@@ -40,10 +40,10 @@ Growth largest_growth(const at::Tensor& norms, const std::vector<std::int64_t>& 
 std::size_t TraceBack::sweep_of_estimate(std::size_t w) const {
   const double width = options_.kink_widths[w];
   if (!is_counted(width, options_.epochs_back.back())) return w;
-  const double beside = width_beside_crossings(width, options_.epochs_back.back());
+  const double own = beside(width, options_.epochs_back.back());
   return static_cast<std::size_t>(
       std::find_if(sweeps_.begin(), sweeps_.end(),
-                   [&](const Sweep& sweep) { return sweep.kink_width == beside && needed(sweep.last); }) -
+                   [&](const Sweep& sweep) { return sweep.kink_width == own && needed(sweep.last); }) -
       sweeps_.begin());
 }
 

@@ -10,9 +10,13 @@
 
 namespace whence {
 
-double width_beside_crossings(double kink_width, std::int64_t epochs_back) {
+double width_beside_crossings(double kink_width, double passes_back) {
   constexpr double share = 0.1;
-  return epochs_back == 1 ? 0.0 : share * kink_width;
+  return passes_back <= 1 ? 0.0 : share * kink_width;
+}
+
+double TraceBack::beside(double kink_width, std::int64_t epochs_back) const {
+  return width_beside_crossings(kink_width, passes(run_, epochs_back * run_.steps_per_epoch));
 }
 
 // The sweeps of all kink widths, and room for their queries.
@@ -35,11 +39,11 @@ void TraceBack::plan_sweeps(const at::Tensor& queries) {
   for (const double width : options_.kink_widths)
     for (const std::int64_t k : counted) {
       if (!is_counted(width, k)) continue;
-      const double beside = width_beside_crossings(width, k);
+      const double own = beside(width, k);
       auto sweep = std::find_if(sweeps_.begin(), sweeps_.end(),
-                                [&](const Sweep& other) { return other.kink_width == beside; });
+                                [&](const Sweep& other) { return other.kink_width == own; });
       if (sweep == sweeps_.end()) {
-        add_sweep(beside, k);
+        add_sweep(own, k);
         sweep = sweeps_.end() - 1;
       }
       sweep->last = std::max(sweep->last, k);
@@ -132,7 +136,7 @@ void TraceBack::note_horizon() {
         std::find(options_.counted.begin(), options_.counted.end(), k) - options_.counted.begin();
     for (std::size_t c = 0; c < counted_.size(); ++c) {
       const Sweep& sweep = sweeps_[counted_[c].sweep];
-      if (sweep.kink_width != width_beside_crossings(width, k)) continue;
+      if (sweep.kink_width != beside(width, k)) continue;
       const at::Tensor& smooth = counted_[c].frozen.defined() ? counted_[c].influence : sweep.influence;
       at::Tensor jumps = rows_of_query(jumps_[place], c);
       if (group_.size() > 1) {

@@ -71,6 +71,11 @@ bool has_kinks(const RecordedSteps& run) {
   return !(difference.norm().item<double>() <= rounding * without.norm().item<double>());
 }
 
+double passes(const RecordedSteps& run, std::int64_t steps) {
+  const std::int64_t batch = run.batch(run.steps - 1).size(0);
+  return static_cast<double>(steps) / static_cast<double>(run.data.size() / batch);
+}
+
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
   const double uses = static_cast<double>(epochs_back * run.steps_per_epoch) *
                       static_cast<double>(run.batch(run.steps - 1).size(0)) / static_cast<double>(ranks);
@@ -86,7 +91,8 @@ class Crossings::Work {
       : run(a_run),
         epochs_back(std::move(an_epochs_back)),
         doubt(a_doubt),
-        moves(run, epochs_back.back(), doubt.an_epoch > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
+        passes_a_step(passes(run, 1)),
+        moves(run, epochs_back.back(), doubt.a_pass > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
 
   void count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
              const at::Tensor& crossed) const;
@@ -95,6 +101,7 @@ class Crossings::Work {
   RecordedSteps run;
   std::vector<std::int64_t> epochs_back;
   MoveDoubt doubt;
+  double passes_a_step;
   InstanceMoves moves;
   bool looked_back = false, settled = true;
   std::map<std::size_t, std::vector<KinksInReach>> waiting;  // by layer
@@ -145,9 +152,8 @@ at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& m
   };
   std::vector<double> share;
   for (const std::int64_t t : kinks.step) {
-    const double since = static_cast<double>(t - run.steps) / static_cast<double>(run.steps_per_epoch) +
-                         static_cast<double>(epochs);
-    share.push_back(std::sqrt(2.0) * doubt.an_epoch * std::max(since - doubt.trusted_epochs, 0.0));
+    const double since = static_cast<double>(t - run.steps + epochs * run.steps_per_epoch) * passes_a_step;
+    share.push_back(std::sqrt(2.0) * doubt.a_pass * std::max(since - doubt.trusted_passes, 0.0));
   }
   const at::Tensor doubted = at::gt(at::tensor(share, at::kDouble), 0);
   if (!doubted.any().item<bool>()) return jumps();

@@ -141,8 +141,9 @@ void TraceBack::step() {
   }
   trace_near_zero(all, theta, batch, u_jacobian);
   if (crossings_ && needed(options_.counted.back())) count_crossings(t, all, theta, batch, sums);
-  group_.sum(u_jacobian);
-  group_.sum(sums.shares);
+  std::vector<at::Tensor> together(u_jacobian);
+  together.insert(together.end(), sums.shares.begin(), sums.shares.end());
+  group_.sum(together);
   note_near_zero(u_jacobian);
   if ((taken_ + 1) % FiniteWatch::patience == 0 || taken_ + 1 == steps_) group_.wait_for_device();
   for (std::size_t w = 0; w < sweeps_.size(); ++w) {

@@ -13,6 +13,9 @@ namespace whence {
 Schedule::Schedule(ScheduleOptions options) : options_(std::move(options)) {
   if (options_.batch > options_.instances)
     refuse("--batch is {}, but there are only {} instances", options_.batch, options_.instances);
+  constexpr std::int64_t most = std::int64_t{1} << 53;  // shares of them are taken in float64
+  if (options_.epochs > most / steps_per_epoch() || options_.total_steps > most)
+    refuse("--epochs: more than {} steps cannot be counted (--epoch-steps, --steps)", most);
 }
 
 at::Tensor Schedule::batch(std::int64_t t) const {

@@ -23,11 +23,14 @@ bool has_kinks(const RecordedSteps& run);
 /// Bytes a rank for counting over `epochs_back` epochs on so many ranks.
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);
 
-/// How far moves are doubted: not for so many epochs since the first that is counted, then by a share of
-/// themselves for each epoch more.
+/// How often so many steps of a run see all its data, as a rule: an epoch may be fewer steps than that.
+double passes(const RecordedSteps& run, std::int64_t steps);
+
+/// How far moves are doubted: not for so many passes over the data since the first step that is counted, then
+/// by a share of themselves for each pass more.
 struct MoveDoubt {
-  double an_epoch = 0.1;
-  double trusted_epochs = 2;
+  double a_pass = 0.1;
+  double trusted_passes = 2;
 };
 
 /// Counts crossings beside a trace-back. g(theta) is piecewise smooth; its trace knows the pieces' slopes,

@@ -43,10 +43,11 @@ struct TraceBackOptions {
   MoveDoubt doubt = {};
 };
 
-/// The kink width h' beside the counted crossings of an estimate of kink width h > 0, k epochs back. What is
-/// counted is what a removal's own move does; the width lets the query see the curvature that the move itself
-/// meets on its way, which is worth it once there are epochs for it: 0 for k = 1, else h / 10.
-double width_beside_crossings(double kink_width, std::int64_t epochs_back);
+/// The kink width h' beside the counted crossings of an estimate of kink width h > 0, so many passes over the
+/// data back. What is counted is what a removal's own move does; the width lets the query see the curvature
+/// that the move itself meets on its way, which is worth it once there is time for it: 0 up to one pass, else
+/// h / 10.
+double width_beside_crossings(double kink_width, double passes_back);
 
 /// What one rank has of the influences: of some queries and some instances.
 struct InfluencePart {
@@ -146,6 +147,7 @@ class TraceBack {
   void note_near_zero(const std::vector<at::Tensor>& jacobians);
   void plan_sweeps(const at::Tensor& queries);
   bool is_counted(double kink_width, std::int64_t epochs_back) const;
+  double beside(double kink_width, std::int64_t epochs_back) const;
   at::Tensor rows_of_query(const at::Tensor& all, std::size_t w) const;
   bool needed(std::int64_t last) const { return taken_ < last * run_.steps_per_epoch; }
   void count_crossings(std::int64_t t, const at::Tensor& all, const at::Tensor& theta, const Batch& batch,
