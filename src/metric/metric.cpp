@@ -63,6 +63,24 @@ std::shared_ptr<const Metric> one_player_loss(const std::string& name,
   return std::make_shared<LossMetric>(name, 0, game, one);
 }
 
+// The metrics that there are for a game, or for GANs where it is not known.
+std::vector<std::string> metrics_for(const Game* game) {
+  if (game == nullptr) return {"all", "is", "log-is", "fid", "disc-loss", "gen-loss"};
+  std::vector<std::string> names;
+  if (game->generator() != nullptr) names = {"all", "is", "log-is", "fid"};
+  if (game->layout().player_count() == 1) {
+    names.insert(names.end(), {"loss", "loss:0"});
+  } else {
+    for (const std::string& player : game->layout().players())
+      names.push_back(player == "discriminator" ? "disc-loss"
+                      : player == "generator"   ? "gen-loss"
+                                                : player + "-loss");
+  }
+  if (const OwnMetrics* own = game->own_metrics(); own != nullptr)
+    for (const std::string& name : own->metric_names()) names.push_back(name);
+  return names;
+}
+
 std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& validation,
                                                             const std::string& metric) {
   if (validation.classifier == nullptr)
@@ -129,7 +147,7 @@ bool larger_is_better(const std::string& option, const std::string& metric, cons
         return own->metric_larger_is_better(metric);
     }
   }
-  refuse_value(option, metric, {"all", "is", "log-is", "fid", "disc-loss", "gen-loss"});
+  refuse_value(option, metric, metrics_for(game));
 }
 
 std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::string>& names,
@@ -158,7 +176,7 @@ std::vector<std::shared_ptr<const Metric>> make_metrics(const std::vector<std::s
     else if (const auto own = own_metric(name, game, validation); own != nullptr)
       metrics.push_back(own);
     else
-      larger_is_better("metric", name);
+      refuse_value("metric", name, metrics_for(game.get()));
   }
   return metrics;
 }

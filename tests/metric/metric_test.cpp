@@ -13,11 +13,14 @@
 
 #include "whence/core/error.h"
 #include "whence/game/fcgan.h"
+#include "whence/game/vae.h"
 #include "whence/metric/average_log_likelihood.h"
 #include "whence/metric/generated.h"
 
 #include "metric/scipy_golden.h"
 #include "support/numbers.h"
+#include "support/quadratic_game.h"
+#include "support/small_vae.h"
 
 namespace whence {
 namespace {
@@ -135,8 +138,21 @@ TEST(PullBack, ChunksAddUpToTheWhole) {
   EXPECT_EQ(generated(*gan, theta, latents).size(0), 5000);
 }
 
-TEST(MakeMetrics, RefusesAnUnknownName) {
-  EXPECT_THROW(make_metrics({"all", "accuracy"}, make_gan(Activation::relu), make_validation()), UsageError);
+TEST(MakeMetrics, RefusesAnUnknownNameAndSaysWhichTheGameHas) {
+  const auto refusal = [](const std::string& name, const std::shared_ptr<const Game>& game) -> std::string {
+    try {
+      make_metrics({name}, game, make_validation());
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal("accuracy", make_gan(Activation::relu)),
+            "--metric: 'accuracy' is not all, is, log-is, fid, gen-loss or disc-loss");
+  EXPECT_EQ(refusal("accuracy", std::make_shared<Vae>(test::small_mlp_vae(Likelihood::bernoulli))),
+            "--metric: 'accuracy' is not loss or loss:0");
+  EXPECT_EQ(refusal("accuracy", std::make_shared<test::QuadraticGame>(3, false, 0)),
+            "--metric: 'accuracy' is not first-loss or second-loss");
 }
 
 }  // namespace
