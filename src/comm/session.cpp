@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <malloc.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <thread>
 
 #include <ATen/Parallel.h>
@@ -37,6 +39,19 @@ std::string by_this_rank(const std::string& message, const Communicator& world) 
 // seconds.
 std::chrono::milliseconds turn_of(const Communicator& world) {
   return std::chrono::milliseconds(std::min(200, 4000 / world.size()) * world.rank());
+}
+
+// Waits until the launcher has what was written to `file`: Open MPI 5's drops what it has not read from a
+// rank, or not passed on, when the rank ends the job.
+void wait_until_read(std::FILE* file) {
+  const int descriptor = fileno(file);
+  struct stat kind {};
+  if (fstat(descriptor, &kind) != 0 || !S_ISFIFO(kind.st_mode)) return;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  int unread = 0;
+  while (ioctl(descriptor, FIONREAD, &unread) == 0 && unread > 0 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
 }
 
 // The rank that tells the error ends all.
@@ -92,7 +107,10 @@ int run_guarded(const Communicator& world, const std::string& job, const std::fu
     tell(message);
   else
     wait_for_the_end();
-  if (world.size() > 1) MPI_Abort(world.handle(), code);
+  if (world.size() > 1) {
+    wait_until_read(stderr);
+    MPI_Abort(world.handle(), code);
+  }
   std::fflush(nullptr);
   std::_Exit(code);
 }
