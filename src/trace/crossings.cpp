@@ -27,6 +27,8 @@ namespace {
 // Units that are counted at once, and steps that are counted together: every instance's uses are gone through
 // once for all of them.
 constexpr std::int64_t units_at_once = 128, steps_at_once = 16;
+// Numbers of units that may wait for the last of those steps: wide layers have many.
+constexpr std::int64_t most_waiting = std::int64_t{1} << 24;
 
 // A move m counts for the units whose kink is no farther from them than this many |m|.
 constexpr double reach_in_moves = 2;
@@ -105,6 +107,7 @@ class Crossings::Work {
   InstanceMoves moves;
   bool looked_back = false, settled = true;
   std::map<std::size_t, std::vector<KinksInReach>> waiting;  // by layer
+  std::int64_t waiting_numbers = 0;
 
  private:
   at::Tensor moved_in(const KinksInReach& kinks, const MovesOfStretch& stretch, std::int64_t e) const;
@@ -202,6 +205,7 @@ void Crossings::Work::settle(const at::Tensor& influence, const at::Tensor& cros
     }
   }
   waiting.clear();
+  waiting_numbers = 0;
 }
 
 Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const MoveDoubt& doubt,
@@ -219,11 +223,14 @@ void Crossings::count(std::int64_t t, const at::Tensor& theta, const at::Tensor&
                       const at::Tensor& influence, const at::Tensor& crossed) const {
   auto all = kinks_in_reach(work_->run, t, theta, q, work_->moves.reach());
   const at::NoGradGuard no_graph;
-  for (KinksInReach& kinks : all) work_->waiting[kinks.layer].push_back(std::move(kinks));
+  for (KinksInReach& kinks : all) {
+    work_->waiting_numbers += kinks.numbers();
+    work_->waiting[kinks.layer].push_back(std::move(kinks));
+  }
   // Within an epoch, the uses of one stretch alone depend on the step.
   const std::int64_t taken = work_->run.steps - t;
   work_->settled = taken % steps_at_once == 0 || taken % work_->run.steps_per_epoch == 0;
-  if (work_->settled) work_->settle(influence, crossed);
+  if (work_->settled || work_->waiting_numbers > most_waiting) work_->settle(influence, crossed);
 }
 bool Crossings::settled() const { return work_->settled; }
 

@@ -23,6 +23,8 @@ struct KinksInReach {
   std::vector<std::int64_t> step;  ///< [C], descending
 
   std::int64_t size() const { return a.size(0); }
+  /// How many numbers that are, for what they take of memory.
+  std::int64_t numbers() const;
 };
 
 /// Of step t, at theta [P], for queries q [Q, P]: those that some instance may move.
