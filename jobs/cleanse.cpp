@@ -24,14 +24,14 @@ constexpr std::int64_t largest_block = 16;  // of --replicas auto; results depen
 
 OptionTable cleanse_options() {
   OptionTable table("cleanse");
-  table.required("run", "run folder, trained with --test N and with the influence.h5 that --select needs")
-      .add<std::string>("select", "influence:all,disc-loss,isolation-forest,random",
-                        "selections, comma between: influence:METRIC, disc-loss (short for "
-                        "influence:disc-loss), isolation-forest (on features with --classifier), random")
-      .add<std::string>("remove", "500,1000",
-                        "n_h, how many of the most harmful to remove; several with commas")
-      .add<std::string>("metric", "all",
-                        "test metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss")
+  add_metric_option(
+      table.required("run", "run folder, trained with --test N and with the influence.h5 that --select needs")
+          .add<std::string>("select", "influence:all,disc-loss,isolation-forest,random",
+                            "selections, comma between: influence:METRIC, disc-loss (short for "
+                            "influence:disc-loss), isolation-forest (on features with --classifier), random")
+          .add<std::string>("remove", "500,1000",
+                            "n_h, how many of the most harmful to remove; several with commas"),
+      "test metrics")
       .add<std::int64_t>("epochs-back", 1, "k, how many epochs to take again")
       .add<std::string>("samples", "auto",
                         "generated samples kept of each model; auto: 10,000 of up to 3 numbers, else 64")

@@ -33,9 +33,9 @@ CleansePlan read_cleanse_plan(const Options& options, const DataPlaces& places, 
   plan.epochs_back = options.integer("epochs-back", 1);
   plan.replicas = asked_replicas(options);
   plan.result.remove = integer_list("remove", options.text("remove"));
-  plan.result.metrics = split_list("metric", options.text("metric"));
   plan.run = std::make_unique<Run>(options.text("run"), device, places);
   const RunParts& parts = plan.run->parts();
+  plan.result.metrics = metric_names_of(options, *parts.game);
   plan.selections = parse_selections(options.text("select"), parts.game.get());
   for (const Selection& selection : plan.selections) plan.result.selections.push_back(selection.name);
   if (parts.settings.data.test == 0)

@@ -44,10 +44,7 @@ std::vector<std::int64_t> horizons_of(const Options& options, const Run& run) {
 
 OptionTable counterfactual_options() {
   OptionTable table("counterfactual");
-  table.required("run", "run folder")
-      .add<std::string>(
-          "metric", "all",
-          "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
+  add_metric_option(table.required("run", "run folder"), "metrics")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .flag("from-start", "take the whole training again, whatever --epochs-back is");
   add_replicas_option(add_removal_options(table), "counterfactuals", largest_block)
@@ -79,10 +76,10 @@ void run_counterfactual(const Options& options, const Communicator& all) {
   MetricClassifier metric_classifier;
   const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
-    values.metrics = split_list("metric", options.text("metric"));
     replicas = asked_replicas(options);
     run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
+    values.metrics = metric_names_of(options, *parts.game);
     values.epochs_back = horizons_of(options, *run);
     metric_classifier = read_metric_classifier(options, parts);
     metrics = metrics_over_draws(values.metrics, parts, metric_classifier, options.integer("noise-draws", 1));

@@ -43,11 +43,11 @@ void run_influence(const Options& options, const Communicator& all) {
   const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     if (formula != "own" && formula != "sgd") refuse_value("formula", formula, {"own", "sgd"});
-    metric_names = split_list("metric", options.text("metric"));
     trace = {integer_list("epochs-back", options.text("epochs-back")),
              real_list("kink-width", options.text("kink-width"))};
     run = std::make_unique<Run>(options.text("run"), place.device, places);
     const RunParts& parts = run->parts();
+    metric_names = metric_names_of(options, *parts.game);
     run->check_epochs_back("epochs-back", trace.epochs_back);
     run->walk_back(world, memory_limit(options));
     metric_classifier = read_metric_classifier(options, parts);

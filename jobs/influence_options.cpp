@@ -20,10 +20,7 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
 
 OptionTable influence_options() {
   OptionTable table("influence");
-  table.required("run", "run folder")
-      .add<std::string>(
-          "metric", "all",
-          "metrics, comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER")
+  add_metric_option(table.required("run", "run folder"), "metrics")
       .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
       .add<std::string>(
           "kink-width", "1e-3",

@@ -40,6 +40,19 @@ OptionTable& add_classifier_option(OptionTable& table) {
                                 Kind::execution);
 }
 
+OptionTable& add_metric_option(OptionTable& table, const std::string& which) {
+  return table.add<std::string>(
+      "metric", "auto",
+      which +
+          ", comma between: all, is, log-is, fid, disc-loss, gen-loss; for VAEs loss, loss:NUMBER; auto: "
+          "the first of them that there is for the run's game");
+}
+
+std::vector<std::string> metric_names_of(const Options& options, const Game& game) {
+  const std::string text = options.text("metric");
+  return text == "auto" ? std::vector<std::string>{metrics_for(&game).front()} : split_list("metric", text);
+}
+
 MetricClassifier read_metric_classifier(const Options& options, const RunParts& parts) {
   const std::string folder = options.text("classifier");
   if (folder.empty()) return {};

@@ -12,6 +12,8 @@
 namespace whence {
 
 OptionTable& add_classifier_option(OptionTable& table);
+/// --metric, `auto` unless given.
+OptionTable& add_metric_option(OptionTable& table, const std::string& which);
 
 /// What --classifier names: the network with its final theta in the dtype of the run's game and on its
 /// device, and a text that changes with any of its parameters; nothing, and "none", where the option is not
@@ -24,6 +26,9 @@ struct MetricClassifier {
 
 /// What metrics judge the run by while influence is estimated, and what tests the decisions afterwards.
 Validation validation_of(const RunParts& parts, const MetricClassifier& metric_classifier);
+
+/// The names that --metric gives, or, for `auto`, the first metric that there is for the game (metrics_for).
+std::vector<std::string> metric_names_of(const Options& options, const Game& game);
 
 /// Metrics by name (make_metrics), each the mean over so many draws of the latents that it looks through; the
 /// first draw is validation_of's.

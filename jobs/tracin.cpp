@@ -1,11 +1,13 @@
 // whence tracin: TracIn scores of all training instances, from a run's checkpoints; ranks draw blocks of
 // (checkpoint, instances) from a shared counter.
 
+#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 
 #include "whence/comm/work_queue.h"
 #include "whence/core/error.h"
+#include "whence/core/settings_text.h"
 #include "whence/core/stop.h"
 #include "whence/io/summary.h"
 #include "whence/tracin/file.h"
@@ -27,8 +29,14 @@ std::string result_path(const Run& run, const std::string& name) {
   return run.folder() + "/tracin" + (name.empty() ? "" : "-" + name) + ".h5";
 }
 
-TracinQueries read_queries(const Options& options, const Run& run) {
+// What --queries says, or stands for.
+std::string queries_of(const Options& options, const Run& run) {
   const std::string text = options.text("queries");
+  constexpr std::int64_t usual = 128;
+  return text == "auto" ? fmt::format("test:{}", std::min(usual, run.parts().data.held_out.size())) : text;
+}
+
+TracinQueries read_queries(const std::string& text, const Options& options, const Run& run) {
   const RunParts& parts = run.parts();
   if (text.rfind("metric:", 0) != 0) return choose_tracin_queries(text, parts.data, parts.settings.data);
   return metric_queries(make_metrics(split_list("queries", text.substr(7)), parts.game,
@@ -57,11 +65,12 @@ void run_tracin(const Options& options, const Communicator& all) {
     run = std::make_unique<Run>(options.text("run"), place.device, places);
     result = result_path(*run, options.text("name"));
     tracin.gradient.tensors = choose_tensors(options.text("layers"), run->parts().game->layout());
-    queries = read_queries(options, *run);
+    const std::string chosen = queries_of(options, *run);
+    queries = read_queries(chosen, options, *run);
     plan = plan_tracin(*run, queries, tracin,
                        choose_checkpoints(options.text("checkpoints"), run->trajectory(),
                                           tracin.weights == CheckpointWeights::visits));
-    attributes = result_attributes(*run, tracin_settings(options), {});
+    attributes = result_attributes(*run, with_setting(tracin_settings(options), "queries", chosen), {});
     attributes["queries"] = fingerprint(queries);
     attributes["shape"] = fmt::format("{}", fmt::join(run->parts().data.train.shape, ","));
   });

@@ -59,8 +59,9 @@ OptionTable tracin_options() {
   OptionTable table("tracin");
   table.required("run", "run folder")
       .add<std::string>(
-          "queries", "test:128",
-          "self, test:NUMBER (the first held-out instances), train:NUMBER (the first training "
+          "queries", "auto",
+          "auto (test:128, or all held-out instances where they are fewer), self, test:NUMBER (the first "
+          "held-out instances), train:NUMBER (the first training "
           "instances), ids:FILE (training instances, one id a line), file:SOURCE (instances of another file, "
           "as "
           "for --data of whence train; hdf5: may be left out), mixtures (of two labels) or metric:NAME,NAME "

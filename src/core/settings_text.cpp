@@ -81,6 +81,14 @@ std::string setting_in(const std::string& settings, const std::string& name) {
   return found == values.end() ? "" : found->second;
 }
 
+std::string with_setting(const std::string& settings, const std::string& name, const std::string& value) {
+  std::istringstream lines(settings);
+  std::string text;
+  for (std::string line; std::getline(lines, line);)
+    text += (line.rfind(name + " = ", 0) == 0 ? name + " = " + value : line) + "\n";
+  return text;
+}
+
 std::string settings_difference(const std::string& there, const std::string& here) {
   const Values before = values_in(there), now = values_in(here);
   std::set<std::string> names;

@@ -19,7 +19,8 @@ std::shared_ptr<const Generator> generator_of(const std::shared_ptr<const Game>&
                                               const std::string& metric) {
   auto found = shared_capability(game, &Game::generator);
   if (found == nullptr)
-    refuse("--metric: {} needs a generator, which the game {} has not got", metric, game->name());
+    refuse("--metric: {} needs a generator, which the game {} has not got (it has {})", metric, game->name(),
+           fmt::format("{}", fmt::join(metrics_for(game.get()), ", ")));
   return found;
 }
 
@@ -63,7 +64,22 @@ std::shared_ptr<const Metric> one_player_loss(const std::string& name,
   return std::make_shared<LossMetric>(name, 0, game, one);
 }
 
-// The metrics that there are for a game, or for GANs where it is not known.
+std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& validation,
+                                                            const std::string& metric) {
+  if (validation.classifier == nullptr)
+    refuse("--classifier: the metric {} needs the run folder of a classifier", metric);
+  const std::int64_t pixels = validation.classifier->network->pixels();
+  if (pixels != validation.held_out.size(1))
+    refuse("--classifier: is for instances of {} numbers, not {}", pixels, validation.held_out.size(1));
+  if (metric == "fid" && validation.held_out.size(0) < 2)
+    refuse(
+        "--metric: fid needs the covariance of at least two images, and there is one (--held-out, or "
+        "--test)");
+  return validation.classifier;
+}
+
+}  // namespace
+
 std::vector<std::string> metrics_for(const Game* game) {
   if (game == nullptr) return {"all", "is", "log-is", "fid", "disc-loss", "gen-loss"};
   std::vector<std::string> names;
@@ -80,22 +96,6 @@ std::vector<std::string> metrics_for(const Game* game) {
     for (const std::string& name : own->metric_names()) names.push_back(name);
   return names;
 }
-
-std::shared_ptr<const TrainedClassifier> fitting_classifier(const Validation& validation,
-                                                            const std::string& metric) {
-  if (validation.classifier == nullptr)
-    refuse("--classifier: the metric {} needs the run folder of a classifier", metric);
-  const std::int64_t pixels = validation.classifier->network->pixels();
-  if (pixels != validation.held_out.size(1))
-    refuse("--classifier: is for instances of {} numbers, not {}", pixels, validation.held_out.size(1));
-  if (metric == "fid" && validation.held_out.size(0) < 2)
-    refuse(
-        "--metric: fid needs the covariance of at least two images, and there is one (--held-out, or "
-        "--test)");
-  return validation.classifier;
-}
-
-}  // namespace
 
 Evaluation Metric::evaluate(const at::Tensor& params, const Communicator& ranks,
                             const ShareDone& done) const {

@@ -7,17 +7,19 @@
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
+#include "whence/core/settings_text.h"
 
 namespace whence {
 
 Attributes result_attributes(const Run& run, const std::string& settings,
                              const std::vector<std::string>& metrics) {
-  Attributes attributes{{"run", run.trajectory().fingerprint()},
-                        {"run_settings", run.trajectory().attribute("settings")},
-                        {"seed", std::to_string(run.parts().settings.seed)},
-                        {"data", run.trajectory().attribute("data")},
-                        {"settings", settings},
-                        {"metrics", join_list(metrics)}};
+  Attributes attributes{
+      {"run", run.trajectory().fingerprint()},
+      {"run_settings", run.trajectory().attribute("settings")},
+      {"seed", std::to_string(run.parts().settings.seed)},
+      {"data", run.trajectory().attribute("data")},
+      {"settings", metrics.empty() ? settings : with_setting(settings, "metric", join_list(metrics))},
+      {"metrics", join_list(metrics)}};
   if (const std::string model = run.parts().game->fingerprint(); !model.empty()) attributes["model"] = model;
   return attributes;
 }

@@ -4,7 +4,10 @@ import gzip
 import os
 import subprocess
 
-from support import ProgramTest, WHENCE, arrays, main, tiny, whence, write_bytes
+import numpy as np
+
+from support import ProgramTest, WHENCE, arrays, attributes, main, tiny, whence, write_bytes
+from vae_support import vae, write_idx
 
 MARK = b"\xef\xbb\xbf"
 
@@ -89,6 +92,32 @@ class WordsTest(ProgramTest):
                                        "made with other options (epochs-back is 1 there and 2 here)", folder=run)
         self.assertIn("--overwrite", sentence)
         self.assert_refused(["influence", "--run", run, "--metric", "ALL"], "did you mean all?", folder=run)
+
+
+class DefaultsTest(ProgramTest):
+    """What need not be typed fits the run."""
+
+    def test_of_a_vae(self):
+        images = self.path("images")
+        write_idx(images, np.random.default_rng(0).integers(0, 256, (160, 6, 6)))
+        run = self.train("vae", *vae("idx:" + images, epoch_steps=12))
+        for job, result, more in (("influence", "influence.h5", ()), ("counterfactual", "counterfactual.h5", ("--targets", "3"))):
+            self.run_fine(job, "--run", run, *more)
+            found = attributes(os.path.join(run, result))
+            self.assertEqual(found["metrics"], "loss")
+            self.assertIn("\nmetric = loss\n", found["settings"])
+            self.assertIn("already there", whence(job, "--run", run, "--metric", "loss", *more).err)
+        self.run_fine("tracin", "--run", run)
+        path = os.path.join(run, "tracin.h5")
+        self.assertIn("\nqueries = test:20\n", attributes(path)["settings"])
+        self.assertEqual(arrays(path)["score"].shape, (20, 120))
+        self.assertIn("already there", whence("tracin", "--run", run, "--queries", "test:20").err)
+        self.assert_refused(["influence", "--run", run, "--metric", "all"], "(it has loss, loss:0)", folder=run)
+
+    def test_of_a_gan(self):
+        run = self.train("gan", *tiny())
+        self.run_fine("influence", "--run", run)
+        self.assertIn("\nmetric = all\n", attributes(os.path.join(run, "influence.h5"))["settings"])
 
 
 class TablesTest(ProgramTest):

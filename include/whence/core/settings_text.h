@@ -17,6 +17,9 @@ std::string settings_without_places(const std::string& settings);
 /// The value of one `name = value` line of such a text; "" where there is none.
 std::string setting_in(const std::string& settings, const std::string& name);
 
+/// The text with another value of `name`, where it has such a line.
+std::string with_setting(const std::string& settings, const std::string& name, const std::string& value);
+
 /// How two texts of `name = value` lines differ, in words: "epochs is 50 there and 3 here; seed is 0 there
 /// and not given here", or "" where they say the same: places are passed over, 1e-3 and 0.001 are one.
 std::string settings_difference(const std::string& there, const std::string& here);

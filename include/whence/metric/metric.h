@@ -69,6 +69,10 @@ struct Evaluations {
 Evaluations evaluate_all(const std::vector<std::shared_ptr<const Metric>>& metrics, const at::Tensor& params,
                          const Communicator& ranks, const ShareDone& done);
 
+/// The metrics that there are for a game, or for GANs where it is null; the first is what jobs take unless
+/// told otherwise.
+std::vector<std::string> metrics_for(const Game* game);
+
 /// Whether the metric of that name looks at images through a classifier.
 bool looks_at_images(const std::string& metric);
 
