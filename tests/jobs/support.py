@@ -60,7 +60,7 @@ class Result:
         for line in self.err.splitlines():
             if line.startswith("-----"):
                 inside = not inside
-            elif line.strip() and not inside and not MPIRUN_LINE.match(line):
+            elif line.strip(" \t\0") and not inside and not MPIRUN_LINE.match(line):
                 kept.append(line)
         return kept
 
