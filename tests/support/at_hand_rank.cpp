@@ -35,6 +35,12 @@ std::string request_of(int argc, char** argv) {
 int main(int argc, char** argv) {
   const char* path = std::getenv(at_hand::address);
   if (path == nullptr || std::getenv(at_hand::program) == nullptr) return failed(at_hand::address);
+  // A rank of MPICH has a connection to its launcher that is not passed on: it is the program itself.
+  if (std::getenv("PMI_FD") != nullptr) {
+    argv[0] = std::getenv(at_hand::program);
+    execv(argv[0], argv);
+    return failed(argv[0]);
+  }
   const int connection = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
