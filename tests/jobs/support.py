@@ -32,8 +32,9 @@ SOURCE = os.environ.get("WHENCE_SOURCE", os.path.dirname(os.path.dirname(os.path
 # WHENCE_TEST_FULL=1: every case also on 3 ranks, and many more damaged bytes (about 40 minutes).
 FULL = os.environ.get("WHENCE_TEST_FULL", "") == "1"
 
-# "[host:pid] ..." and "[host][[job,step],rank][file:line:function] ...": Open MPI about itself and its network
-MPIRUN_LINE = re.compile(r"\[[^\s\]]+(:\d+\] |\]\[\[\d+,\d+\],\d+\]\[)")
+# "[host:pid] ..." and "[host][[job,step],rank][file:line:function] ...": Open MPI about itself and its network; "Abort(1) on
+# node 0 ...": MPICH about a rank that ends all
+MPIRUN_LINE = re.compile(r"\[[^\s\]]+(:\d+\] |\]\[\[\d+,\d+\],\d+\]\[)|Abort\(\d+\) on node ")
 FINAL_NAMES = ("trajectory.h5", "influence.h5", "counterfactual.h5", "validation.json")
 
 
