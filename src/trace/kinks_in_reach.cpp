@@ -145,7 +145,6 @@ KinksInReach looked_into(const KinkPass& pass, const Found& found, std::int64_t 
 
 }  // namespace
 
-// By each unit's own derivatives.
 std::int64_t KinksInReach::numbers() const {
   std::int64_t all = a.numel() + kappa.numel() + unit.numel();
   for (const at::Tensor& some : by_a) all += some.numel();
@@ -153,6 +152,7 @@ std::int64_t KinksInReach::numbers() const {
   return all;
 }
 
+// By each unit's own derivatives.
 KinksInReach still_in_reach(const KinksInReach& kinks, const Reach& reach) {
   const at::NoGradGuard no_graph;
   const std::size_t last = kinks.layer;

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "whence/core/error.h"
+#include "whence/core/settings_text.h"
 #include "whence/data/places.h"
 #include "whence/game/defaults.h"
 #include "whence/train/start.h"
@@ -13,7 +14,7 @@
 namespace whence {
 namespace {
 
-const std::string undecided = "auto", record_line = "\nrecord = ";
+const std::string undecided = "auto";
 
 std::string optional_text(const ChosenOptions& options, const std::string& name) {
   const std::string text = options.text(name);
@@ -322,18 +323,12 @@ RunSettings read_settings(const Options& given) {
   return settings;
 }
 
-std::string record_in(const std::string& text) {
-  const std::size_t found = text.find(record_line);
-  if (found == std::string::npos) return "";
-  const std::size_t begin = found + record_line.size();
-  return text.substr(begin, text.find('\n', begin) - begin);
-}
+std::string record_in(const std::string& text) { return setting_in(text, "record"); }
 
 void decide_record(RunSettings& settings, const std::string& record) {
-  const std::string before = record_in(settings.text);
-  if (before == undecided)
-    settings.text.replace(settings.text.find(record_line) + record_line.size(), before.size(),
-                          settings.options.integer("checkpoints", 0) > 0 ? "all" : record);
+  if (record_in(settings.text) == undecided)
+    settings.text = with_setting(settings.text, "record",
+                                 settings.options.integer("checkpoints", 0) > 0 ? "all" : record);
   settings.record = record;
 }
 

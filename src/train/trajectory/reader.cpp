@@ -5,6 +5,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include "whence/comm/partition.h"
 #include "whence/core/error.h"
 #include "whence/io/checksum.h"
 
@@ -75,16 +76,15 @@ at::Tensor Trajectory::params(std::int64_t t) const {
   return checked_params(params_.read({row, 0}, {1, parameters()})[0], row);
 }
 
-// Which of a row's numbers this rank reads.
-Range Trajectory::part_read(const Communicator& ranks, std::int64_t least) const {
-  if (parameters() * static_cast<std::int64_t>(c10::elementSize(dtype())) < least) return {0, parameters()};
-  return part_of(parameters(), ranks.size(), ranks.rank());
+// Whether ranks read a row together.
+bool Trajectory::is_shared(std::int64_t least) const {
+  return parameters() * static_cast<std::int64_t>(c10::elementSize(dtype())) >= least;
 }
 
 at::Tensor Trajectory::params(std::int64_t t, const Communicator& ranks, std::int64_t least) const {
-  const Range part = part_read(ranks, least);
-  if (part.size() == parameters()) return params(t);
+  if (ranks.size() == 1 || !is_shared(least)) return params(t);
   const std::int64_t row = row_of(t);
+  const Range part = part_of(parameters(), ranks.size(), ranks.rank());
   at::Tensor theta;
   ranks.on_every_rank([&] {
     theta = at::empty({parameters()}, dtype());
@@ -95,7 +95,8 @@ at::Tensor Trajectory::params(std::int64_t t, const Communicator& ranks, std::in
 }
 
 void Trajectory::prefetch(std::int64_t t, const Communicator& ranks) const {
-  const Range part = part_read(ranks, least_shared);
+  if (!is_shared(least_shared)) return;
+  const Range part = part_of(parameters(), ranks.size(), ranks.rank());
   params_.prefetch({row_of(t), part.begin}, {1, part.size()});
 }
 

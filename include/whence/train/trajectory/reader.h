@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "whence/comm/communicator.h"
-#include "whence/comm/partition.h"
 #include "whence/train/trajectory/file.h"
 
 namespace whence {
@@ -36,7 +35,8 @@ class Trajectory {
   /// The same on all `ranks`, collectively: each reads a part, and has the others' from them, so that the
   /// file is read once. Rows of fewer bytes than `least` are read by each rank, which is quicker.
   at::Tensor params(std::int64_t t, const Communicator& ranks, std::int64_t least = least_shared) const;
-  /// Has what this rank will read for params(t, ranks) fetched from disk meanwhile. Not collective.
+  /// Has what this rank will read for params(t, ranks) fetched from disk meanwhile; nothing for a row that
+  /// each rank reads, which takes no longer than asking. Not collective.
   void prefetch(std::int64_t t, const Communicator& ranks) const;
   at::Tensor batch(std::int64_t t) const;
   /// False for an imported run, whose batches have no elements.
@@ -48,7 +48,7 @@ class Trajectory {
  private:
   static constexpr std::int64_t least_shared = std::int64_t{1} << 22;
   std::int64_t row_of(std::int64_t t) const;
-  Range part_read(const Communicator& ranks, std::int64_t least) const;
+  bool is_shared(std::int64_t least) const;
   at::Tensor checked_params(at::Tensor theta, std::int64_t row) const;
   void check_step(std::int64_t t, const at::Tensor& batch, const at::Tensor& rates) const;
 
