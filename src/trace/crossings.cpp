@@ -54,7 +54,8 @@ std::string crossings_left_out(const RecordedSteps& run) {
   if (!run.optimiser.move_of(1))
     return fmt::format("the optimiser {} moves parameters by factors of their own", run.optimiser.name());
   const std::int64_t t = run.steps - 1;
-  const KinkPass pass(run.game, run.optimiser.part(run.state(run.steps), 0), 1, wide_batch(run, t));
+  const KinkPass pass(run.game, run.optimiser.part(run.state(run.steps), 0).unsqueeze(0),
+                      wide_batches(run, {t}));
   const auto& layers = pass.instances.layers();
   if (std::none_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.slope.defined(); }))
     return "its units have no kinks";
@@ -98,6 +99,7 @@ class Crossings::Work {
 
   void count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
              const at::Tensor& crossed) const;
+  void look();
   void settle(const at::Tensor& influence, const at::Tensor& crossed);
 
   RecordedSteps run;
@@ -106,6 +108,7 @@ class Crossings::Work {
   double passes_a_step;
   InstanceMoves moves;
   bool looked_back = false, settled = true;
+  std::vector<QueriedStep> steps;                            // to look for kinks in
   std::map<std::size_t, std::vector<KinksInReach>> waiting;  // by layer
   std::int64_t waiting_numbers = 0;
 
@@ -194,6 +197,15 @@ void Crossings::Work::count(const KinksInReach& kinks, std::size_t group, const 
   }
 }
 
+// For kinks in the steps that wait for it.
+void Crossings::Work::look() {
+  for (KinksInReach& kinks : kinks_in_reach(run, steps, moves.reach())) {
+    waiting_numbers += kinks.numbers();
+    waiting[kinks.layer].push_back(std::move(kinks));
+  }
+  steps.clear();
+}
+
 void Crossings::Work::settle(const at::Tensor& influence, const at::Tensor& crossed) {
   for (const auto& [layer, parts] : waiting) {
     const KinksInReach any = joined(parts);
@@ -221,16 +233,16 @@ bool Crossings::looked_back() const { return work_->looked_back; }
 
 void Crossings::count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
                       const at::Tensor& influence, const at::Tensor& crossed) const {
-  auto all = kinks_in_reach(work_->run, t, theta, q, work_->moves.reach());
-  const at::NoGradGuard no_graph;
-  for (KinksInReach& kinks : all) {
-    work_->waiting_numbers += kinks.numbers();
-    work_->waiting[kinks.layer].push_back(std::move(kinks));
-  }
+  const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble, false, /*copy=*/true); };
+  work_->steps.push_back({t, wide(theta), wide(q)});
   // Within an epoch, the uses of one stretch alone depend on the step.
   const std::int64_t taken = work_->run.steps - t;
   work_->settled = taken % steps_at_once == 0 || taken % work_->run.steps_per_epoch == 0;
-  if (work_->settled || work_->waiting_numbers > most_waiting) work_->settle(influence, crossed);
+  if (work_->settled || static_cast<std::int64_t>(work_->steps.size()) >= steps_a_pass(work_->run, q.size(0)))
+    work_->look();
+  if (!work_->settled && work_->waiting_numbers <= most_waiting) return;
+  const at::NoGradGuard no_graph;
+  work_->settle(influence, crossed);
 }
 bool Crossings::settled() const { return work_->settled; }
 

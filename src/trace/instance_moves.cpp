@@ -11,6 +11,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/nonzero.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -28,24 +29,39 @@ InstanceMoves::InstanceMoves(const RecordedSteps& run, std::int64_t stretches, d
       stretches_(stretches) {}
 
 // The derivatives of the player's loss by the pre-activations of each instance's row, times the rate.
-InstanceMoves::StepUses InstanceMoves::uses_of(std::int64_t t, std::vector<bool>& biased) const {
+std::vector<InstanceMoves::StepUses> InstanceMoves::uses_of(const std::vector<std::int64_t>& steps,
+                                                            std::vector<bool>& biased) const {
   const Perceptrons& game = *run_.game.perceptrons();
-  const at::Tensor theta = run_.optimiser.part(run_.state(t), 0), positions = run_.batch(t);
-  const at::Tensor rows = at::nonzero(positions.remainder(ranks_) == rank_).squeeze(1);
-  const Move move = run_.moves(t)[game.instance_player()];
-  const at::Tensor none = rows.narrow(0, 0, 0);
-  const Batch all = wide_batch(run_, t);
-  const KinkPass pass(run_.game, theta, 1, rows_of(all, rows, game.latents_of_instances() ? rows : none));
+  std::vector<StepUses> uses;
+  std::vector<at::Tensor> thetas;
+  RowsOfSteps own(steps.size());
+  for (const std::int64_t t : steps) {
+    thetas.push_back(run_.optimiser.part(run_.state(t), 0));
+    const at::Tensor positions = run_.batch(t),
+                     rows = at::nonzero(positions.remainder(ranks_) == rank_).squeeze(1);
+    for (std::int64_t i = 0; i < rows.size(0); ++i)
+      own.add(static_cast<std::int64_t>(uses.size()), rows.data_ptr<std::int64_t>()[i]);
+    const Move move = run_.moves(t)[game.instance_player()];
+    uses.push_back(
+        {positions.index_select(0, rows).floor_divide(ranks_), static_cast<double>(move.taken), {}, {}});
+  }
+  const at::Tensor rows = own.index(), none = rows.narrow(1, 0, 0);
+  const KinkPass pass(run_.game, at::stack(thetas),
+                      rows_of(wide_batches(run_, steps), rows, game.latents_of_instances() ? rows : none));
   const auto& layers = pass.instances.layers();
-  StepUses uses{
-      positions.index_select(0, rows).floor_divide(ranks_), static_cast<double>(move.taken), {}, {}};
   const auto derivatives = torch::autograd::grad({pass.losses[game.instance_player()].sum()},
                                                  pass.instances.pre_activations(layers.size()));
   biased.clear();
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    uses.d.push_back(derivatives[l][0] * move.rate);
-    uses.h.push_back(layers[l].h.detach()[0].contiguous());
-    biased.push_back(layers[l].stage->layer.bias);
+  for (const SeenLayer& layer : layers) biased.push_back(layer.stage->layer.bias);
+  for (std::size_t s = 0; s < steps.size(); ++s) {
+    const auto of_step = [&](const at::Tensor& all) {
+      return all.select(0, static_cast<std::int64_t>(s)).narrow(0, 0, uses[s].who.size(0));
+    };
+    const double rate = run_.moves(steps[s])[game.instance_player()].rate;
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      uses[s].d.push_back(of_step(derivatives[l]) * rate);
+      uses[s].h.push_back(of_step(layers[l].h.detach()));
+    }
   }
   return uses;
 }
@@ -73,12 +89,18 @@ MovesOfStretch InstanceMoves::joined(std::vector<StepUses> uses) const {
 }
 
 void InstanceMoves::take() {
+  const std::int64_t at_once = steps_a_pass(run_, 1);
   std::vector<bool> biased;
   std::vector<MovesOfStretch> stretches(stretches_);
   for (std::size_t e = 0; e < stretches.size(); ++e) {
     const std::int64_t last = run_.steps - static_cast<std::int64_t>(e) * run_.steps_per_epoch;
     std::vector<StepUses> uses;
-    for (std::int64_t t = last - 1; t >= last - run_.steps_per_epoch; --t) uses.push_back(uses_of(t, biased));
+    for (std::int64_t end = last; end > last - run_.steps_per_epoch;) {
+      std::vector<std::int64_t> steps;
+      while (static_cast<std::int64_t>(steps.size()) < at_once && end > last - run_.steps_per_epoch)
+        steps.push_back(--end);
+      for (StepUses& of_step : uses_of(steps, biased)) uses.push_back(std::move(of_step));
+    }
     std::reverse(uses.begin(), uses.end());
     layers_ = biased.size();
     stretches[e] = joined(std::move(uses));

@@ -64,7 +64,7 @@ class InstanceMoves {
     std::vector<MovesOfStretch> stretches;
     Reach reach;
   };
-  StepUses uses_of(std::int64_t t, std::vector<bool>& biased) const;
+  std::vector<StepUses> uses_of(const std::vector<std::int64_t>& steps, std::vector<bool>& biased) const;
   MovesOfStretch joined(std::vector<StepUses> uses) const;
   // Of each instance over all its uses, by layer: [instances, out] and [instances].
   struct Reaches {

@@ -27,16 +27,22 @@ struct KinksInReach {
   std::int64_t numbers() const;
 };
 
-/// Of step t, at theta [P], for queries q [Q, P]: those that some instance may move.
-std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
-                                         const at::Tensor& q, const Reach& reach);
+/// A step to look for them in, and where.
+struct QueriedStep {
+  std::int64_t t;
+  at::Tensor theta, q;  ///< [P] and [Q, P], float64
+};
+
+/// Of steps, the later first: those that some instance may move.
+std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, const std::vector<QueriedStep>& steps,
+                                         const Reach& reach);
 
 /// Those of them that one with such a reach may move.
 KinksInReach still_in_reach(const KinksInReach& kinks, const Reach& reach);
 
-/// Those in such places [n], ascending.
+/// Those in such places [n].
 KinksInReach chosen(const KinksInReach& kinks, const at::Tensor& places);
-/// Those of several steps, the later first, of one layer.
+/// Those of one layer, the later first.
 KinksInReach joined(const std::vector<KinksInReach>& parts);
 
 }  // namespace whence

@@ -1,8 +1,11 @@
 #include "layer_record.h"
 
+#include <algorithm>
+
 #include <ATen/ops/gt.h>
-#include <ATen/ops/index_select.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
 #include "whence/net/activation.h"
 #include "whence/net/kink.h"
@@ -27,28 +30,75 @@ std::vector<at::Tensor> LayerRecord::pre_activations(std::size_t count) const {
   return all;
 }
 
-KinkPass::KinkPass(const Game& game, const at::Tensor& theta, std::int64_t replicas, const Batch& batch)
+KinkPass::KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches)
     : instances(game.layout(), game.perceptrons()->instance_player()),
       latents(game.layout(), game.perceptrons()->instance_player()) {
-  for (const at::Tensor& view : game.layout().views(theta.to(at::kDouble).expand({replicas, -1})))
+  for (const at::Tensor& view : game.layout().views(thetas.to(at::kDouble)))
     tensors.push_back(view.detach().requires_grad_());
-  const at::Tensor present =
-      at::ones({replicas, batch.instances.size(0)}, batch.instances.options().requires_grad(false));
-  losses = game.perceptrons()->losses_seen(tensors, batch, present, instances, latents);
+  const at::Tensor present = at::ones({thetas.size(0), batches.instances.size(1)}, at::kDouble);
+  losses = game.perceptrons()->losses_seen(tensors, batches, present, instances, latents);
 }
 
-Batch wide_batch(const RecordedSteps& run, std::int64_t t) {
-  const at::Tensor positions = run.batch(t);
-  Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
-  batch.instances = batch.instances.to(at::kDouble);
-  batch.latents = batch.latents.to(at::kDouble);
-  return batch;
+Batch wide_batches(const RecordedSteps& run, const std::vector<std::int64_t>& steps) {
+  std::vector<at::Tensor> instances, latents, labels;
+  Batch all;
+  for (const std::int64_t t : steps) {
+    const at::Tensor positions = run.batch(t);
+    all = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+    instances.push_back(all.instances);
+    latents.push_back(all.latents);
+    if (all.labels.defined()) labels.push_back(all.labels);
+  }
+  return {at::stack(instances).to(at::kDouble), at::stack(latents).to(at::kDouble), all.divisor,
+          all.carries_penalty, labels.empty() ? at::Tensor() : at::stack(labels)};
 }
 
-Batch rows_of(const Batch& batch, const at::Tensor& instances, const at::Tensor& latents) {
-  return {at::index_select(batch.instances, 0, instances), at::index_select(batch.latents, 0, latents),
-          batch.divisor, false,
-          batch.labels.defined() ? at::index_select(batch.labels, 0, instances) : at::Tensor()};
+Batch repeated(const Batch& batches, std::int64_t times) {
+  if (times == 1) return batches;
+  return {batches.instances.repeat_interleave(times, 0), batches.latents.repeat_interleave(times, 0),
+          batches.divisor, batches.carries_penalty,
+          batches.labels.defined() ? batches.labels.repeat_interleave(times, 0) : at::Tensor()};
+}
+
+std::int64_t RowsOfSteps::add(std::int64_t step, std::int64_t row) {
+  rows_[step].push_back(row);
+  return static_cast<std::int64_t>(rows_[step].size()) - 1;
+}
+
+std::int64_t RowsOfSteps::most() const {
+  std::size_t most = 0;
+  for (const auto& of_step : rows_) most = std::max(most, of_step.size());
+  return static_cast<std::int64_t>(most);
+}
+
+at::Tensor RowsOfSteps::index() const {
+  at::Tensor all = at::zeros({static_cast<std::int64_t>(rows_.size()), most()}, at::kLong);
+  auto* into = all.data_ptr<std::int64_t>();
+  for (std::size_t s = 0; s < rows_.size(); ++s)
+    std::copy(rows_[s].begin(), rows_[s].end(), into + static_cast<std::int64_t>(s) * most());
+  return all;
+}
+
+Batch rows_of(const Batch& batches, const at::Tensor& instances, const at::Tensor& latents) {
+  const auto chosen = [](const at::Tensor& of, const at::Tensor& rows) {
+    return of.gather(1, rows.unsqueeze(2).expand({-1, -1, of.size(2)}));
+  };
+  return {chosen(batches.instances, instances), chosen(batches.latents, latents), batches.divisor, false,
+          batches.labels.defined() ? batches.labels.gather(1, instances) : at::Tensor()};
+}
+
+std::int64_t numbers_a_sample(const Game& game) {
+  std::int64_t numbers = 0;
+  for (const ParameterSpec& spec : game.layout().specs())
+    if (spec.is_kernel) numbers += spec.fan_in + spec.fan_out;
+  return numbers;
+}
+
+std::int64_t steps_a_pass(const RecordedSteps& run, std::int64_t queries) {
+  constexpr std::int64_t most = 16;
+  const std::int64_t samples = run.batch(run.steps - 1).size(0);
+  const std::int64_t numbers = queries * (run.game.layout().size() + samples * numbers_a_sample(run.game));
+  return std::clamp(numbers_a_pass / numbers, std::int64_t{1}, most);
 }
 
 }  // namespace whence

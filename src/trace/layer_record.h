@@ -44,13 +44,37 @@ struct KinkPass {
   std::vector<at::Tensor> losses;   ///< [R] of each player
   LayerRecord instances, latents;
 
-  /// theta [P]; every instance of the batch has the weight 1.
-  KinkPass(const Game& game, const at::Tensor& theta, std::int64_t replicas, const Batch& batch);
+  /// thetas [R, P], each with a mini-batch of its own; every instance has the weight 1.
+  KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches);
 };
 
-/// Step t's mini-batch in float64.
-Batch wide_batch(const RecordedSteps& run, std::int64_t t);
-/// Those rows of its instances, and those of its latents.
-Batch rows_of(const Batch& batch, const at::Tensor& instances, const at::Tensor& latents);
+/// The mini-batches of some steps in float64, as one: [steps, b, d] and [steps, l, dz].
+Batch wide_batches(const RecordedSteps& run, const std::vector<std::int64_t>& steps);
+/// The same, each so many times one after the other.
+Batch repeated(const Batch& batches, std::int64_t times);
+
+/// Rows of some steps' mini-batches side by side: each step has as many as the one that has most.
+class RowsOfSteps {
+ public:
+  explicit RowsOfSteps(std::size_t steps) : rows_(steps) {}
+  /// The place among its step's rows.
+  std::int64_t add(std::int64_t step, std::int64_t row);
+  std::int64_t most() const;
+  /// [steps, most()]; 0 where a step has fewer.
+  at::Tensor index() const;
+
+ private:
+  std::vector<std::vector<std::int64_t>> rows_;
+};
+
+/// Those rows of the instances, and those of the latents: [steps, n] each.
+Batch rows_of(const Batch& batches, const at::Tensor& instances, const at::Tensor& latents);
+
+/// Numbers that a pass of several steps may take for each thing that it keeps.
+constexpr std::int64_t numbers_a_pass = std::int64_t{1} << 21;
+/// Inputs and outputs of all layers, for one sample.
+std::int64_t numbers_a_sample(const Game& game);
+/// How many steps one pass takes for so many queries: small steps cost little more than their calls.
+std::int64_t steps_a_pass(const RecordedSteps& run, std::int64_t queries);
 
 }  // namespace whence
