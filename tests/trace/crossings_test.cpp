@@ -251,6 +251,27 @@ TEST(Crossings, ATraceBackGoesOnToTheSameBitsFromWhereItMayBeLeft) {
   }
 }
 
+// One query has many steps in a pass, two hundred one; at the large rate all units are in reach, too many for
+// that.
+TEST(Crossings, AreThoseOfEachStepHoweverManyOnePassTakes) {
+  const auto game = std::make_shared<Fcgan>(
+      FcganOptions{3, 2, {7}, {64, 64, 64}, Activation::relu, Activation::linear, true, 0.01, at::kDouble});
+  const at::Tensor query = normals({1, game->layout().size()}, 2);
+  for (const double rate : {2e-3, 0.3}) {
+    const MemoryRun run = run_of(game, 3, rate, {}, 4);
+    const auto traced = [&](std::int64_t queries) {
+      TraceBack sweep(run.steps(), query.repeat({queries, 1}), {{1}, {1e-3}, {1}, {1}},
+                      Communicator(MPI_COMM_WORLD));
+      while (!sweep.done()) sweep.step();
+      EXPECT_GT(sweep.crossings_each()[0], 0.04);
+      return sweep.result()[0];
+    };
+    const at::Tensor one = traced(1), many = traced(200);
+    EXPECT_LT(test::relative_difference(many[0], one[0]), 1e-11) << rate;
+    EXPECT_LT(test::relative_difference(many[199], one[0]), 1e-11) << rate;
+  }
+}
+
 TEST(Crossings, LeaveWhatIsNotCountedAsItIs) {
   const MemoryRun run = run_of(small_fcgan(Activation::relu, true), 3, 2e-3);
   const Communicator world(MPI_COMM_WORLD);
