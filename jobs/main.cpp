@@ -7,6 +7,7 @@
 #include <set>
 
 #include "whence/comm/agreement.h"
+#include "whence/comm/launcher.h"
 #include "whence/comm/session.h"
 #include "whence/core/config_line.h"
 #include "whence/core/error.h"
@@ -76,6 +77,7 @@ void run_job(const std::string& name, const std::vector<std::string>& arguments,
 // The command line without the program's name; returns the exit code.
 int run_words(std::vector<std::string> words, const Communicator& world) {
   const std::string first = words.empty() ? "" : words.front();
+  check_launcher(world.size());
   check_alike({{"the job", first}, {"Whence's version", fmt::format("{} ({})", version(), git_sha())}},
               world);
   if (words.empty()) {  // a batch script that forgot the job must not go on

@@ -59,7 +59,7 @@ Groups groups_of(const Options& options, const Run& run) {
 
 std::string file_of(const Options& options, bool grouped, double weight) {
   std::string name = options.text("name");
-  if (name.find_first_of("/\\. ") != std::string::npos)
+  if (name.find_first_of("/\\.: ") != std::string::npos)
     refuse("--name: '{}' is to be a part of a file's name", visible(name));
   if (name.empty() && weight != 0) name = fmt::format("weight{}", weight);
   std::replace(name.begin(), name.end(), '.', '_');

@@ -2,13 +2,11 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <functional>
-#include <set>
 #include <unistd.h>
 
 #include <ATen/ops/arange.h>
@@ -17,13 +15,13 @@
 #include <torch/version.h>
 
 #include "whence/core/error.h"
-#include "whence/core/host.h"
 #include "whence/core/progress.h"
 #include "whence/core/provenance.h"
-#include "whence/device/devices.h"
 #include "whence/io/hdf5.h"
 #include "whence/io/run_lock.h"
 #include "whence/io/shared_folder.h"
+
+#include "site_ranks.h"
 
 namespace whence {
 namespace {
@@ -36,23 +34,6 @@ double seconds(const Communicator& world, const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
   return world.max(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-}
-
-std::string ranks_in_words(const Communicator& world) {
-  std::set<std::string> hosts;
-  for (int rank = 0; rank < world.size(); ++rank) hosts.insert(world.broadcast(host_name(), rank));
-  std::string text = fmt::format("{} rank{} on {} node{}: {}", world.size(), world.size() == 1 ? "" : "s",
-                                 hosts.size(), hosts.size() == 1 ? "" : "s", fmt::join(hosts, ", "));
-  if (const char* job = std::getenv("SLURM_JOB_ID")) text += fmt::format("; SLURM job {}", job);
-  return text;
-}
-
-std::string mpi_in_words() {
-  char library[MPI_MAX_LIBRARY_VERSION_STRING] = {};
-  int length = 0;
-  MPI_Get_library_version(library, &length);
-  const std::string text(library, static_cast<std::size_t>(length));
-  return text.substr(0, text.find_first_of(",\n"));
 }
 
 std::string sums_in_words(const Communicator& world) {
@@ -120,10 +101,11 @@ std::string site_in_words(const std::string& folder, const Communicator& world) 
   });
   check_shared_folder(folder, world);
   const std::string probe = world.broadcast(fmt::format("{}/.whence-site-{}", folder, ::getpid()));
-  const VisibleDevices devices = visible_devices();
   std::string text =
       fmt::format("whence          {} ({}), LibTorch {}\n", version(), git_sha(), TORCH_VERSION);
   text += "ranks           " + ranks_in_words(world) + "\n";
+  text += "launcher        " + world.broadcast(launcher_in_words()) + "\n";
+  text += "fabric          " + world.broadcast(fabric_in_words()) + "\n";
   text += "MPI             " + mpi_in_words() + "\n";
   text += "sum over ranks  " + sums_in_words(world) + "\n";
   try {
@@ -135,9 +117,7 @@ std::string site_in_words(const std::string& folder, const Communicator& world) 
     throw;
   }
   world.on_root([&] { std::filesystem::remove_all(probe); });
-  text += fmt::format("GPUs of rank 0  {}\n", devices.lines.empty()
-                                                  ? "none: " + devices.reason
-                                                  : fmt::format("{}", fmt::join(devices.lines, "; ")));
+  text += "GPUs            " + devices_in_words(world) + "\n";
   return text + "ready\n";
 }
 

@@ -9,6 +9,7 @@
 #include "whence/core/error.h"
 #include "whence/core/settings_text.h"
 #include "whence/core/stop.h"
+#include "whence/core/text.h"
 #include "whence/io/summary.h"
 #include "whence/tracin/file.h"
 #include "whence/train/result_file.h"
@@ -24,8 +25,8 @@ namespace whence {
 namespace {
 
 std::string result_path(const Run& run, const std::string& name) {
-  if (name.find_first_of("/ .") != std::string::npos)
-    refuse("--name: '{}' has a slash, a dot or a blank", name);
+  if (name.find_first_of("/ .:") != std::string::npos)
+    refuse("--name: '{}' has a slash, a dot, a colon or a blank", visible(name));
   return run.folder() + "/tracin" + (name.empty() ? "" : "-" + name) + ".h5";
 }
 

@@ -12,8 +12,9 @@ if [ -z "$WHENCE" ]; then
   installed=$WHENCE_SLURM/../../../bin/whence
   [ -x "$WHENCE" ] || [ ! -x "$installed" ] || WHENCE=$installed
 fi
-PYTHON=python3
-[ -x /usr/bin/python3 ] && PYTHON=/usr/bin/python3
+for PYTHON in /usr/bin/python3 python3; do # the system's may be older than the tools take
+  ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
+done
 
 declare -A RESULT=([train]=trajectory.h5 [influence]=influence.h5 [counterfactual]=counterfactual.h5
   [cleanse]=cleansing.h5 [tracin]=tracin.h5) # tracin and counterfactual: see result_of_...
@@ -284,6 +285,12 @@ run_whence() {
   wait_for_orphans "$@"
   [ "$asked" -eq 0 ] || requeue 'before the ranks were started'
   local launcher=(mpirun)
+  local own
+  own=$(dirname "$WHENCE")
+  [ ! -x "$own/mpirun" ] || launcher=("$own/mpirun")
+  if [ -e "$own/environment" ] && [ -z "${WHENCE_MPI:-}" ] && [ "${SLURM_JOB_NUM_NODES:-1}" -gt 1 ]; then
+    refuse "a bundle's own MPI starts ranks on one node alone; WHENCE_MPI, in site.conf, names the site's for $SLURM_JOB_NUM_NODES"
+  fi
   [ "$LAUNCHER" = mpirun ] || launcher=(srun --mpi=pmix)
   # SIGTERM to a whole job also reaches mpirun, which then gives its ranks one second, or this long. It sleeps that long
   # twice, also when ranks have left: 5 keeps the whole within 20 s.

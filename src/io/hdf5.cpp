@@ -1,6 +1,12 @@
 #include "whence/io/hdf5.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
 #include <utility>
 
 #include "whence/core/error.h"
@@ -49,6 +55,29 @@ H5Handle::~H5Handle() {
   if (id_ >= 0) close_(id_);
 }
 
+NameForMpi::NameForMpi(const std::string& path, const std::optional<Communicator>& ranks) : text_(path) {
+  if (!ranks || path.find(':') == std::string::npos) return;
+  const std::filesystem::path whole = std::filesystem::absolute(path);
+  ranks->on_every_rank([&] {
+    folder_ = ::open(whole.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder_ < 0) fail("{}: its folder cannot be opened: {}", path, std::strerror(errno));
+  });
+  text_ = fmt::format("/proc/self/fd/{}/{}", folder_, whole.filename().string());
+}
+
+NameForMpi::NameForMpi(NameForMpi&& other) noexcept
+    : text_(std::move(other.text_)), folder_(std::exchange(other.folder_, -1)) {}
+
+NameForMpi& NameForMpi::operator=(NameForMpi&& other) noexcept {
+  std::swap(text_, other.text_);
+  std::swap(folder_, other.folder_);
+  return *this;
+}
+
+NameForMpi::~NameForMpi() {
+  if (folder_ >= 0) ::close(folder_);
+}
+
 H5File H5File::create(const std::string& path, const std::optional<Communicator>& ranks) {
   const H5Handle access = access_list(path, ranks);
   // Files of two equal runs are equal byte for byte: no times in them, neither here nor in the arrays.
@@ -59,23 +88,26 @@ H5File H5File::create(const std::string& path, const std::optional<Communicator>
   constexpr unsigned most_arrays = 200, least_elsewhere = 100;
   checked(H5Pset_link_phase_change(creation.get(), most_arrays, least_elsewhere), path,
           "keep its arrays in one list");
-  return {H5Handle(checked(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), path,
-                           "create it"),
-                   H5Fclose),
-          path};
+  NameForMpi name(path, ranks);
+  H5Handle id(
+      checked(H5Fcreate(name.text().c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), path, "create it"),
+      H5Fclose);
+  return {std::move(id), path, std::move(name)};
 }
 
 H5File H5File::open_to_read(const std::string& path) {
   expect_file(path);
   const H5Handle access = access_list(path, std::nullopt);
   return {H5Handle(checked(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), path, "open it"), H5Fclose),
-          path};
+          path,
+          {}};
 }
 
 H5File H5File::open_to_write(const std::string& path, const std::optional<Communicator>& ranks) {
   const H5Handle access = access_list(path, ranks);
-  return {H5Handle(checked(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), path, "open it"), H5Fclose),
-          path};
+  NameForMpi name(path, ranks);
+  H5Handle id(checked(H5Fopen(name.text().c_str(), H5F_ACC_RDWR, access.get()), path, "open it"), H5Fclose);
+  return {std::move(id), path, std::move(name)};
 }
 
 void H5File::flush() const { checked(H5Fflush(id_.get(), H5F_SCOPE_GLOBAL), path_, "write it"); }

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "whence/core/error.h"
+
 namespace whence {
 namespace {
 
@@ -47,6 +49,34 @@ TEST(Launcher, OnlyAProcessAloneAndLeftToItselfLooksForNoNetwork) {
   EXPECT_EQ(choice_with({{"HOME", "/"}}), "ob1");
   EXPECT_EQ(choice_with({{"HOME", "/"}, {"PMIX_RANK", "0"}}), "none");
   EXPECT_EQ(choice_with({{"OMPI_MCA_pml", "ucx"}}), "ucx");
+}
+
+// Open MPI, MPICH and srun, in the words of a process that MPI takes for a job of its own.
+TEST(Launcher, OneOfSeveralThatMpiSeesAloneIsRefused) {
+  const auto ends_with = [](int ranks, const char* name, const char* value) {
+    const pid_t child = fork();
+    if (child == 0) {
+      clearenv();
+      setenv(name, value, 1);
+      try {
+        check_launcher(ranks);
+      } catch (const UsageError& error) {
+        _exit(std::string(error.what()).find("one of 4 ranks, but its MPI sees it alone") == std::string::npos
+                  ? 3
+                  : 2);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  };
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    EXPECT_EQ(ends_with(1, name, "4"), 2) << name;
+    EXPECT_EQ(ends_with(4, name, "4"), 0) << name;
+    EXPECT_EQ(ends_with(1, name, "1"), 0) << name;
+  }
+  EXPECT_EQ(ends_with(1, "SLURM_NTASKS", "4"), 0) << "a batch script's, which starts one rank by itself";
 }
 
 }  // namespace

@@ -12,11 +12,13 @@ STUB = '#!/bin/sh\necho "$(basename "$0") [$*] |$LD_LIBRARY_PATH| ${OPAL_PREFIX:
 
 
 class BundleTest(ProgramTest):
+    CUDA = ""
+
     def setUp(self):
         self.bundle = self.path(self.id().rsplit(".", 1)[1], "a bundle")
         for name in ("whence", "mpirun", "environment"):
             with open(os.path.join(FILES, name)) as file:
-                self.write("bin/" + name, file.read().replace("@TORCH@", "2.11.0"))
+                self.write("bin/" + name, file.read().replace("@TORCH@", "2.11.0").replace("@CUDA@", self.CUDA))
         self.write("libexec/whence", STUB)
         self.write("libexec/other", STUB)
         self.write("lib/mpi/bin/orterun", STUB)
@@ -29,10 +31,11 @@ class BundleTest(ProgramTest):
         os.chmod(path, 0o755)
         return path
 
-    def packages(self, version, folder="packages"):
+    def packages(self, version, folder="packages", cuda="Optional[str] = None"):
         self.write(folder + "/nvidia/nccl/lib/libnccl.so.2", "")
         self.write(folder + "/torch/__init__.py", "raise SystemExit('torch was imported')")
-        return os.path.dirname(os.path.dirname(self.write(folder + "/torch/version.py", "__version__ = '%s'\n" % version)))
+        text = "__version__ = '%s'\ncuda: %s\n" % (version, cuda)
+        return os.path.dirname(os.path.dirname(self.write(folder + "/torch/version.py", text)))
 
     def start(self, program, *arguments, **environment):
         clean = {"PATH": "/usr/bin:/bin", "HOME": "/", **environment}
@@ -105,6 +108,18 @@ class BundleTest(ProgramTest):
         self.assertEqual(result.returncode, 1)
         self.assertIn("was not built against Python's torch; ./tools/build torch2 (CPU) or cuda does", result.stderr)
         self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+
+
+class BundleForGpusTest(BundleTest):
+    CUDA = "13"
+
+    def packages(self, version, folder="packages", cuda="Optional[str] = '13.0'"):
+        return super().packages(version, folder, cuda)
+
+    def test_torch_of_another_cuda_or_none_is_refused(self):
+        for cuda, words in (("Optional[str] = '12.6'", "is built for CUDA 12"), ("Optional[str] = None", "is built for the CPU")):
+            self.assert_refused(self.start("whence", WHENCE_TORCH=self.packages("2.11.0", cuda=cuda)),
+                                "a torch built for CUDA 13", words)
 
 
 if __name__ == "__main__":

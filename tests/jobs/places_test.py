@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from unittest import mock
 
 import numpy as np
 
@@ -46,6 +47,17 @@ class PlacesTest(ProgramTest):
         # The same command from elsewhere, by other names of the same files, is the same run.
         self.done("train", "--out", self.run_folder, "--data", "idx:x.idx", "--without", "ids.txt", "--plant",
                   "idx:x.idx:2", *VAE, "--quiet", folder=os.path.join(self.home, "d"))
+
+    def test_folders_may_have_colons_in_their_names(self):
+        # MPICH's MPI-IO, which Open MPI has as romio321, takes what stands before a colon for the kind of a file system.
+        for io in ("ompio", "romio321"):
+            run = os.path.join(self.home, "12:00", "every:5-" + io)
+            for job in (("train", "--out", run, "--instances", "30", "--held-out", "10", "--batch", "10", "--epochs", "2"),
+                        ("influence", "--run", run), ("counterfactual", "--run", run, "--targets", "2"), ("verify", run)):
+                with mock.patch.dict(os.environ, OMPI_MCA_io=io):
+                    result = whence(*job, ranks=2)
+                self.assertEqual(result.code, 0, result)
+        self.assert_refused(["tracin", "--run", self.run_folder, "--name", "a:b"], "--name", ("colon",))
 
     def test_a_run_moved_with_its_data_is_used_there(self):
         before = self.score(self.run_folder)

@@ -79,6 +79,33 @@ class LookingAround(SetupTest):
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "soft")))
 
+    def look(self, **environment):
+        done = self.run_in(os.path.join(SOURCE, "tools/setup"), "--user", "soft", "--look", **environment)
+        return done.returncode, {line[:18].strip(): line[18:].strip() for line in done.stdout.splitlines()}, done.stderr
+
+    def test_a_compiler_that_does_not_work_is_missing(self):
+        old = self.write("g++-8", "#!/bin/sh\ncase \"$*\" in *CompilerId*) set -- \"$@\" -U__GNUC__ -D__GNUC__=8 ;; esac\n"
+                         "exec c++ \"$@\"\n")
+        os.chmod(old, 0o755)
+        for compiler, words in (("nonsense", "CXX=nonsense is not there"), (shutil.which("false"), "does not get on with it"),
+                                (old, "GNU 8.")):
+            code, rows, said = self.look(CXX=compiler)
+            self.assertEqual(code, 1, said)
+            self.assertTrue(rows["compiler"].startswith("missing"), rows["compiler"])
+            self.assertIn(words, rows["compiler"])
+            self.assertIn("not to be had without root: compiler", said.splitlines()[-1])
+
+    def test_a_torch_that_cannot_be_built_with_is_not_taken(self):
+        code, rows, said = self.look(WHENCE_TORCH="/nowhere")
+        self.assertEqual(code, 1, said)
+        self.assertIn("WHENCE_TORCH=/nowhere: no torch from pip is there", rows["torch"])
+        for name in ("version.py", "__init__.py"):  # a distribution's has no LibTorch in it
+            self.write("packages/torch/" + name, "__version__ = '1.13.0'\n")
+        packages = os.path.join(self.folder, "packages")
+        self.assertTrue(self.look(PYTHONPATH=packages)[1]["torch"].startswith("will fetch"))
+        self.write("packages/torch/share/cmake/Torch/TorchConfig.cmake", "")
+        self.assertIn("found       1.13.0, " + packages, self.look(PYTHONPATH=packages)[1]["torch"])
+
     def test_where_there_is_no_apt_the_way_out_is_said(self):
         done = self.run_in(os.path.join(SOURCE, "tools/setup"), "--program", PATH=self.tools("bash", "dirname", "env"))
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
@@ -204,6 +231,12 @@ class LibTorchForCuda(SetupTest):
             code, said = self.configure(self.PROJECT, *options, **environment)
             self.assertEqual(code, 0, said)
             self.assertIn("libraries: %s/torch/lib/libtorch_cpu.so;" % packages, said)
+
+    def test_one_of_the_old_abi_is_refused(self):
+        self.write("packages/torch/share/cmake/Torch/TorchConfig.cmake", 'set(TORCH_CXX_FLAGS "-D_GLIBCXX_USE_CXX11_ABI=0")')
+        code, said = self.configure(self.PROJECT, "-DWHENCE_PIP_TORCH=ON", WHENCE_TORCH=os.path.join(self.folder, "packages"))
+        self.assertNotEqual(code, 0)
+        self.assertIn("is built for the C++ ABI before C++11", said)
 
     def test_where_there_is_none(self):
         code, said = self.configure(self.PROJECT, "-DWHENCE_PIP_TORCH=ON", WHENCE_TORCH="/nowhere")

@@ -1,5 +1,5 @@
 #pragma once
-// Whether something started this process as one of several.
+// What started this process, and whether as one of several.
 
 #include <string>
 
@@ -14,5 +14,9 @@ bool is_a_launchers(const std::string& variable);
 /// takes it a fifth of a second. A choice of the user's (OMPI_MCA_pml) stands; another MPI does not read
 /// this.
 void expect_to_be_alone();
+
+/// After MPI has started, with so many ranks: refuses a process whose launcher has started several, none of
+/// which knows the others: each would do the whole job.
+void check_launcher(int ranks);
 
 }  // namespace whence

@@ -31,6 +31,24 @@ class H5Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
+/// What MPI-IO is to open: the path, but without colons in the names of its folders, as MPICH's takes what
+/// stands before one for the kind of a file system. Such a folder is named by a descriptor, which is open for
+/// as long as this is there.
+class NameForMpi {
+ public:
+  NameForMpi() = default;
+  /// Collective. Without ranks the path as it is. Error naming it where its folder cannot be opened.
+  NameForMpi(const std::string& path, const std::optional<Communicator>& ranks);
+  NameForMpi(NameForMpi&& other) noexcept;
+  NameForMpi& operator=(NameForMpi&& other) noexcept;
+  ~NameForMpi();
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+  int folder_ = -1;
+};
+
 /// Bytes that one HDF5 call moves at most: MPI-IO counts them in an int.
 inline constexpr std::int64_t largest_piece = std::int64_t{1} << 30;
 
@@ -120,7 +138,9 @@ class H5File {
   const std::string& path() const { return path_; }
 
  private:
-  H5File(H5Handle id, std::string path) : id_(std::move(id)), path_(std::move(path)) {}
+  H5File(H5Handle id, std::string path, NameForMpi name)
+      : name_(std::move(name)), id_(std::move(id)), path_(std::move(path)) {}
+  NameForMpi name_;  // before id_: it has to last until the file is closed
   H5Handle id_;
   std::string path_;
 };
