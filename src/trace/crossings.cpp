@@ -233,13 +233,15 @@ bool Crossings::looked_back() const { return work_->looked_back; }
 
 void Crossings::count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
                       const at::Tensor& influence, const at::Tensor& crossed) const {
-  const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble, false, /*copy=*/true); };
+  const std::int64_t a_pass = steps_a_pass(work_->run, q.size(0));
+  const auto wide = [a_pass](const at::Tensor& tensor) {
+    return tensor.to(at::kDouble, false, /*copy=*/a_pass > 1);
+  };
   work_->steps.push_back({t, wide(theta), wide(q)});
   // Within an epoch, the uses of one stretch alone depend on the step.
   const std::int64_t taken = work_->run.steps - t;
   work_->settled = taken % steps_at_once == 0 || taken % work_->run.steps_per_epoch == 0;
-  if (work_->settled || static_cast<std::int64_t>(work_->steps.size()) >= steps_a_pass(work_->run, q.size(0)))
-    work_->look();
+  if (work_->settled || static_cast<std::int64_t>(work_->steps.size()) >= a_pass) work_->look();
   if (!work_->settled && work_->waiting_numbers <= most_waiting) return;
   const at::NoGradGuard no_graph;
   work_->settle(influence, crossed);

@@ -242,12 +242,13 @@ std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, const std::ve
     queries.push_back(step.q);
   }
   const std::int64_t each = queries.front().size(0);
-  const at::Tensor theta = at::stack(thetas);
+  const at::Tensor theta = steps.size() == 1 ? thetas.front().unsqueeze(0) : at::stack(thetas);
+  const at::Tensor query = steps.size() == 1 ? queries.front() : at::cat(queries);
   const Batch batches = wide_batches(run, numbers);
   std::vector<Found> found;
   {
-    KinkPass pass(run.game, theta.repeat_interleave(each, 0), repeated(batches, each));
-    found = found_in(pass, kappas(run.game, pass, at::cat(queries)), reach, each);
+    KinkPass pass(run.game, repeated(theta, each), repeated(batches, each));
+    found = found_in(pass, kappas(run.game, pass, query), reach, each);
   }
   if (found.empty()) return {};
 

@@ -53,11 +53,15 @@ Batch wide_batches(const RecordedSteps& run, const std::vector<std::int64_t>& st
           all.carries_penalty, labels.empty() ? at::Tensor() : at::stack(labels)};
 }
 
+at::Tensor repeated(const at::Tensor& steps, std::int64_t times) {
+  std::vector<std::int64_t> sizes = steps.sizes().vec();
+  sizes.insert(sizes.begin() + 1, times);
+  return steps.unsqueeze(1).expand(sizes).flatten(0, 1);
+}
+
 Batch repeated(const Batch& batches, std::int64_t times) {
-  if (times == 1) return batches;
-  return {batches.instances.repeat_interleave(times, 0), batches.latents.repeat_interleave(times, 0),
-          batches.divisor, batches.carries_penalty,
-          batches.labels.defined() ? batches.labels.repeat_interleave(times, 0) : at::Tensor()};
+  return {repeated(batches.instances, times), repeated(batches.latents, times), batches.divisor,
+          batches.carries_penalty, batches.labels.defined() ? repeated(batches.labels, times) : at::Tensor()};
 }
 
 std::int64_t RowsOfSteps::add(std::int64_t step, std::int64_t row) {

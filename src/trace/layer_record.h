@@ -50,7 +50,8 @@ struct KinkPass {
 
 /// The mini-batches of some steps in float64, as one: [steps, b, d] and [steps, l, dz].
 Batch wide_batches(const RecordedSteps& run, const std::vector<std::int64_t>& steps);
-/// The same, each so many times one after the other.
+/// Each of the steps [steps, ...] so many times one after the other; of one step nothing is copied.
+at::Tensor repeated(const at::Tensor& steps, std::int64_t times);
 Batch repeated(const Batch& batches, std::int64_t times);
 
 /// Rows of some steps' mini-batches side by side: each step has as many as the one that has most.
