@@ -25,10 +25,10 @@ void check_launcher(int ranks) {
     const char* started = std::getenv(name);
     if (started != nullptr && std::atoi(started) > 1)
       refuse(
-          "started as one of {} ranks, but its MPI sees it alone: what started it is of another MPI than "
-          "Whence was "
-          "built with (which mpirun; srun: --mpi=pmix; of a bundle: its bin/mpirun)",
-          started);
+          "started as one of {0} ranks, but its MPI sees it alone: what started it is of another MPI than "
+          "Whence was built with (which mpirun; srun: --mpi=pmix; of a bundle: its bin/mpirun). Where each "
+          "of the {0} is meant to be by itself, set {1}=1 for it",
+          started, name);
   }
 }
 
