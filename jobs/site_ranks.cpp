@@ -37,8 +37,7 @@ std::string launcher_in_words() {
   return std::getline(file, name) ? name : "unknown";
 }
 
-// InfiniBand, RoCE and Omni-Path have one class, Slingshot
-// another.
+// InfiniBand, RoCE and Omni-Path have one class, Slingshot another.
 std::string fabric_in_words() {
   std::set<std::string> names;
   for (const char* kind : {"/sys/class/infiniband", "/sys/class/cxi"}) {
