@@ -95,6 +95,7 @@ class Crossings::Work {
         epochs_back(std::move(an_epochs_back)),
         doubt(a_doubt),
         passes_a_step(passes(run, 1)),
+        samples(run.batch(run.steps - 1).size(0)),
         moves(run, epochs_back.back(), doubt.a_pass > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
 
   void count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
@@ -106,6 +107,7 @@ class Crossings::Work {
   std::vector<std::int64_t> epochs_back;
   MoveDoubt doubt;
   double passes_a_step;
+  std::int64_t samples;  // of a step
   InstanceMoves moves;
   bool looked_back = false, settled = true;
   std::vector<QueriedStep> steps;                            // to look for kinks in
@@ -233,7 +235,7 @@ bool Crossings::looked_back() const { return work_->looked_back; }
 
 void Crossings::count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
                       const at::Tensor& influence, const at::Tensor& crossed) const {
-  const std::int64_t a_pass = steps_a_pass(work_->run, q.size(0));
+  const std::int64_t a_pass = steps_a_pass(work_->run.game, work_->samples, q.size(0));
   const auto wide = [a_pass](const at::Tensor& tensor) {
     return tensor.to(at::kDouble, false, /*copy=*/a_pass > 1);
   };

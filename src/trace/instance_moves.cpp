@@ -89,7 +89,7 @@ MovesOfStretch InstanceMoves::joined(std::vector<StepUses> uses) const {
 }
 
 void InstanceMoves::take() {
-  const std::int64_t at_once = steps_a_pass(run_, 1);
+  const std::int64_t at_once = steps_a_pass(run_.game, run_.batch(run_.steps - 1).size(0), 1);
   std::vector<bool> biased;
   std::vector<MovesOfStretch> stretches(stretches_);
   for (std::size_t e = 0; e < stretches.size(); ++e) {

@@ -98,10 +98,9 @@ std::int64_t numbers_a_sample(const Game& game) {
   return numbers;
 }
 
-std::int64_t steps_a_pass(const RecordedSteps& run, std::int64_t queries) {
+std::int64_t steps_a_pass(const Game& game, std::int64_t samples, std::int64_t queries) {
   constexpr std::int64_t most = 16;
-  const std::int64_t samples = run.batch(run.steps - 1).size(0);
-  const std::int64_t numbers = queries * (run.game.layout().size() + samples * numbers_a_sample(run.game));
+  const std::int64_t numbers = queries * (game.layout().size() + samples * numbers_a_sample(game));
   return std::clamp(numbers_a_pass / numbers, std::int64_t{1}, most);
 }
 

@@ -75,7 +75,8 @@ Batch rows_of(const Batch& batches, const at::Tensor& instances, const at::Tenso
 constexpr std::int64_t numbers_a_pass = std::int64_t{1} << 21;
 /// Inputs and outputs of all layers, for one sample.
 std::int64_t numbers_a_sample(const Game& game);
-/// How many steps one pass takes for so many queries: small steps cost little more than their calls.
-std::int64_t steps_a_pass(const RecordedSteps& run, std::int64_t queries);
+/// How many steps of so many samples one pass takes for so many queries: small steps cost little more than
+/// their calls.
+std::int64_t steps_a_pass(const Game& game, std::int64_t samples, std::int64_t queries);
 
 }  // namespace whence
