@@ -12,6 +12,7 @@
 
 #include "whence/core/error.h"
 #include "whence/net/activation.h"
+#include "whence/net/convolution.h"
 #include "whence/net/patches.h"
 
 namespace whence {
@@ -23,12 +24,15 @@ at::Tensor planes(const at::Tensor& rows, const ImageSize& size) {
   return rows.reshape({-1, size.channels, size.height, size.width});
 }
 
-// By LibTorch's convolutions, or their adjoint (`reverse`).
-at::Tensor convolve(const Layer& layer, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                    bool reverse) {
-  return at::convolution(x, weight, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt,
-                         {layer.stride, layer.stride}, {layer.padding, layer.padding}, {1, 1},
-                         (layer.kind == LayerKind::transposed) != reverse, {0, 0}, 1);
+// LibTorch's convolutions of planes of pixels, or their adjoint (`reverse`).
+at::Tensor convolve(const Stage& stage, const at::Tensor& x, const at::Tensor& weight, bool reverse) {
+  const Layer& layer = stage.layer;
+  const bool transposed = (layer.kind == LayerKind::transposed) != reverse;
+  if (!x.device().is_cpu())
+    return at::convolution(x, weight, c10::nullopt, {layer.stride, layer.stride},
+                           {layer.padding, layer.padding}, {1, 1}, transposed, {0, 0}, 1);
+  const PatchGrid grid = patch_grid(stage);
+  return transposed ? transposed_convolved(grid, x, weight) : convolved(grid, x, weight);
 }
 
 at::Tensor each_replica(const Stage& stage, const at::Tensor* tensors, const at::Tensor& h) {
@@ -107,13 +111,13 @@ ImageSize output_of(const Layer& layer, const ImageSize& in, const std::string& 
 
 at::Tensor affine(const Stage& stage, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) {
   if (stage.layer.kind == LayerKind::linear) return at::addmm(bias, x, weight.t());
-  return convolve(stage.layer, planes(x, stage.in), weight, bias, false)
+  return (convolve(stage, planes(x, stage.in), weight, false) + bias.view({-1, 1, 1}))
       .reshape({x.size(0), stage.out.values()});
 }
 
 at::Tensor affine_pull_back(const Stage& stage, const at::Tensor& weight, const at::Tensor& by_output) {
   if (stage.layer.kind == LayerKind::linear) return at::mm(by_output, weight);
-  return convolve(stage.layer, planes(by_output, stage.out), weight, {}, true)
+  return convolve(stage, planes(by_output, stage.out), weight, true)
       .reshape({by_output.size(0), stage.in.values()});
 }
 

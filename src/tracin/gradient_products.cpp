@@ -12,38 +12,19 @@ namespace {
 // Grams of so many instances at once: their two matrices [tile T, Q T] should stay within the caches' reach.
 constexpr std::int64_t tile = 8;
 
-LayerExtent extent_of(const LayerGradients& gradients) {
-  return {gradients.left.size(1), gradients.left.size(2), gradients.right.size(2), gradients.bias.size(1)};
+ProductForm self_form(const LayerGradients& g) {
+  return g.sums.defined()
+             ? ProductForm::product
+             : cheaper_self_form({g.left.size(1), g.left.size(2), g.right.size(2), g.bias.size(1)});
 }
 
 // [n, p q], each instance's gradient by the weight.
 at::Tensor added_up(const LayerGradients& gradients) {
-  return at::bmm(gradients.left.transpose(1, 2), gradients.right).flatten(1);
-}
-
-// Copies `rows` to rows first, first + 1, ... of `all`, which is made for `count` rows when it isn't there.
-void keep_rows(at::Tensor& all, std::int64_t count, std::int64_t first, const at::Tensor& rows) {
-  if (!all.defined()) {
-    std::vector<std::int64_t> sizes = rows.sizes().vec();
-    sizes[0] = count;
-    all = at::empty(sizes, rows.options());
-  }
-  all.narrow(0, first, rows.size(0)).copy_(rows);
+  return gradients.sums.defined() ? gradients.sums
+                                  : at::bmm(gradients.left.transpose(1, 2), gradients.right).flatten(1);
 }
 
 }  // namespace
-
-ProductForm cheaper_form(const LayerExtent& layer, std::int64_t queries) {
-  const double grams = static_cast<double>(queries) * layer.rows * layer.rows * (layer.left + layer.right);
-  const double products = static_cast<double>(queries + layer.rows) * layer.left * layer.right;
-  return grams <= products ? ProductForm::gram : ProductForm::product;
-}
-
-ProductForm cheaper_self_form(const LayerExtent& layer) {
-  const double grams = static_cast<double>(layer.rows) * layer.rows * (layer.left + layer.right);
-  const double products = static_cast<double>(1 + layer.rows) * layer.left * layer.right;
-  return grams <= products ? ProductForm::gram : ProductForm::product;
-}
 
 std::int64_t query_numbers(const std::vector<LayerExtent>& layers, std::int64_t queries) {
   std::int64_t numbers = 0;
@@ -102,7 +83,7 @@ void QueryGradients::add_products(std::size_t l, const LayerGradients& of_instan
 
 void add_squared_norms(const LayerGradients& gradients, at::Tensor& scores) {
   scores += gradients.bias.square().sum(1);
-  if (cheaper_self_form(extent_of(gradients)) == ProductForm::product) {
+  if (self_form(gradients) == ProductForm::product) {
     scores += added_up(gradients).square().sum(1);
     return;
   }

@@ -92,13 +92,15 @@ struct Needs {
   std::function<std::int64_t(std::int64_t n, std::int64_t q)> products;  // n instances and q kept queries
 };
 
-Needs fast_needs(const Autoencoder& vae, const TracinOptions& options) {
+Needs fast_needs(const Autoencoder& vae, const TracinOptions& options, at::Device device) {
   const auto layers = gradient_extents(vae, options.gradient);
-  const std::int64_t instance =
-      working_numbers(vae, options.gradient) + 2 * options.gradient.samples * vae.decoder().input().values();
-  return {instance, [layers](std::int64_t q) { return q * query_numbers(layers, q); },
-          [layers, instance](std::int64_t n, std::int64_t q) {
-            return n * instance + product_numbers(layers, q, n) + 2 * n * std::max<std::int64_t>(1, q);
+  const WorkingNumbers working = working_numbers(vae, options.gradient, device);
+  const std::int64_t instance = working.each + 2 * options.gradient.samples * vae.decoder().input().values();
+  return {instance,
+          [layers, working](std::int64_t q) { return working.besides + q * query_numbers(layers, q); },
+          [layers, instance, working](std::int64_t n, std::int64_t q) {
+            return working.besides + n * instance + product_numbers(layers, q, n) +
+                   2 * n * std::max<std::int64_t>(1, q);
           }};
 }
 
@@ -238,8 +240,8 @@ TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const Traci
         "--checkpoints: --weights visits counts what was trained on after each, and no step follows step {}",
         plan.steps.front());
   const std::int64_t points = queries.sum_of ? queries.sum_of->points.size(0) : queries.size();
-  set_sizes(plan, vae == nullptr ? engine_needs(run, options) : fast_needs(*vae, options), points,
-            run.parts().game->dtype(), queries.size(), options, most);
+  set_sizes(plan, vae == nullptr ? engine_needs(run, options) : fast_needs(*vae, options, run.parts().device),
+            points, run.parts().game->dtype(), queries.size(), options, most);
   set_blocks(plan, queries.size());
   return plan;
 }

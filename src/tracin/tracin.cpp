@@ -134,13 +134,15 @@ at::Tensor TracinWorker::enter_fast(Range queries) {
     const at::Tensor noise = query_noise(run_, plan_.steps[checkpoint_], queries_, piece,
                                          options_.gradient.samples, options_.fixed_noise);
     at::Tensor squares_of_piece = squares.narrow(0, first, piece.size());
-    const at::Tensor losses =
-        take_gradients(*vae_, tensors_, queries_.points.narrow(0, begin, piece.size()).to(device),
-                       noise.to(device), options_.gradient, [&](std::size_t l, const LayerGradients& part) {
-                         query_gradients_->put(l, first, part);
-                         if (options_.normalise) add_squared_norms(part, squares_of_piece);
-                         between_layers_();
-                       });
+    const at::Tensor losses = take_gradients(
+        *vae_, tensors_, queries_.points.narrow(0, begin, piece.size()).to(device), noise.to(device),
+        options_.gradient,
+        [&](std::size_t l, const LayerGradients& part) {
+          query_gradients_->put(l, first, part);
+          if (options_.normalise) add_squared_norms(part, squares_of_piece);
+          between_layers_();
+        },
+        between_layers_);
     all.narrow(0, first, piece.size()).copy_(losses);
   }
   query_norms_ = squares.sqrt();
@@ -205,13 +207,14 @@ at::Tensor TracinWorker::fast_scores(const InstanceRows& rows, at::Tensor& losse
   const std::int64_t n = rows.points.size(0);
   const at::TensorOptions numbers = rows.points.options().dtype(at::kDouble);
   at::Tensor scores = at::zeros({query_range_.size(), n}, numbers), squares = at::zeros({n}, numbers);
-  losses = take_gradients(*vae_, tensors_, rows.points, rows.noise, options_.gradient,
-                          [&](std::size_t l, const LayerGradients& part) {
-                            if (queries_.self || options_.normalise) add_squared_norms(part, squares);
-                            if (!queries_.self)
-                              query_gradients_->add_products(l, part, scores, between_layers_);
-                            between_layers_();
-                          });
+  losses = take_gradients(
+      *vae_, tensors_, rows.points, rows.noise, options_.gradient,
+      [&](std::size_t l, const LayerGradients& part) {
+        if (queries_.self || options_.normalise) add_squared_norms(part, squares);
+        if (!queries_.self) query_gradients_->add_products(l, part, scores, between_layers_);
+        between_layers_();
+      },
+      between_layers_);
   if (queries_.self) return squares;
   return options_.normalise ? cosines(scores, query_norms_, squares.sqrt()) : scores;
 }

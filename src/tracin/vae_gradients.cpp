@@ -1,6 +1,7 @@
 #include "whence/tracin/vae_gradients.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include <ATen/ops/cat.h>
@@ -8,8 +9,6 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/threshold_backward.h>
-
-#include "whence/net/patches.h"
 
 namespace whence {
 namespace {
@@ -31,32 +30,6 @@ Pass run_forward(const Network& network, const std::vector<at::Tensor>& tensors,
   }
   pass.output = x;
   return pass;
-}
-
-// Patches of images [N, values] under a layer's kernel: [N, channels k^2, positions].
-at::Tensor patches(const Stage& stage, const at::Tensor& flat) {
-  const PatchGrid grid = patch_grid(stage);
-  const ImageSize& size = grid.image;
-  return patch_columns(grid, flat.reshape({flat.size(0), size.channels, size.height, size.width}),
-                       flat.size(0));
-}
-
-// [n m, width, positions] to [n, m * positions, width].
-at::Tensor by_instance(const at::Tensor& values, std::int64_t n) {
-  return values.transpose(1, 2).reshape({n, -1, values.size(1)});
-}
-
-LayerGradients gradients_of(const Stage& stage, const at::Tensor& input, const at::Tensor& by_output,
-                            std::int64_t n) {
-  const Layer& layer = stage.layer;
-  const at::Tensor out = by_output.view({by_output.size(0), stage.out.channels, -1});
-  const at::Tensor bias = out.sum(2).view({n, -1, stage.out.channels}).sum(1);
-  if (layer.kind == LayerKind::convolution)
-    return {by_instance(out, n), by_instance(patches(stage, input), n), bias};
-  if (layer.kind == LayerKind::transposed)
-    return {by_instance(input.view({input.size(0), stage.in.channels, -1}), n),
-            by_instance(patches(stage, by_output), n), bias};
-  return {by_output.view({n, -1, stage.out.values()}), input.reshape({n, -1, stage.in.values()}), bias};
 }
 
 // Which layers of a network are wanted.
@@ -86,7 +59,7 @@ Wanted wanted(const Network& network, const GradientOptions& options, std::size_
 // gradients.
 at::Tensor run_backward(const Network& network, const std::vector<at::Tensor>& tensors, const Pass& pass,
                         at::Tensor by_output, std::int64_t n, const Wanted& want, bool by_input,
-                        const std::function<void(std::size_t, const LayerGradients&)>& take) {
+                        const TakeLayer& take) {
   for (std::size_t l = network.stages().size(); l-- > 0;) {
     if (want.layer[l])
       take(want.number_of(l), gradients_of(network.stages()[l], pass.inputs[l], by_output, n));
@@ -133,16 +106,99 @@ void add_extents(const Network& network, std::int64_t samples, const GradientOpt
   const Wanted want = wanted(network, options, 0);
   for (std::size_t l = 0; l < network.stages().size(); ++l) {
     if (!want.layer[l]) continue;
-    const Stage& stage = network.stages()[l];
-    const ImageSize &in = stage.in, &out = stage.out;
-    const std::int64_t taps = stage.layer.kernel * stage.layer.kernel;
-    if (stage.layer.kind == LayerKind::transposed)
-      all.push_back({samples * in.height * in.width, in.channels, out.channels * taps, out.channels});
-    else if (stage.layer.kind == LayerKind::convolution)
-      all.push_back({samples * out.height * out.width, out.channels, in.channels * taps, out.channels});
-    else
-      all.push_back({samples, out.values(), in.values(), out.values()});
+    all.push_back(extent_of(network.stages()[l], samples));
   }
+}
+
+std::int64_t decoded_numbers(const Autoencoder& vae, const GradientOptions& options) {
+  return options.samples * (width(vae.decoder()) + 4 * vae.decoder().output().values());
+}
+
+// Instances whose decoder's passes are taken together; 0: all. Images of many samples are large, and passes
+// over them are fast where they stay in a processor's cache.
+std::int64_t at_once(const Autoencoder& vae, const GradientOptions& options, at::Device device) {
+  constexpr std::int64_t numbers = std::int64_t{1} << 20;
+  const auto& stages = vae.decoder().stages();
+  const bool dense = std::all_of(stages.begin(), stages.end(),
+                                 [](const Stage& stage) { return stage.layer.kind == LayerKind::linear; });
+  if (dense || !device.is_cpu()) return 0;
+  return std::max<std::int64_t>(1, numbers / decoded_numbers(vae, options));
+}
+
+struct Latents {
+  at::Tensor mu, deviation;  // [n, d]
+  at::Tensor noise;          // [n, m, d]
+
+  Latents narrow(std::int64_t first, std::int64_t count) const {
+    return {mu.narrow(0, first, count), deviation.narrow(0, first, count), noise.narrow(0, first, count)};
+  }
+};
+
+struct Decoded {
+  at::Tensor loss;                    // [n, m], of the reconstruction
+  at::Tensor by_mu, by_log_variance;  // [n, d], its derivatives
+};
+
+Decoded decode(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+               const Latents& latents, const GradientOptions& options, const Wanted& want,
+               const TakeLayer& take) {
+  const std::int64_t n = x.size(0), m = options.samples, d = latents.mu.size(1);
+  const at::Tensor& noise = latents.noise;
+  const at::Tensor xi = latents.mu.unsqueeze(1) + latents.deviation.unsqueeze(1) * noise;  // [n, m, d]
+  const Pass decoded = run_forward(vae.decoder(), tensors, xi.view({n * m, d}));
+  const Reconstruction reconstruction = reconstruct(vae, decoded.output, x, options);
+  const bool through = options.latent == LatentGradient::reparameterised;
+  const at::Tensor by_xi =
+      run_backward(vae.decoder(), tensors, decoded, reconstruction.by_logit, n, want, through, take);
+  if (through) {
+    const at::Tensor pulled = by_xi.view({n, m, d});
+    return {reconstruction.loss, pulled.sum(1), (pulled * noise).sum(1) * latents.deviation * 0.5};
+  }
+  // grad log Q: eps / sigma by mu, (eps^2 - 1) / 2 by the log-variance.
+  const at::Tensor weight = (reconstruction.loss / static_cast<double>(m)).unsqueeze(2);
+  return {reconstruction.loss, (weight * noise).sum(1) / latents.deviation,
+          (weight * (noise.square() - 1)).sum(1) * 0.5};
+}
+
+// Layers' gradients of a few instances after the other, put together.
+class Gathered {
+ public:
+  explicit Gathered(std::int64_t n) : n_(n) {}
+
+  void put(std::size_t l, std::int64_t first, const LayerGradients& part) {
+    LayerGradients& whole = all_[l];
+    keep_rows(whole.left, n_, first, part.left);
+    keep_rows(whole.right, n_, first, part.right);
+    keep_rows(whole.bias, n_, first, part.bias);
+    keep_rows(whole.sums, n_, first, part.sums);
+  }
+  const std::map<std::size_t, LayerGradients>& all() const { return all_; }
+
+ private:
+  std::int64_t n_;
+  std::map<std::size_t, LayerGradients> all_;
+};
+
+Decoded decode_in_groups(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+                         const Latents& latents, const GradientOptions& options, std::size_t first_layer,
+                         const TakeLayer& take, const std::function<void()>& between_groups) {
+  const Wanted want = wanted(vae.decoder(), options, first_layer);
+  const std::int64_t n = x.size(0), group = at_once(vae, options, x.device());
+  if (group == 0 || group >= n) return decode(vae, tensors, x, latents, options, want, take);
+  Gathered gathered(n);
+  Decoded whole;
+  for (std::int64_t first = 0; first < n; first += group) {
+    const std::int64_t count = std::min(group, n - first);
+    const Decoded part =
+        decode(vae, tensors, x.narrow(0, first, count), latents.narrow(first, count), options, want,
+               [&](std::size_t l, const LayerGradients& layer) { gathered.put(l, first, layer); });
+    keep_rows(whole.loss, n, first, part.loss);
+    keep_rows(whole.by_mu, n, first, part.by_mu);
+    keep_rows(whole.by_log_variance, n, first, part.by_log_variance);
+    between_groups();
+  }
+  for (const auto& [l, layer] : gathered.all()) take(l, layer);
+  return whole;
 }
 
 }  // namespace
@@ -159,50 +215,40 @@ std::vector<LayerExtent> gradient_extents(const Autoencoder& vae, const Gradient
   return all;
 }
 
-std::int64_t working_numbers(const Autoencoder& vae, const GradientOptions& options) {
-  std::int64_t largest = 0;
-  for (const LayerExtent& layer : gradient_extents(vae, options))
-    largest = std::max(largest, layer.rows * (layer.left + layer.right));
-  const std::int64_t outputs = vae.decoder().output().values();
-  return width(vae.encoder()) + options.samples * (width(vae.decoder()) + 4 * outputs) + 2 * largest;
+WorkingNumbers working_numbers(const Autoencoder& vae, const GradientOptions& options, at::Device device) {
+  std::int64_t largest = 0, kept = 0;
+  for (const LayerExtent& layer : gradient_extents(vae, options)) {
+    const std::int64_t factors = layer.rows * (layer.left + layer.right);
+    largest = std::max(largest, factors);
+    kept += layer.bias + std::min(factors, layer.left * layer.right);
+  }
+  const std::int64_t decoded = decoded_numbers(vae, options), encoded = width(vae.encoder());
+  const std::int64_t group = at_once(vae, options, device);
+  if (group == 0) return {encoded + decoded + 2 * largest, 0};
+  return {encoded + kept, group * (decoded + 2 * largest)};
 }
 
 at::Tensor take_gradients(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
-                          const at::Tensor& noise, const GradientOptions& options,
-                          const std::function<void(std::size_t, const LayerGradients&)>& take) {
-  const std::int64_t n = x.size(0), m = options.samples, d = vae.decoder().input().values();
+                          const at::Tensor& noise, const GradientOptions& options, const TakeLayer& take,
+                          const std::function<void()>& between_groups) {
+  const std::int64_t n = x.size(0), d = vae.decoder().input().values();
   const double beta = vae.beta() / (options.loss == TracinLoss::scoring ? scoring_divisor : 1.0);
   const Wanted of_encoder = wanted(vae.encoder(), options, 0);
-  const Wanted of_decoder = wanted(vae.decoder(), options, of_encoder.end());
 
   const Pass encoded = run_forward(vae.encoder(), tensors, x);
   const at::Tensor mu = encoded.output.narrow(1, 0, d), log_variance = encoded.output.narrow(1, d, d);
-  const at::Tensor deviation = at::exp(log_variance * 0.5);
-  const at::Tensor xi = mu.unsqueeze(1) + deviation.unsqueeze(1) * noise;  // [n, m, d]
-  const Pass decoded = run_forward(vae.decoder(), tensors, xi.view({n * m, d}));
-  const Reconstruction reconstruction = reconstruct(vae, decoded.output, x, options);
+  const Latents latents{mu, at::exp(log_variance * 0.5), noise};
+  const Decoded decoded =
+      decode_in_groups(vae, tensors, x, latents, options, of_encoder.end(), take, between_groups);
 
-  const bool through = options.latent == LatentGradient::reparameterised;
-  const at::Tensor by_xi =
-      run_backward(vae.decoder(), tensors, decoded, reconstruction.by_logit, n, of_decoder, through, take);
-  at::Tensor by_mu, by_log_variance;
-  if (through) {
-    const at::Tensor pulled = by_xi.view({n, m, d});
-    by_mu = pulled.sum(1);
-    by_log_variance = (pulled * noise).sum(1) * deviation * 0.5;
-  } else {
-    // grad log Q: eps / sigma by mu, (eps^2 - 1) / 2 by the log-variance.
-    const at::Tensor weight = (reconstruction.loss / static_cast<double>(m)).unsqueeze(2);
-    by_mu = (weight * noise).sum(1) / deviation;
-    by_log_variance = (weight * (noise.square() - 1)).sum(1) * 0.5;
-  }
-  by_mu = by_mu + mu * beta;
-  by_log_variance = by_log_variance + (deviation.square() - 1) * (0.5 * beta);
+  const at::Tensor by_mu = decoded.by_mu + mu * beta;
+  const at::Tensor by_log_variance =
+      decoded.by_log_variance + (latents.deviation.square() - 1) * (0.5 * beta);
   run_backward(vae.encoder(), tensors, encoded, at::cat({by_mu, by_log_variance}, 1), n, of_encoder, false,
                take);
 
   const at::Tensor kl = kl_to_normal(mu, log_variance) * beta;
-  return reconstruction.loss.to(at::kDouble).mean(1) + kl.to(at::kDouble);
+  return decoded.loss.to(at::kDouble).mean(1) + kl.to(at::kDouble);
 }
 
 at::Tensor latent_means(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x) {

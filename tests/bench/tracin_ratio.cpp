@@ -15,6 +15,7 @@
 
 #include "whence/core/random.h"
 #include "whence/tracin/gradient_products.h"
+#include "whence/tracin/vae_gradients.h"
 
 namespace whence::bench {
 namespace {

@@ -34,6 +34,7 @@
 #include "whence/game/vae.h"
 #include "whence/optimise/sgd.h"
 #include "whence/tracin/gradient_products.h"
+#include "whence/tracin/vae_gradients.h"
 
 namespace whence {
 namespace {

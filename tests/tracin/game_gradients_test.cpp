@@ -15,6 +15,7 @@
 #include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
 #include "whence/tracin/gradient_products.h"
+#include "whence/tracin/vae_gradients.h"
 
 #include "support/numbers.h"
 #include "support/small_vae.h"

@@ -1,4 +1,6 @@
 // VAE-TracIn's scores against explicit per-instance gradients from automatic differentiation.
+#include "whence/tracin/vae_gradients.h"
+
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -99,7 +101,7 @@ at::Tensor mask_of(const Vae& vae, std::int64_t last_layers) {
 
 struct Scores {
   at::Tensor products, norms;  // [Q, n], [n]
-  bool grams = false, made = false;
+  bool grams = false, made = false, sums = false;
 };
 
 Scores scores_of(const Vae& vae, const at::Tensor& theta, const Inputs& queries, const Inputs& instances,
@@ -120,6 +122,12 @@ Scores scores_of(const Vae& vae, const at::Tensor& theta, const Inputs& queries,
                  [&](std::size_t l, const LayerGradients& gradients) {
                    kept.add_products(l, gradients, scores.products);
                    add_squared_norms(gradients, scores.norms);
+                   EXPECT_EQ(gradients.bias.size(1), extents[l].bias);
+                   if (gradients.sums.defined()) {
+                     scores.sums = true;
+                     EXPECT_EQ(gradients.sums.size(1), extents[l].left * extents[l].right);
+                     return;
+                   }
                    EXPECT_EQ(gradients.left.size(1), extents[l].rows);
                    EXPECT_EQ(gradients.left.size(2), extents[l].left);
                    EXPECT_EQ(gradients.right.size(2), extents[l].right);
@@ -139,6 +147,7 @@ double check(const VaeOptions& vae_options, std::int64_t q, const GradientOption
   const at::Tensor of_instances = explicit_gradients(vae, theta, instances, options) * mask;
   seen.grams = seen.grams || scores.grams;
   seen.made = seen.made || scores.made;
+  seen.sums = seen.sums || scores.sums;
   return std::max(relative_difference(scores.products, of_queries.mm(of_instances.t()).to(at::kDouble)),
                   relative_difference(scores.norms, of_instances.square().sum(1).to(at::kDouble)));
 }
@@ -158,6 +167,7 @@ TEST(VaeGradients, ScoresAreThoseOfExplicitGradients) {
                     << conv << " m " << samples << " last " << last << " queries " << q;
               }
       EXPECT_TRUE(seen.grams && seen.made) << "a form of the product was never taken";
+      EXPECT_EQ(seen.sums, conv) << "gradients of convolutions were to be added up at once";
     }
 }
 

@@ -7,19 +7,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "whence/tracin/vae_gradients.h"
+#include "whence/tracin/layer_gradients.h"
 
 namespace whence {
-
-/// How the product <sum_r b_r a_r^T, sum_s b'_s a'_s^T> of one layer is taken. `gram`: sum_rs
-/// (a_r.a'_s)(b_r.b'_s), two Gram matrices and no gradient at all. `product`: the query's gradient is kept,
-/// each instance's is made for the moment and multiplied with all queries'.
-enum class ProductForm { gram, product };
-
-/// The form with fewer multiplications an instance, for so many queries.
-ProductForm cheaper_form(const LayerExtent& layer, std::int64_t queries);
-/// The same for the product of a gradient with itself.
-ProductForm cheaper_self_form(const LayerExtent& layer);
 
 /// Numbers kept for each query.
 std::int64_t query_numbers(const std::vector<LayerExtent>& layers, std::int64_t queries);

@@ -16,6 +16,7 @@
 #include "whence/tracin/game_gradients.h"
 #include "whence/tracin/gradient_products.h"
 #include "whence/tracin/queries.h"
+#include "whence/tracin/vae_gradients.h"
 #include "whence/train/run.h"
 
 namespace whence {

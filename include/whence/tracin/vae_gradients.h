@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "whence/game/vae.h"
+#include "whence/tracin/layer_gradients.h"
 
 namespace whence {
 
@@ -38,34 +39,28 @@ inline constexpr double scoring_divisor = 12288;
 /// term (found by running it beside Whence's).
 double scoring_channels(const Autoencoder& vae);
 
-/// One layer's part of n gradients. That by the weight, flattened, is sum_r left[i, r] right[i, r]^T, a
-/// matrix [p, q] of the weight's first by its other axes; a linear layer has r over the samples (one where
-/// the layer does not depend on them), a convolution r over samples and positions, with patches of its input.
-struct LayerGradients {
-  at::Tensor left;   ///< [n, T, p]
-  at::Tensor right;  ///< [n, T, q]
-  at::Tensor bias;   ///< [n, out], the gradient by the bias
-};
-
-/// Sizes of LayerGradients, known beforehand.
-struct LayerExtent {
-  std::int64_t rows, left, right, bias;  ///< T, p, q, out
-};
-
 /// The layers whose gradients are taken: encoder's then decoder's, each in the network's order.
 std::vector<LayerExtent> gradient_extents(const Autoencoder& vae, const GradientOptions& options);
 
-/// Numbers of gradients kept at once for each instance while gradients are taken.
-std::int64_t working_numbers(const Autoencoder& vae, const GradientOptions& options);
+/// Numbers kept at once while gradients are taken on `device`: for each instance, and besides.
+struct WorkingNumbers {
+  std::int64_t each, besides;
+};
+WorkingNumbers working_numbers(const Autoencoder& vae, const GradientOptions& options, at::Device device);
+
+/// Takes layer `l`'s part of n gradients.
+using TakeLayer = std::function<void(std::size_t l, const LayerGradients&)>;
 
 /// Hands each layer's part of n gradients of the loss, mean over the m samples, to `take`, in any order, each
-/// as soon as it is known; returns the losses [n] float64. One forward and one backward pass for all n
-/// instances: the encoder's once for all samples, the decoder's with n m rows.
+/// as soon as it is known; returns the losses [n] float64. The encoder's forward and backward pass is one for
+/// all instances and samples; the decoder's has n m rows, or, where it has convolutions, those of as many
+/// instances as stay in the cache, with a call of `between_groups` after each.
 ///
 /// `tensors`: the layout's, without a replica axis; x [n, d]; noise [n, m, dz], eps of each sample.
-at::Tensor take_gradients(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
-                          const at::Tensor& noise, const GradientOptions& options,
-                          const std::function<void(std::size_t, const LayerGradients&)>& take);
+at::Tensor take_gradients(
+    const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,
+    const at::Tensor& noise, const GradientOptions& options, const TakeLayer& take,
+    const std::function<void()>& between_groups = [] {});
 
 /// Means mu [n, dz] of Q(. | x).
 at::Tensor latent_means(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x);

@@ -1,0 +1,119 @@
+// Convolutions beside LibTorch's own operations of those names, with LibTorch's derivatives.
+#include "whence/net/convolution.h"
+
+#include <functional>
+#include <gtest/gtest.h>
+#include <utility>
+#include <vector>
+
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "whence/core/random.h"
+
+namespace whence {
+namespace {
+
+using torch::autograd::grad;
+
+at::Tensor draws(std::vector<std::int64_t> shape, std::uint32_t step, at::ScalarType dtype) {
+  at::Tensor values = at::empty(shape, at::kDouble);
+  RandomStream(1, Purpose::training_data, step).normal(0, values.data_ptr<double>(), values.numel());
+  return values.to(dtype);
+}
+
+// A convolution of kernel k, stride s and padding p with `channels` into `places` channels, and the side of
+// what it makes.
+struct Case {
+  std::int64_t k, s, p, channels, places, side;
+};
+const std::vector<Case> cases{
+    {4, 2, 1, 3, 5, 4}, {4, 1, 0, 2, 7, 1}, {3, 1, 1, 4, 2, 5}, {3, 3, 2, 1, 3, 3}, {1, 1, 0, 3, 4, 6}};
+
+PatchGrid grid_of(const Case& c) {
+  const std::int64_t side = (c.side - 1) * c.s + c.k - 2 * c.p;
+  return {{c.channels, side, side + c.s}, c.k, c.s, c.p, c.side, c.side + 1};
+}
+
+using Operation = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& kernel)>;
+
+// The value of an operation, its derivatives along `u`, and the derivatives of those derivatives' squares and
+// of their squares again: three times differentiated.
+std::vector<at::Tensor> values_and_derivatives(const Operation& operation, const at::Tensor& x,
+                                               const at::Tensor& kernel, const at::Tensor& u) {
+  const at::Tensor a = x.detach().requires_grad_(), b = kernel.detach().requires_grad_();
+  std::vector<at::Tensor> all{operation(a, b)};
+  at::Tensor sum = (all[0].tanh() * u).sum();
+  for (int order = 0; order < 3; ++order) {
+    const auto found = grad({sum}, {a, b}, {}, c10::nullopt, true);
+    all.insert(all.end(), found.begin(), found.end());
+    sum = found[0].sin().sum() + found[1].cos().sum();
+  }
+  return all;
+}
+
+void expect_same(const Operation& ours, const Operation& librarys, const at::Tensor& x,
+                 const at::Tensor& kernel, const at::Tensor& u, double within) {
+  const auto found = values_and_derivatives(ours, x, kernel, u),
+             right = values_and_derivatives(librarys, x, kernel, u);
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    ASSERT_EQ(found[i].sizes(), right[i].sizes()) << i;
+    EXPECT_LT((found[i] - right[i]).abs().max().item<double>(), within * right[i].abs().max().item<double>())
+        << i;
+  }
+}
+
+TEST(Convolution, AgreesWithTheLibrarysAndItsDerivatives) {
+  for (const Case& c : cases)
+    for (const auto& [dtype, within] :
+         {std::pair<at::ScalarType, double>{at::kDouble, 1e-12}, {at::kFloat, 2e-4}}) {
+      SCOPED_TRACE(::testing::Message() << "kernel " << c.k << ", stride " << c.s << ", padding " << c.p);
+      const PatchGrid grid = grid_of(c);
+      const at::Tensor kernel = draws({c.places, c.channels, c.k, c.k}, 1, dtype) * 0.3;
+      const at::Tensor image = draws({3, c.channels, grid.image.height, grid.image.width}, 2, dtype);
+      const at::Tensor places = draws({3, c.places, grid.rows, grid.columns}, 3, dtype);
+      const auto librarys = [&](bool transposed) {
+        return [&grid, transposed](const at::Tensor& x, const at::Tensor& k) {
+          return at::convolution(x, k, c10::nullopt, {grid.stride, grid.stride}, {grid.padding, grid.padding},
+                                 {1, 1}, transposed, {0, 0}, 1);
+        };
+      };
+      expect_same([&](const at::Tensor& x, const at::Tensor& k) { return convolved(grid, x, k); },
+                  librarys(false), image, kernel, places, within);
+      expect_same([&](const at::Tensor& x, const at::Tensor& k) { return transposed_convolved(grid, x, k); },
+                  librarys(true), places, kernel, image, within);
+    }
+}
+
+// <y, K * x> is one number, whichever of the three is taken out.
+TEST(Convolution, ItsThreeOperationsBelongToOneForm) {
+  for (const Case& c : cases) {
+    const PatchGrid grid = grid_of(c);
+    const at::Tensor kernel = draws({c.places, c.channels, c.k, c.k}, 4, at::kDouble);
+    const at::Tensor image = draws({2, c.channels, grid.image.height, grid.image.width}, 5, at::kDouble);
+    const at::Tensor places = draws({2, c.places, grid.rows, grid.columns}, 6, at::kDouble);
+    const double form = (places * convolved(grid, image, kernel)).sum().item<double>();
+    EXPECT_NEAR((image * transposed_convolved(grid, places, kernel)).sum().item<double>(), form, 1e-11);
+    EXPECT_NEAR((kernel * kernel_gradient(grid, image, places)).sum().item<double>(), form, 1e-11);
+  }
+}
+
+TEST(Convolution, TakesTensorsThatLieInAnyOrder) {
+  const Case c = cases[0];
+  const PatchGrid grid = grid_of(c);
+  const at::Tensor kernel = draws({c.channels, c.k, c.places, c.k}, 7, at::kDouble).permute({2, 0, 3, 1});
+  const at::Tensor image =
+      draws({grid.image.width, grid.image.height, c.channels, 2}, 8, at::kDouble).permute({3, 2, 1, 0});
+  const at::Tensor places =
+      draws({grid.columns, c.places, grid.rows, 2}, 9, at::kDouble).permute({3, 1, 2, 0});
+  EXPECT_TRUE(
+      convolved(grid, image, kernel).allclose(convolved(grid, image.contiguous(), kernel.contiguous())));
+  EXPECT_TRUE(transposed_convolved(grid, places, kernel)
+                  .allclose(transposed_convolved(grid, places.contiguous(), kernel.contiguous())));
+  EXPECT_TRUE(kernel_gradient(grid, image, places)
+                  .allclose(kernel_gradient(grid, image.contiguous(), places.contiguous())));
+}
+
+}  // namespace
+}  // namespace whence
