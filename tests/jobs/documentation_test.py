@@ -28,7 +28,8 @@ PAGES = pages(SOURCE)
 # What the reader puts in place of these words in a block of commands.
 PLACES = {"mnist:DIR": "mnist:%s/data", "idx:KMNIST:": "idx:%s/data/t10k-images-idx3-ubyte:", "cifar10:FILE": "cifar10:%s/data/cifar.bin"}
 # Sizes of what is no command of the program: one seed of several.
-SIZES = {"reproduce figure1-2d --out": "reproduce figure1-2d --dry-run --out", "figure2-2d --small": "figure2-2d --dry-run",
+SIZES = {"reproduce figure1-2d --out": "reproduce figure1-2d --dry-run --out",
+         "figure1-2d-paper --out": "figure1-2d-paper --dry-run --out", "figure2-2d --small": "figure2-2d --dry-run",
          "--highest $n": "--highest 3", "k=10": "k=2", "--seeds 10 ": "--seeds 1 ", "in 0 1 2; do": "in 0; do",
          " --run runs/seed1 --run runs/seed2": ""}
 BUILDING = ("setup", "build", "test", "bench")  # scripts of tools/ that did their work before this test
