@@ -131,12 +131,13 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
   const bool gmm = std::count(estimators.estimators.begin(), estimators.estimators.end(), "gmm") > 0;
   const double tables_kept = (2 * count + 1 + (gmm ? 1 : 0)) * table;
   // Tables of a few queries at a time were taken on the way here; then there are what all instances have, and
-  // sums of kernels over blocks of instances.
-  const double blocks = std::count(estimators.estimators.begin(), estimators.estimators.end(), "kde") > 0
-                            ? std::ceil(static_cast<double>(n) / density::pair_block)
+  // sums of kernels over groups of blocks of instances.
+  const double groups = std::count(estimators.estimators.begin(), estimators.estimators.end(), "kde") > 0
+                            ? std::ceil(static_cast<double>(n) /
+                                        static_cast<double>(density::pair_block * density::blocks_a_group(n)))
                             : 0;
   needs.memory = estimators.self_influence
-                     ? 8.0 * static_cast<double>(n) * (3.0 * count + 4.0 * (estimators.k + 1) + blocks)
+                     ? 8.0 * static_cast<double>(n) * (3.0 * count + 4.0 * (estimators.k + 1) + groups)
                      : 0;
   needs.disk = tables_kept + 8.0 * static_cast<double>(n * train.width());
   needs.folder = folder;

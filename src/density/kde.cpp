@@ -79,14 +79,16 @@ KernelInfluence KernelDensity::self_influence(const at::Tensor& log_others) cons
   return {with + log_kernel_factor_, closed_form(own, all, log_others), with - without};
 }
 
-KernelSums::KernelSums(const KernelDensity& density, std::int64_t instances)
+KernelSums::KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t group)
     : density_(density),
-      partial_(at::zeros({instances, (instances + pair_block - 1) / pair_block}, at::kDouble)) {}
+      group_(group * pair_block),
+      partial_(at::zeros({instances, (instances + group_ - 1) / group_}, at::kDouble)) {}
 
 void KernelSums::visit(Range rows, Range columns, const at::Tensor& squared) {
-  partial_.narrow(0, rows.begin, rows.size())
-      .select(1, columns.begin / pair_block)
-      .copy_(density_.log_kernel_sum(squared, rows == columns));
+  const std::int64_t group = columns.begin / group_;
+  at::Tensor sums = partial_.narrow(0, rows.begin, rows.size()).select(1, group);
+  const at::Tensor more = density_.log_kernel_sum(squared, rows == columns);
+  sums.copy_(begun_.insert({rows.begin, group}).second ? more : at::logaddexp(sums, more));
 }
 
 at::Tensor KernelSums::merge(const Communicator& ranks) {

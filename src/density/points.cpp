@@ -26,6 +26,21 @@ bool finish_row(double* row, double norm, const double* norms, std::int64_t coun
   return lost > 0;
 }
 
+std::int64_t parts_of(std::int64_t count, std::int64_t each) { return (count + each - 1) / each; }
+
+// Calls visit(i, j) for the pairs i <= j of blocks that are this rank's: pairs of groups are dealt out in
+// turn.
+template <typename Visit>
+void over_own_pairs(std::int64_t blocks, std::int64_t group, const Communicator& ranks, const Visit& visit) {
+  std::int64_t number = 0;
+  for (std::int64_t a = 0; a < blocks; a += group)
+    for (std::int64_t b = a; b < blocks; b += group) {
+      if (number++ % ranks.size() != ranks.rank()) continue;
+      for (std::int64_t i = a; i < std::min(blocks, a + group); ++i)
+        for (std::int64_t j = std::max(i, b); j < std::min(blocks, b + group); ++j) visit(i, j);
+    }
+}
+
 }  // namespace
 
 PointSet::PointSet(const at::Tensor& instances) {
@@ -89,9 +104,15 @@ double distance_error(std::int64_t width) {
   return (static_cast<double>(width) + 8) * std::numeric_limits<double>::epsilon() / cancels;
 }
 
-std::int64_t pair_blocks(std::int64_t instances, const Communicator& ranks) {
-  const std::int64_t blocks = (instances + pair_block - 1) / pair_block;
-  return part_of(blocks * (blocks + 1) / 2, ranks.size(), ranks.rank()).size();
+std::int64_t blocks_a_group(std::int64_t instances) {
+  constexpr std::int64_t most_groups = 64;
+  return std::max<std::int64_t>(1, parts_of(parts_of(instances, pair_block), most_groups));
+}
+
+std::int64_t pair_blocks(std::int64_t instances, std::int64_t group, const Communicator& ranks) {
+  std::int64_t count = 0;
+  over_own_pairs(parts_of(instances, pair_block), group, ranks, [&](std::int64_t, std::int64_t) { ++count; });
+  return count;
 }
 
 void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit) {
@@ -103,15 +124,12 @@ void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t colum
   if (row != column) visit(block(column), block(row), squared.t().contiguous());
 }
 
-void sweep_pairs(const PointSet& instances, const Communicator& ranks, const PairBlock& visit,
-                 const std::function<void()>& done) {
-  std::int64_t number = 0;
-  for (std::int64_t i = 0; i < instances.size(); i += pair_block)
-    for (std::int64_t j = i; j < instances.size(); j += pair_block) {
-      if (number++ % ranks.size() != ranks.rank()) continue;
-      visit_pairs(instances, i, j, visit);
-      done();
-    }
+void sweep_pairs(const PointSet& instances, std::int64_t group, const Communicator& ranks,
+                 const PairBlock& visit, const std::function<void()>& done) {
+  over_own_pairs(parts_of(instances.size(), pair_block), group, ranks, [&](std::int64_t i, std::int64_t j) {
+    visit_pairs(instances, i * pair_block, j * pair_block, visit);
+    done();
+  });
 }
 
 }  // namespace whence::density

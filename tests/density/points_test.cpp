@@ -73,7 +73,7 @@ TEST(SweepPairs, ShowsEveryPairOnceOnSomeRank) {
   at::Tensor seen = at::zeros({n, n}, at::kLong);
   std::int64_t done = 0;
   sweep_pairs(
-      points, world(),
+      points, 1, world(),
       [&](Range rows, Range columns, const at::Tensor& squared) {
         ASSERT_TRUE(squared.is_contiguous());
         seen.narrow(0, rows.begin, rows.size()).narrow(1, columns.begin, columns.size()) += 1;
@@ -84,7 +84,7 @@ TEST(SweepPairs, ShowsEveryPairOnceOnSomeRank) {
       [&] { ++done; });
   world().sum(seen);
   EXPECT_TRUE((seen == 1).all().item<bool>());
-  EXPECT_EQ(done, pair_blocks(n, world()));
+  EXPECT_EQ(done, pair_blocks(n, 1, world()));
   EXPECT_EQ(world().sum(done), 6);
 }
 
@@ -95,7 +95,7 @@ TEST(Neighbours, AreSortedByDistanceAndThenByIndex) {
   const PointSet points(grid);
   Neighbours near(points, points, count);
   sweep_pairs(
-      points, world(),
+      points, 1, world(),
       [&](Range rows, Range columns, const at::Tensor& squared) { near.visit(rows, columns, squared); },
       [] {});
   near.merge(world());

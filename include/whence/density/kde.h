@@ -4,6 +4,9 @@
 // Kong and Chaudhuri, NeurIPS 2021, section 3 and appendix A.1.2. Signs: influence.h. Everything is a
 // logarithm until the end, so nothing underflows however far the points lie apart.
 
+#include <set>
+#include <utility>
+
 #include "whence/density/points.h"
 
 namespace whence::density {
@@ -40,17 +43,20 @@ class KernelDensity {
   double size_, width_, scale_, log_kernel_factor_;
 };
 
-/// The log_kernel_sum over all other instances of each instance, gathered from blocks of sweep_pairs.
+/// The log_kernel_sum over all other instances of each instance, gathered from the blocks of sweep_pairs.
 class KernelSums {
  public:
-  KernelSums(const KernelDensity& density, std::int64_t instances);
+  /// For a sweep in groups of `group` blocks.
+  KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t group);
   void visit(Range rows, Range columns, const at::Tensor& squared);
   /// [N]; the same bits on any number of ranks. Collective.
   at::Tensor merge(const Communicator& ranks);
 
  private:
   const KernelDensity& density_;
-  at::Tensor partial_;  // [N, blocks]: each entry is filled by one rank, and 0 elsewhere
+  std::int64_t group_;  // instances of a group
+  at::Tensor partial_;  // [N, groups]: each entry is summed by one rank, and 0 elsewhere
+  std::set<std::pair<std::int64_t, std::int64_t>> begun_;  // first rows and groups of what has been visited
 };
 
 }  // namespace whence::density

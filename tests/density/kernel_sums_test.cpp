@@ -1,0 +1,56 @@
+// Sums of kernels over pairs that are visited in groups of blocks.
+#include <gtest/gtest.h>
+#include <limits>
+
+#include <ATen/ops/cdist.h>
+#include <ATen/ops/logsumexp.h>
+
+#include "whence/density/kde.h"
+
+#include "support/numbers.h"
+
+namespace whence::density {
+namespace {
+
+at::Tensor sums_of(const PointSet& points, std::int64_t group, const Communicator& ranks,
+                   std::int64_t& blocks) {
+  const KernelDensity density(points.size(), points.width(), 0.5);
+  KernelSums sums(density, points.size(), group);
+  blocks = 0;
+  sweep_pairs(
+      points, group, ranks,
+      [&](Range rows, Range columns, const at::Tensor& squared) { sums.visit(rows, columns, squared); },
+      [&] { ++blocks; });
+  EXPECT_EQ(blocks, pair_blocks(points.size(), group, ranks));
+  return sums.merge(ranks);
+}
+
+// Five blocks, the last of one instance: groups of 1, of 2 (the last smaller), and one of all.
+TEST(KernelSums, AreThoseOfAllPairsInGroupsOfAnySizeOnAnyNumberOfRanks) {
+  const Communicator world(MPI_COMM_WORLD), alone(MPI_COMM_SELF);
+  const PointSet points(test::normals({4 * pair_block + 1, 2}, 7));
+  at::Tensor logs = at::cdist(points.values(), points.values(), 2, 2).square() * (-0.5 / (0.5 * 0.5));
+  logs.fill_diagonal_(-std::numeric_limits<double>::infinity());
+  const at::Tensor right = at::logsumexp(logs, 1);
+  for (const std::int64_t group : {1, 2, 8}) {
+    std::int64_t blocks = 0, all = 0;
+    const at::Tensor shared = sums_of(points, group, world, blocks),
+                     single = sums_of(points, group, alone, all);
+    EXPECT_LT((shared - right).abs().max().item<double>(), 1e-11) << group;
+    EXPECT_TRUE(shared.equal(single))
+        << "groups of " << group << ": other bits on " << world.size() << " ranks";
+    EXPECT_EQ(world.sum(blocks), 15);
+    EXPECT_EQ(all, 15);
+  }
+}
+
+TEST(KernelSums, KeepAtMostSixtyFourSumsAnInstance) {
+  for (const std::int64_t n : {2LL, 1025LL, 65'536LL, 65'537LL, 1'300'000LL, 100'000'000LL}) {
+    const std::int64_t group = blocks_a_group(n) * pair_block;
+    EXPECT_LE((n + group - 1) / group, 64) << n;
+    EXPECT_EQ(blocks_a_group(n) > 1, n > 65'536) << n;
+  }
+}
+
+}  // namespace
+}  // namespace whence::density
