@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "whence/density/files.h"
 #include "whence/density/points.h"
 
 #include "dry_run.h"
@@ -139,7 +140,8 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
   needs.memory = estimators.self_influence
                      ? 8.0 * static_cast<double>(n) * (3.0 * count + 4.0 * (estimators.k + 1) + groups)
                      : 0;
-  needs.disk = tables_kept + 8.0 * static_cast<double>(n * train.width());
+  const std::int64_t drawn = train.width() <= density::drawable_width ? (n + q) * train.width() : 0;
+  needs.disk = tables_kept + 8.0 * static_cast<double>(drawn);
   needs.folder = folder;
   return needs;
 }

@@ -11,8 +11,6 @@
 namespace whence::density {
 namespace {
 
-constexpr std::int64_t drawable_width = 3;
-
 constexpr auto finite = Numbers::finite;
 constexpr bool optional = false;
 const ArrayRules density_arrays{

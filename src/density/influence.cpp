@@ -271,7 +271,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
   std::optional<Estimators> fitted;
   ranks.on_every_rank([&] {
     check_options(options, train);
-    instances.emplace(train.instances.all());
+    instances.emplace(train.instances);
     points.emplace(queries.points, *instances);
     fitted.emplace(options, train, *instances);
   });
@@ -297,7 +297,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
 
 struct PairTrial::Parts {
   Parts(const Dataset& train, const EstimatorOptions& options)
-      : instances(train.instances.all()), fitted(options, train, instances), pairs(fitted, instances) {}
+      : instances(train.instances), fitted(options, train, instances), pairs(fitted, instances) {}
   PointSet instances;
   Estimators fitted;
   PairSums pairs;

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
 
@@ -28,6 +30,14 @@ bool finish_row(double* row, double norm, const double* norms, std::int64_t coun
 
 std::int64_t parts_of(std::int64_t count, std::int64_t each) { return (count + each - 1) / each; }
 
+// Calls take(first, rows [n, d] float64) for some rows after the other, so that they are not all there twice.
+template <typename Take>
+void over_rows(const Instances& instances, const Take& take) {
+  constexpr std::int64_t at_once = 4096;
+  for (std::int64_t first = 0; first < instances.size(); first += at_once)
+    take(first, instances.rows(first, std::min(at_once, instances.size() - first)).to(at::kDouble));
+}
+
 // Calls visit(i, j) for the pairs i <= j of blocks that are this rank's: pairs of groups are dealt out in
 // turn.
 template <typename Visit>
@@ -43,8 +53,10 @@ void over_own_pairs(std::int64_t blocks, std::int64_t group, const Communicator&
 
 }  // namespace
 
-PointSet::PointSet(const at::Tensor& instances) {
-  origin_ = instances.to(at::kDouble).mean(0, true);
+PointSet::PointSet(const Instances& instances) {
+  at::Tensor sum = at::zeros({1, instances.width()}, at::kDouble);
+  over_rows(instances, [&sum](std::int64_t, const at::Tensor& rows) { sum += rows.sum(0, true); });
+  origin_ = sum / static_cast<double>(instances.size());
   prepare(instances, "instance");
 }
 
@@ -54,15 +66,23 @@ PointSet::PointSet(const at::Tensor& queries, const PointSet& instances) : origi
   prepare(queries, "query");
 }
 
-void PointSet::prepare(const at::Tensor& points, const char* what) {
-  const at::Tensor finite = points.isfinite().all(1);
-  values_ = (points.to(at::kDouble) - origin_).contiguous();
-  norms_ = values_.square().sum(1);
+void PointSet::prepare(const Instances& points, const char* what) {
+  values_ = at::empty({points.size(), points.width()}, at::kDouble);
+  norms_ = at::empty({points.size()}, at::kDouble);
+  std::int64_t not_finite = -1;  // the first point that holds such a number
+  over_rows(points, [&](std::int64_t first, const at::Tensor& rows) {
+    at::Tensor moved = values_.narrow(0, first, rows.size(0));
+    moved.copy_(rows - origin_);
+    norms_.narrow(0, first, rows.size(0)).copy_(moved.square().sum(1));
+    const at::Tensor finite = rows.isfinite().all(1);
+    for (std::int64_t i = 0; not_finite < 0 && i < rows.size(0) && !finite.all().item<bool>(); ++i)
+      if (!finite[i].item<bool>()) not_finite = first + i;
+  });
   const at::Tensor fits = norms_.isfinite();
+  if (fits.all().item<bool>()) return;
   // A number that is not finite makes the mean so too: name the point that holds it, not the first one.
-  for (std::int64_t i = 0; i < points.size(0) && !fits.all().item<bool>(); ++i)
-    if (!finite[i].item<bool>()) fail("{} {} holds a number that is not finite", what, i);
-  for (std::int64_t i = 0; i < points.size(0) && !fits.all().item<bool>(); ++i)
+  if (not_finite >= 0) fail("{} {} holds a number that is not finite", what, not_finite);
+  for (std::int64_t i = 0; i < points.size(); ++i)
     if (!fits[i].item<bool>()) fail("{} {}: its squared distance to the mean of all overflows", what, i);
 }
 

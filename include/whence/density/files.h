@@ -1,6 +1,7 @@
 #pragma once
 // density.h5: influences in density estimators as a file.
 
+#include <cstdint>
 #include <string>
 
 #include "whence/density/influence.h"
@@ -9,6 +10,9 @@
 namespace whence::density {
 
 inline const Schema density_schema{"whence.density", 1};
+
+/// Points of up to so many numbers are in the file, to be drawn.
+inline constexpr std::int64_t drawable_width = 3;
 
 /// Computes density_influence() and writes it as density.h5 (E estimators, N instances, Q queries, d numbers
 /// a point; float64 but for the int64 ids, positions and clusters; nats; the sign is that of influence.h):

@@ -8,6 +8,7 @@
 
 #include "whence/comm/communicator.h"
 #include "whence/comm/partition.h"
+#include "whence/data/instances.h"
 
 namespace whence::density {
 
@@ -15,9 +16,9 @@ namespace whence::density {
 /// but their rounding errors do: those of a matrix product grow with the distance to the origin.
 class PointSet {
  public:
-  /// Training instances [N, d], with their mean as origin. Error naming the instance where a number is NaN or
-  /// infinite, or its squared distance to the mean overflows.
-  explicit PointSet(const at::Tensor& instances);
+  /// Training instances [N, d], some rows of them read at a time, with their mean as origin. Error naming the
+  /// instance where a number is NaN or infinite, or its squared distance to the mean overflows.
+  explicit PointSet(const Instances& instances);
   /// Points [Q, d] with the origin of `instances`. Error naming the query in the same cases.
   PointSet(const at::Tensor& queries, const PointSet& instances);
 
@@ -29,7 +30,7 @@ class PointSet {
   const at::Tensor& norms() const { return norms_; }
 
  private:
-  void prepare(const at::Tensor& points, const char* what);
+  void prepare(const Instances& points, const char* what);
   at::Tensor origin_, values_, norms_;
 };
 
