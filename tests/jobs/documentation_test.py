@@ -232,6 +232,16 @@ class NamesTest(ProgramTest):
                         self.assertTrue(any(glob.glob(os.path.join(place, pattern)) for place in places),
                                         "%s: %s" % (page.where(line), word))
 
+    def test_scripts_that_are_called_can_be(self):
+        called = 0
+        for page in PAGES:
+            for line, text in ((block.line, text) for block in page.blocks for text in block.lines):
+                for word in re.findall(r"(?:^|[;(|] *|\b[A-Z0-9]+=\S+ +)((?:tools|tests|slurm)/[\w./-]+)", text.strip()):
+                    if os.path.isfile(os.path.join(SOURCE, word)):
+                        called += 1
+                        self.assertTrue(os.access(os.path.join(SOURCE, word), os.X_OK), page.where(line) + ": " + word)
+        self.assertGreater(called, 20)
+
     def test_each_page_is_found_from_the_first(self):
         reached, waiting = set(), ["README.md"]
         of = {page.path: page for page in PAGES}
