@@ -21,6 +21,10 @@ std::string time_stamp() {
   return std::string(text, std::strftime(text, sizeof text, "[%Y-%m-%d %H:%M:%S] ", &local));
 }
 
+// Shares are quotients, which may lie a rounding below the whole number that they stand for.
+std::int64_t whole(double number) { return static_cast<std::int64_t>(number + 1e-9); }
+std::int64_t tenths(double share) { return whole(10 * share); }
+
 }  // namespace
 
 Log::Log(bool speaking) : speaking_(speaking), on_terminal_(isatty(STDERR_FILENO) == 1) {}
@@ -36,8 +40,14 @@ void Log::say(const std::string& message) const {
 void Log::say_at_work(const std::string& message) { at_work_->push_back(message); }
 
 Progress::Progress(const Log& log, std::string label, std::int64_t total, std::int64_t done)
-    : log_(log), label_(std::move(label)), total_(total), first_(done), done_(done), start_(Clock::now()) {
-  if (total_ > 0) last_tenth_ = 10 * done / total_;
+    : log_(log),
+      label_(std::move(label)),
+      total_(total),
+      done_(done),
+      last_tenth_(tenths(share_of(done))),
+      first_share_(share_of(done)),
+      share_(first_share_),
+      start_(Clock::now()) {
   for (const std::string& message : *log_.at_work_) log_.say(message);
   log_.at_work_->clear();
 }
@@ -46,28 +56,37 @@ Progress::~Progress() {
   if (line_open_) std::fputc('\n', stderr);
 }
 
-void Progress::advance_to(std::int64_t done) {
+double Progress::share_of(std::int64_t done) const {
+  return total_ <= 0 ? 0 : static_cast<double>(done) / static_cast<double>(total_);
+}
+
+void Progress::advance_to(std::int64_t done) { advance_to(done, share_of(done)); }
+
+void Progress::advance_to(std::int64_t done, double share) {
   done_ = done;
+  share_ = share;
   if (!log_.speaking() || total_ <= 0) return;
   if (log_.on_terminal()) {
     const auto now = Clock::now();
     if (done_ == total_ || now - drawn_ > std::chrono::milliseconds(200)) {
       drawn_ = now;
-      draw(done_);
+      draw();
     }
-  } else if (const std::int64_t tenth = 10 * done_ / total_; tenth > last_tenth_) {
+  } else if (const std::int64_t tenth = done_ == total_ ? 10 : std::min<std::int64_t>(9, tenths(share));
+             tenth > last_tenth_) {
     last_tenth_ = tenth;
-    draw(done_);
+    draw();
   }
 }
 
-void Progress::draw(std::int64_t done) {
+void Progress::draw() {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double left = elapsed * static_cast<double>(total_ - done) / std::max<std::int64_t>(1, done - first_);
+  const double done = share_ - first_share_;
   const std::string line =
-      done == total_ ? fmt::format("{}: {} of {}, done in {}", label_, done, total_, human_seconds(elapsed))
-                     : fmt::format("{}: {} of {} ({}%), {} left", label_, done, total_, 100 * done / total_,
-                                   human_seconds(left));
+      done_ == total_
+          ? fmt::format("{}: {} of {}, done in {}", label_, done_, total_, human_seconds(elapsed))
+          : fmt::format("{}: {} of {} ({}%){}", label_, done_, total_, whole(100 * share_),
+                        done > 0 ? ", " + human_seconds(elapsed * (1 - share_) / done) + " left" : "");
   if (log_.on_terminal()) {
     std::fprintf(stderr, "\r\033[K%s", printable(line).c_str());
     std::fflush(stderr);

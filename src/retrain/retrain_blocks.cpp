@@ -1,6 +1,9 @@
 #include "whence/retrain/retrain_blocks.h"
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
+#include <vector>
 
 #include "whence/comm/work_queue.h"
 #include "whence/device/devices.h"
@@ -8,11 +11,25 @@
 namespace whence {
 namespace {
 
-// Takes the block's steps until its end or a signal; returns the seconds. A device is waited for: its steps
-// are asked for long before they are done.
-double take_steps(Retraining& block, WorkQueue& queue, const StopSignals& signals) {
+// Replica-steps of the blocks before each, and of all of them.
+std::vector<double> steps_before(const BlockWork& work) {
+  std::vector<double> before{0};
+  for (const CounterfactualBlock& block : work.blocks)
+    before.push_back(before.back() +
+                     static_cast<double>((work.run.steps - block.first_step) *
+                                         (1 + static_cast<std::int64_t>(block.removals.size()))));
+  return before;
+}
+
+// Takes the block's steps until its end or a signal, calling `taken` after each; returns the seconds. A
+// device is waited for: its steps are asked for long before they are done.
+double take_steps(Retraining& block, WorkQueue& queue, const StopSignals& signals,
+                  const std::function<void()>& taken) {
   const auto begin = std::chrono::steady_clock::now();
-  for (; !block.done() && !queue.stopped(signals); queue.progress()) block.advance();
+  for (; !block.done() && !queue.stopped(signals); queue.progress()) {
+    block.advance();
+    taken();
+  }
   const auto mark = device_mark(block.state().device());
   mark->set();
   mark->wait();
@@ -27,16 +44,21 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
   if (earlier > 0) log.say(fmt::format("{} of {} blocks are already finished", earlier, total));
   std::int64_t finished = 0, replica_steps = 0;
   double step_seconds = 0;
+  const std::vector<double> before = steps_before(work);
+  const double all = std::max(1.0, before.back());
   Progress progress(log, work.label, total);
   {
     WorkQueue queue(ranks, total);
     while (const auto b = queue.next()) {
-      progress.advance_to(*b);
+      progress.advance_to(*b, before[*b] / all);
       if (work.store.finished(*b)) continue;
       Retraining block(work.run, work.blocks[*b], work.removals, work.weight);
       work.begun.load(*b, block);
       const std::int64_t first = block.step();
-      step_seconds += take_steps(block, queue, work.signals);
+      step_seconds += take_steps(block, queue, work.signals, [&] {
+        const double left = static_cast<double>((block.last_step() - block.step()) * block.replicas());
+        progress.advance_to(*b, (before[*b + 1] - left) / all);
+      });
       replica_steps += (block.step() - first) * block.replicas();
       if (!block.done()) {
         work.begun.save(*b, block);

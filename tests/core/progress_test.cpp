@@ -68,6 +68,20 @@ TEST(Progress, OfAResumedJobLeavesOutWhatIsDone) {
   EXPECT_EQ(text.find("training: 700 of"), std::string::npos) << text;
 }
 
+TEST(Progress, WithinAUnitIsSaidToo) {
+  const std::string text = stderr_of([] {
+    const Log log(true);
+    Progress progress(log, "blocks", 2);
+    progress.advance_to(0, 0);
+    for (int i = 1; i <= 100; ++i) progress.advance_to(i < 75 ? 0 : 1, i / 100.0);
+    progress.advance_to(2);
+  });
+  EXPECT_EQ(lines(text), 10) << text;
+  EXPECT_NE(text.find("blocks: 0 of 2 (10%), "), std::string::npos) << text;
+  EXPECT_NE(text.find("blocks: 1 of 2 (80%), "), std::string::npos) << text;
+  EXPECT_NE(text.find("blocks: 2 of 2, done in "), std::string::npos) << text;
+}
+
 TEST(Progress, OfNoWorkIsSilent) {
   EXPECT_EQ(progress_of(true, 0), "");
   EXPECT_EQ(stderr_of([] {

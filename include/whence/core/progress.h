@@ -40,14 +40,18 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance_to(std::int64_t done);
+  /// The same where units take long, or are not alike: `share`, from 0 to 1, of all the work is done.
+  void advance_to(std::int64_t done, double share);
 
  private:
-  void draw(std::int64_t done);
+  double share_of(std::int64_t done) const;
+  void draw();
 
   using Clock = std::chrono::steady_clock;
   const Log& log_;
   std::string label_;
-  std::int64_t total_, first_, done_, last_tenth_ = 0;
+  std::int64_t total_, done_, last_tenth_;
+  double first_share_, share_;
   Clock::time_point start_, drawn_;
   bool line_open_ = false;
 };
