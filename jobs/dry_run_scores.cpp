@@ -134,14 +134,15 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
   // Tables of a few queries at a time were taken on the way here; then there are what all instances have, and
   // sums of kernels over groups of blocks of instances.
   const double groups = std::count(estimators.estimators.begin(), estimators.estimators.end(), "kde") > 0
-                            ? std::ceil(static_cast<double>(n) /
-                                        static_cast<double>(density::pair_block * density::blocks_a_group(n)))
+                            ? static_cast<double>(density::pair_groups(n))
                             : 0;
   needs.memory = estimators.self_influence
                      ? 8.0 * static_cast<double>(n) * (3.0 * count + 4.0 * (estimators.k + 1) + groups)
                      : 0;
+  const double of_instance =
+      1 + (train.labels.defined() ? 1 : 0) + (estimators.self_influence ? 3 * count + (gmm ? 1 : 0) : 0);
   const std::int64_t drawn = train.width() <= density::drawable_width ? (n + q) * train.width() : 0;
-  needs.disk = tables_kept + 8.0 * static_cast<double>(drawn);
+  needs.disk = tables_kept + 8.0 * (of_instance * static_cast<double>(n) + static_cast<double>(drawn));
   needs.folder = folder;
   return needs;
 }

@@ -115,7 +115,9 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
         static_cast<double>(replay.steps) * step_seconds(run.parts(), run.state(run.steps()), world, world);
   needs.traffic = sweep.traffic();
   // What is added up is copied to be saved now and then. A file that is saved takes the place of one before.
-  needs.memory = kept + sums + static_cast<double>(replay.states) * bytes_of(run);
+  // A state is read while the one before is there still, by several ranks in parts that are put together.
+  needs.memory =
+      kept + sums + static_cast<double>(replay.states + (world.size() > 1 ? 2 : 1)) * bytes_of(run);
   needs.disk = 8 * numbers + 2 * (sums + carried) * world.size();
   needs.folder = run.folder();
   if (paths.count > 0)

@@ -85,8 +85,10 @@ void Progress::draw() {
   const std::string line =
       done_ == total_
           ? fmt::format("{}: {} of {}, done in {}", label_, done_, total_, human_seconds(elapsed))
-          : fmt::format("{}: {} of {} ({}%){}", label_, done_, total_, whole(100 * share_),
-                        done > 0 ? ", " + human_seconds(elapsed * (1 - share_) / done) + " left" : "");
+          : fmt::format(
+                "{}: {} of {} ({}%){}", label_, done_, total_,
+                std::min<std::int64_t>(99, whole(100 * share_)),
+                done > 0 && share_ < 1 ? ", " + human_seconds(elapsed * (1 - share_) / done) + " left" : "");
   if (log_.on_terminal()) {
     std::fprintf(stderr, "\r\033[K%s", printable(line).c_str());
     std::fflush(stderr);

@@ -185,7 +185,7 @@ void knn_self(const KnnDensity& knn, const Neighbours& near, at::Tensor density,
 struct PairSums {
   PairSums(const Estimators& fitted, const PointSet& instances)
       : near(instances, instances, fitted.neighbours()) {
-    if (fitted.kde) sums.emplace(*fitted.kde, instances.size(), blocks_a_group(instances.size()));
+    if (fitted.kde) sums.emplace(*fitted.kde, instances.size(), pair_groups(instances.size()));
   }
   void visit(Range rows, Range columns, const at::Tensor& squared) {
     if (near.count() > 0) near.visit(rows, columns, squared);
@@ -202,7 +202,7 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
   PairSums pairs(fitted, instances);
   ranks.on_every_rank([&] {
     sweep_pairs(
-        instances, blocks_a_group(n), ranks,
+        instances, pair_groups(n), ranks,
         [&pairs](Range rows, Range columns, const at::Tensor& squared) {
           pairs.visit(rows, columns, squared);
         },
@@ -278,7 +278,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
   const std::int64_t blocks = (queries.points.size(0) + query_block - 1) / query_block;
   const std::int64_t parts =
       part_of(blocks, ranks.size(), ranks.rank()).size() +
-      (options.self_influence ? pair_blocks(train.size(), blocks_a_group(train.size()), ranks) : 0);
+      (options.self_influence ? pair_blocks(train.size(), pair_groups(train.size()), ranks) : 0);
   std::int64_t count = 0;
   const auto done = [&] { progress(++count, parts); };
   DensityInfluence result;

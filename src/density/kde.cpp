@@ -1,8 +1,10 @@
 #include "whence/density/kde.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/log1p.h>
@@ -79,21 +81,31 @@ KernelInfluence KernelDensity::self_influence(const at::Tensor& log_others) cons
   return {with + log_kernel_factor_, closed_form(own, all, log_others), with - without};
 }
 
-KernelSums::KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t group)
-    : density_(density),
-      group_(group * pair_block),
-      partial_(at::zeros({instances, (instances + group_ - 1) / group_}, at::kDouble)) {}
+KernelSums::KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t groups)
+    : density_(density), partial_(at::zeros({instances, groups}, at::kDouble)) {
+  const std::int64_t blocks = (instances + pair_block - 1) / pair_block;
+  begun_.assign(blocks * groups, false);
+  for (std::int64_t g = 0; g < groups; ++g)
+    group_of_.insert(group_of_.end(), static_cast<std::size_t>(part_of(blocks, groups, g).size()), g);
+}
 
 void KernelSums::visit(Range rows, Range columns, const at::Tensor& squared) {
-  const std::int64_t group = columns.begin / group_;
+  const std::int64_t group = group_of_[columns.begin / pair_block];
   at::Tensor sums = partial_.narrow(0, rows.begin, rows.size()).select(1, group);
   const at::Tensor more = density_.log_kernel_sum(squared, rows == columns);
-  sums.copy_(begun_.insert({rows.begin, group}).second ? more : at::logaddexp(sums, more));
+  std::vector<bool>::reference begun = begun_[rows.begin / pair_block * partial_.size(1) + group];
+  sums.copy_(begun ? at::logaddexp(sums, more) : more);
+  begun = true;
 }
 
 at::Tensor KernelSums::merge(const Communicator& ranks) {
   ranks.sum(partial_);
-  return at::logsumexp(partial_, 1);
+  at::Tensor all = at::empty({partial_.size(0)}, at::kDouble);
+  for (std::int64_t first = 0; first < all.size(0); first += pair_block) {
+    const std::int64_t count = std::min(pair_block, all.size(0) - first);
+    all.narrow(0, first, count).copy_(at::logsumexp(partial_.narrow(0, first, count), 1));
+  }
+  return all;
 }
 
 }  // namespace whence::density

@@ -28,26 +28,29 @@ bool finish_row(double* row, double norm, const double* norms, std::int64_t coun
   return lost > 0;
 }
 
-std::int64_t parts_of(std::int64_t count, std::int64_t each) { return (count + each - 1) / each; }
-
 // Calls take(first, rows [n, d] float64) for some rows after the other, so that they are not all there twice.
 template <typename Take>
 void over_rows(const Instances& instances, const Take& take) {
-  constexpr std::int64_t at_once = 4096;
+  constexpr std::int64_t numbers = std::int64_t{1} << 21;
+  const std::int64_t at_once =
+      std::max<std::int64_t>(1, numbers / std::max<std::int64_t>(1, instances.width()));
   for (std::int64_t first = 0; first < instances.size(); first += at_once)
     take(first, instances.rows(first, std::min(at_once, instances.size() - first)).to(at::kDouble));
 }
 
+std::int64_t blocks_of(std::int64_t instances) { return (instances + pair_block - 1) / pair_block; }
+
 // Calls visit(i, j) for the pairs i <= j of blocks that are this rank's: pairs of groups are dealt out in
 // turn.
 template <typename Visit>
-void over_own_pairs(std::int64_t blocks, std::int64_t group, const Communicator& ranks, const Visit& visit) {
+void over_own_pairs(std::int64_t blocks, std::int64_t groups, const Communicator& ranks, const Visit& visit) {
   std::int64_t number = 0;
-  for (std::int64_t a = 0; a < blocks; a += group)
-    for (std::int64_t b = a; b < blocks; b += group) {
+  for (std::int64_t a = 0; a < groups; ++a)
+    for (std::int64_t b = a; b < groups; ++b) {
       if (number++ % ranks.size() != ranks.rank()) continue;
-      for (std::int64_t i = a; i < std::min(blocks, a + group); ++i)
-        for (std::int64_t j = std::max(i, b); j < std::min(blocks, b + group); ++j) visit(i, j);
+      const Range rows = part_of(blocks, groups, a), columns = part_of(blocks, groups, b);
+      for (std::int64_t i = rows.begin; i < rows.end; ++i)
+        for (std::int64_t j = std::max(i, columns.begin); j < columns.end; ++j) visit(i, j);
     }
 }
 
@@ -124,14 +127,14 @@ double distance_error(std::int64_t width) {
   return (static_cast<double>(width) + 8) * std::numeric_limits<double>::epsilon() / cancels;
 }
 
-std::int64_t blocks_a_group(std::int64_t instances) {
-  constexpr std::int64_t most_groups = 64;
-  return std::max<std::int64_t>(1, parts_of(parts_of(instances, pair_block), most_groups));
+std::int64_t pair_groups(std::int64_t instances) {
+  constexpr std::int64_t most = 64;
+  return std::min(most, blocks_of(instances));
 }
 
-std::int64_t pair_blocks(std::int64_t instances, std::int64_t group, const Communicator& ranks) {
+std::int64_t pair_blocks(std::int64_t instances, std::int64_t groups, const Communicator& ranks) {
   std::int64_t count = 0;
-  over_own_pairs(parts_of(instances, pair_block), group, ranks, [&](std::int64_t, std::int64_t) { ++count; });
+  over_own_pairs(blocks_of(instances), groups, ranks, [&](std::int64_t, std::int64_t) { ++count; });
   return count;
 }
 
@@ -144,9 +147,9 @@ void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t colum
   if (row != column) visit(block(column), block(row), squared.t().contiguous());
 }
 
-void sweep_pairs(const PointSet& instances, std::int64_t group, const Communicator& ranks,
+void sweep_pairs(const PointSet& instances, std::int64_t groups, const Communicator& ranks,
                  const PairBlock& visit, const std::function<void()>& done) {
-  over_own_pairs(parts_of(instances.size(), pair_block), group, ranks, [&](std::int64_t i, std::int64_t j) {
+  over_own_pairs(blocks_of(instances.size()), groups, ranks, [&](std::int64_t i, std::int64_t j) {
     visit_pairs(instances, i * pair_block, j * pair_block, visit);
     done();
   });

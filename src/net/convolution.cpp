@@ -41,14 +41,14 @@ PatchGrid kept_grid(AutogradContext* context) {
   return {{n[0], n[1], n[2]}, n[3], n[4], n[5], n[6], n[7]};
 }
 
-// The derivatives by the two tensors kept, each from the other, where they are wanted; none by the grid,
+// The derivatives by the two tensors kept, each from the other, where they are asked for; none by the grid,
 // which comes first.
 template <typename ByFirst, typename BySecond>
 tensor_list derivatives(AutogradContext* context, const ByFirst& by_first, const BySecond& by_second) {
   const auto kept = context->get_saved_variables();
   const PatchGrid grid = kept_grid(context);
-  return {at::Tensor(), kept[0].requires_grad() ? by_first(grid, kept[1]) : at::Tensor(),
-          kept[1].requires_grad() ? by_second(grid, kept[0]) : at::Tensor()};
+  return {at::Tensor(), context->needs_input_grad(0) ? by_first(grid, kept[1]) : at::Tensor(),
+          context->needs_input_grad(1) ? by_second(grid, kept[0]) : at::Tensor()};
 }
 
 struct Convolved : Function<Convolved> {

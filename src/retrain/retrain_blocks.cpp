@@ -11,15 +11,26 @@
 namespace whence {
 namespace {
 
-// Replica-steps of the blocks before each, and of all of them.
-std::vector<double> steps_before(const BlockWork& work) {
-  std::vector<double> before{0};
-  for (const CounterfactualBlock& block : work.blocks)
-    before.push_back(before.back() +
-                     static_cast<double>((work.run.steps - block.first_step) *
-                                         (1 + static_cast<std::int64_t>(block.removals.size()))));
-  return before;
-}
+// Of the whole work by what one rank sees of it: ranks have begun a block each, and go on alike.
+class Shares {
+ public:
+  Shares(const BlockWork& work, std::int64_t ranks) : ranks_(ranks) {
+    for (const CounterfactualBlock& block : work.blocks)
+      before_.push_back(before_.back() +
+                        static_cast<double>((work.run.steps - block.first_step) *
+                                            (1 + static_cast<std::int64_t>(block.removals.size()))));
+  }
+  // With `part` of block b done.
+  double at(std::int64_t b, double part) const {
+    const std::int64_t first = b / ranks_ * ranks_,
+                       end = std::min(static_cast<std::int64_t>(before_.size()) - 1, first + ranks_);
+    return (before_[first] + part * (before_[end] - before_[first])) / std::max(1.0, before_.back());
+  }
+
+ private:
+  std::int64_t ranks_;
+  std::vector<double> before_{0};  // replica-steps of the blocks before each, and of all of them
+};
 
 // Takes the block's steps until its end or a signal, calling `taken` after each; returns the seconds. A
 // device is waited for: its steps are asked for long before they are done.
@@ -44,20 +55,20 @@ BlockProgress retrain_blocks(const BlockWork& work, const Log& log, const Commun
   if (earlier > 0) log.say(fmt::format("{} of {} blocks are already finished", earlier, total));
   std::int64_t finished = 0, replica_steps = 0;
   double step_seconds = 0;
-  const std::vector<double> before = steps_before(work);
-  const double all = std::max(1.0, before.back());
+  const Shares shares(work, ranks.size());
   Progress progress(log, work.label, total);
   {
     WorkQueue queue(ranks, total);
     while (const auto b = queue.next()) {
-      progress.advance_to(*b, before[*b] / all);
+      progress.advance_to(*b, shares.at(*b, 0));
       if (work.store.finished(*b)) continue;
       Retraining block(work.run, work.blocks[*b], work.removals, work.weight);
       work.begun.load(*b, block);
       const std::int64_t first = block.step();
       step_seconds += take_steps(block, queue, work.signals, [&] {
-        const double left = static_cast<double>((block.last_step() - block.step()) * block.replicas());
-        progress.advance_to(*b, (before[*b + 1] - left) / all);
+        const auto begin = static_cast<double>(work.blocks[*b].first_step);
+        progress.advance_to(*b, shares.at(*b, (static_cast<double>(block.step()) - begin) /
+                                                  (static_cast<double>(block.last_step()) - begin)));
       });
       replica_steps += (block.step() - first) * block.replicas();
       if (!block.done()) {

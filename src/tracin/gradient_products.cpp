@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
 namespace whence {

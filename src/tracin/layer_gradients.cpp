@@ -1,6 +1,5 @@
 #include "whence/tracin/layer_gradients.h"
 
-#include <algorithm>
 #include <vector>
 
 #include <ATen/ops/empty.h>

@@ -13,9 +13,6 @@ namespace {
 
 using Positions = std::shared_ptr<const std::vector<std::int64_t>>;
 
-// Larger blocks gain nothing, and more is lost when a job is killed.
-constexpr std::int64_t largest_block = 256;
-
 double rate_at(const Run& run, std::int64_t step) {
   return run.trajectory().rates(std::min(step, run.steps() - 1))[0].item<double>();
 }
@@ -87,21 +84,27 @@ void set_all_positions(TracinPlan& plan, std::int64_t instances) {
 
 // What queries and instances of one way need, in numbers.
 struct Needs {
-  std::int64_t instance;                                // an instance's or query's gradient in the making
-  std::function<std::int64_t(std::int64_t q)> queries;  // q queries that are kept
+  WorkingNumbers gradients;                                              // in the making
+  std::function<std::int64_t(std::int64_t q)> queries;                   // q queries that are kept
   std::function<std::int64_t(std::int64_t n, std::int64_t q)> products;  // n instances and q kept queries
+  std::int64_t largest_block = 256;  // larger ones gain nothing, and more is lost when a job is killed
 };
 
+// Where the decoder has a group of instances at once, as convolutions do, a block is some tenths of a second
+// of so many samples.
 Needs fast_needs(const Autoencoder& vae, const TracinOptions& options, at::Device device) {
+  constexpr std::int64_t samples_of_block = 512;
   const auto layers = gradient_extents(vae, options.gradient);
-  const WorkingNumbers working = working_numbers(vae, options.gradient, device);
-  const std::int64_t instance = working.each + 2 * options.gradient.samples * vae.decoder().input().values();
-  return {instance,
-          [layers, working](std::int64_t q) { return working.besides + q * query_numbers(layers, q); },
-          [layers, instance, working](std::int64_t n, std::int64_t q) {
-            return working.besides + n * instance + product_numbers(layers, q, n) +
-                   2 * n * std::max<std::int64_t>(1, q);
-          }};
+  WorkingNumbers working = working_numbers(vae, options.gradient, device);
+  working.each += 2 * options.gradient.samples * vae.decoder().input().values();
+  Needs needs{working, [layers](std::int64_t q) { return q * query_numbers(layers, q); },
+              [layers, working](std::int64_t n, std::int64_t q) {
+                return working.of(n) + product_numbers(layers, q, n) + 2 * n * std::max<std::int64_t>(1, q);
+              }};
+  if (working.group > 0)
+    needs.largest_block =
+        std::clamp<std::int64_t>(samples_of_block / options.gradient.samples, 1, needs.largest_block);
+  return needs;
 }
 
 // By an engine: u and its trace for each query, and the graph of every sample's losses for each as well.
@@ -109,7 +112,8 @@ Needs engine_needs(const Run& run, const TracinOptions& options) {
   const Game& game = *run.parts().game;
   const std::int64_t p = game.layout().size(), m = options.gradient.samples,
                      graph = m * game.graph_numbers(run.parts().data.train.width()) / 8;
-  return {2 * p + graph, [p](std::int64_t q) { return 4 * q * p; },
+  return {{2 * p + graph, 0, 0},
+          [p](std::int64_t q) { return 4 * q * p; },
           [p, graph](std::int64_t n, std::int64_t q) {
             return 4 * p + n * graph * std::max<std::int64_t>(1, q);
           }};
@@ -122,17 +126,20 @@ void set_sizes(TracinPlan& plan, const Needs& needs, std::int64_t largest, at::S
                std::int64_t queries, const TracinOptions& options, std::int64_t most_instances) {
   const std::int64_t number = dtype == at::kFloat ? 4 : 8;
   const std::int64_t half = options.memory / 2 / number;
-  plan.query_piece =
-      std::clamp<std::int64_t>(half / 8 / needs.instance, 1, std::max<std::int64_t>(1, largest));
+  const WorkingNumbers& gradients = needs.gradients;
+  const std::int64_t rest = half / 8 - gradients.group * gradients.in_group,
+                     fit =
+                         rest > 0 ? rest / gradients.each : half / 8 / (gradients.each + gradients.in_group);
+  plan.query_piece = std::clamp<std::int64_t>(fit, 1, std::max<std::int64_t>(1, largest));
   const auto queries_need = [&](std::int64_t q) {
-    return needs.queries(q) + std::min(q, plan.query_piece) * needs.instance;
+    return needs.queries(q) + gradients.of(std::min(q, plan.query_piece));
   };
   const auto instances_need = [&](std::int64_t n) { return needs.products(n, plan.query_chunk); };
   plan.query_chunk = queries;
   while (plan.query_chunk > 1 &&
          (queries_need(plan.query_chunk) > half || needs.products(1, plan.query_chunk) > half))
     plan.query_chunk = (plan.query_chunk + 1) / 2;
-  plan.block = std::max<std::int64_t>(1, std::min(largest_block, most_instances));
+  plan.block = std::max<std::int64_t>(1, std::min(needs.largest_block, most_instances));
   while (plan.block > 1 && instances_need(plan.block) > half) plan.block = (plan.block + 1) / 2;
   const std::int64_t least =
       2 * number *

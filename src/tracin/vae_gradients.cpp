@@ -118,12 +118,29 @@ std::int64_t decoded_numbers(const Autoencoder& vae, const GradientOptions& opti
 // over them are fast where they stay in a processor's cache.
 std::int64_t at_once(const Autoencoder& vae, const GradientOptions& options, at::Device device) {
   constexpr std::int64_t numbers = std::int64_t{1} << 20;
-  const auto& stages = vae.decoder().stages();
-  const bool dense = std::all_of(stages.begin(), stages.end(),
-                                 [](const Stage& stage) { return stage.layer.kind == LayerKind::linear; });
-  if (dense || !device.is_cpu()) return 0;
+  if (vae.decoder().is_dense() || !device.is_cpu()) return 0;
   return std::max<std::int64_t>(1, numbers / decoded_numbers(vae, options));
 }
+
+// Numbers of a network's layers' gradients of an instance: the largest's, and all that are kept for the
+// others of a group.
+struct LayerNumbers {
+  std::int64_t largest = 0, all = 0;
+
+  void add(const Network& network, std::int64_t samples, const GradientOptions& options, at::Device device) {
+    const Wanted want = wanted(network, options, 0);
+    for (std::size_t l = 0; l < network.stages().size(); ++l) {
+      if (!want.layer[l]) continue;
+      const Stage& stage = network.stages()[l];
+      const LayerExtent layer = extent_of(stage, samples);
+      const std::int64_t numbers = added_up_at_once(stage, samples, device)
+                                       ? layer.left * layer.right
+                                       : layer.rows * (layer.left + layer.right);
+      largest = std::max(largest, numbers);
+      all += layer.bias + numbers;
+    }
+  }
+};
 
 struct Latents {
   at::Tensor mu, deviation;  // [n, d]
@@ -216,16 +233,13 @@ std::vector<LayerExtent> gradient_extents(const Autoencoder& vae, const Gradient
 }
 
 WorkingNumbers working_numbers(const Autoencoder& vae, const GradientOptions& options, at::Device device) {
-  std::int64_t largest = 0, kept = 0;
-  for (const LayerExtent& layer : gradient_extents(vae, options)) {
-    const std::int64_t factors = layer.rows * (layer.left + layer.right);
-    largest = std::max(largest, factors);
-    kept += layer.bias + std::min(factors, layer.left * layer.right);
-  }
-  const std::int64_t decoded = decoded_numbers(vae, options), encoded = width(vae.encoder());
-  const std::int64_t group = at_once(vae, options, device);
-  if (group == 0) return {encoded + decoded + 2 * largest, 0};
-  return {encoded + kept, group * (decoded + 2 * largest)};
+  LayerNumbers of_encoder, of_decoder;
+  of_encoder.add(vae.encoder(), 1, options, device);
+  of_decoder.add(vae.decoder(), options.samples, options, device);
+  const std::int64_t decoded = decoded_numbers(vae, options), encoded = width(vae.encoder()),
+                     group = at_once(vae, options, device);
+  if (group == 0) return {encoded + decoded + 2 * std::max(of_encoder.largest, of_decoder.largest), 0, 0};
+  return {encoded + 2 * of_encoder.largest + of_decoder.all, group, decoded + 2 * of_decoder.largest};
 }
 
 at::Tensor take_gradients(const Autoencoder& vae, const std::vector<at::Tensor>& tensors, const at::Tensor& x,

@@ -164,7 +164,7 @@ def main():
     parser.add_argument("--on", default="1", help="ranks on which N, P, T and Q grow, comma between (default 1)")
     parser.add_argument("--json", help="file for all that was measured")
     chosen = parser.parse_args()
-    found, kept = {}, {}  # of the first number of ranks; of all
+    kept = {}  # of each name and number of ranks ("ranks": of none) what was found by size
     with tempfile.TemporaryDirectory(dir=chosen.runs) as folder:
         bench = Bench(chosen.whence, folder)
         for name in chosen.only.split(","):
@@ -173,11 +173,10 @@ def main():
                 base = {**BASE, "ranks": ranks, **BESIDE.get(name, {})}
                 of_sizes = [bench.measure({**base, name: value}, ("density",) if name in ("P", "T") else ()) for value in sizes]
                 print_ranks(sizes, of_sizes) if name == "ranks" else print_growth(name, sizes, of_sizes, ranks)
-                found.setdefault(name, of_sizes)
-                kept[name][ranks] = dict(zip(map(str, sizes), of_sizes))
+                kept[name].update({ranks: dict(zip(sizes, of_sizes))} if name != "ranks" else dict(zip(sizes, of_sizes)))
                 sys.stdout.flush()
-    if "N" in found and "P" in found:
-        print_estimate(found)
+    if all(1 in kept.get(name, {}) for name in ("N", "P")):
+        print_estimate({name: list(kept[name][1].values()) for name in ("N", "P")})
     if chosen.json:
         with open(chosen.json, "w") as file:
             json.dump(kept, file, indent=1)

@@ -12,44 +12,42 @@
 namespace whence::density {
 namespace {
 
-at::Tensor sums_of(const PointSet& points, std::int64_t group, const Communicator& ranks,
+at::Tensor sums_of(const PointSet& points, std::int64_t groups, const Communicator& ranks,
                    std::int64_t& blocks) {
   const KernelDensity density(points.size(), points.width(), 0.5);
-  KernelSums sums(density, points.size(), group);
+  KernelSums sums(density, points.size(), groups);
   blocks = 0;
   sweep_pairs(
-      points, group, ranks,
+      points, groups, ranks,
       [&](Range rows, Range columns, const at::Tensor& squared) { sums.visit(rows, columns, squared); },
       [&] { ++blocks; });
-  EXPECT_EQ(blocks, pair_blocks(points.size(), group, ranks));
+  EXPECT_EQ(blocks, pair_blocks(points.size(), groups, ranks));
   return sums.merge(ranks);
 }
 
-// Five blocks, the last of one instance: groups of 1, of 2 (the last smaller), and one of all.
-TEST(KernelSums, AreThoseOfAllPairsInGroupsOfAnySizeOnAnyNumberOfRanks) {
+// Five blocks, the last of one instance: in one group, in groups of three and two, and each by itself.
+TEST(KernelSums, AreThoseOfAllPairsInAnyNumberOfGroupsOnAnyNumberOfRanks) {
   const Communicator world(MPI_COMM_WORLD), alone(MPI_COMM_SELF);
   const PointSet points(test::normals({4 * pair_block + 1, 2}, 7));
   at::Tensor logs = at::cdist(points.values(), points.values(), 2, 2).square() * (-0.5 / (0.5 * 0.5));
   logs.fill_diagonal_(-std::numeric_limits<double>::infinity());
   const at::Tensor right = at::logsumexp(logs, 1);
-  for (const std::int64_t group : {1, 2, 8}) {
+  for (const std::int64_t groups : {1, 2, 5}) {
     std::int64_t blocks = 0, all = 0;
-    const at::Tensor shared = sums_of(points, group, world, blocks),
-                     single = sums_of(points, group, alone, all);
-    EXPECT_LT((shared - right).abs().max().item<double>(), 1e-11) << group;
-    EXPECT_TRUE(shared.equal(single))
-        << "groups of " << group << ": other bits on " << world.size() << " ranks";
+    const at::Tensor shared = sums_of(points, groups, world, blocks),
+                     single = sums_of(points, groups, alone, all);
+    EXPECT_LT((shared - right).abs().max().item<double>(), 1e-11) << groups;
+    EXPECT_TRUE(shared.equal(single)) << groups << " groups: other bits on " << world.size() << " ranks";
     EXPECT_EQ(world.sum(blocks), 15);
     EXPECT_EQ(all, 15);
   }
 }
 
 TEST(KernelSums, KeepAtMostSixtyFourSumsAnInstance) {
-  for (const std::int64_t n : {2LL, 1025LL, 65'536LL, 65'537LL, 1'300'000LL, 100'000'000LL}) {
-    const std::int64_t group = blocks_a_group(n) * pair_block;
-    EXPECT_LE((n + group - 1) / group, 64) << n;
-    EXPECT_EQ(blocks_a_group(n) > 1, n > 65'536) << n;
-  }
+  EXPECT_EQ(pair_groups(2), 1);
+  EXPECT_EQ(pair_groups(pair_block + 1), 2);
+  for (const std::int64_t n : {65'536LL, 65'537LL, 1'300'000LL, 100'000'000LL})
+    EXPECT_EQ(pair_groups(n), 64) << n;
 }
 
 }  // namespace

@@ -80,8 +80,11 @@ class DryRunTest(ProgramTest):
             self.check(size, folder, "tracin", "--run", folder, "--queries", "test:20", "--memory", "200")
 
     def test_densities(self):
+        write_idx(self.path("thin"), np.random.default_rng(0).integers(0, 256, size=(9100, 2, 2)))
         for size, options in {"small": (), "middle": ("--data", "normal2d", "--instances", "6000", "--queries", "400",
-                                                       "--estimator", "knn,kde")}.items():
+                                                       "--estimator", "knn,kde"),
+                              "few queries": ("--data", "idx:" + self.path("thin"), "--instances", "9000", "--queries", "2",
+                                              "--estimator", "knn,kde")}.items():
             folder = self.path("density-" + size)
             self.check(size, folder, "density", "--out", folder, *options, ranks=1 if size == "small" else 2)
 

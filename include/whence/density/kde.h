@@ -4,8 +4,7 @@
 // Kong and Chaudhuri, NeurIPS 2021, section 3 and appendix A.1.2. Signs: influence.h. Everything is a
 // logarithm until the end, so nothing underflows however far the points lie apart.
 
-#include <set>
-#include <utility>
+#include <vector>
 
 #include "whence/density/points.h"
 
@@ -46,17 +45,19 @@ class KernelDensity {
 /// The log_kernel_sum over all other instances of each instance, gathered from the blocks of sweep_pairs.
 class KernelSums {
  public:
-  /// For a sweep in groups of `group` blocks.
-  KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t group);
+  /// For a sweep of the blocks in so many groups.
+  KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t groups);
   void visit(Range rows, Range columns, const at::Tensor& squared);
   /// [N]; the same bits on any number of ranks. Collective.
   at::Tensor merge(const Communicator& ranks);
 
  private:
   const KernelDensity& density_;
-  std::int64_t group_;  // instances of a group
-  at::Tensor partial_;  // [N, groups]: each entry is summed by one rank, and 0 elsewhere
-  std::set<std::pair<std::int64_t, std::int64_t>> begun_;  // first rows and groups of what has been visited
+  std::vector<std::int64_t> group_of_;  // each block's
+  at::Tensor partial_;                  // [N, groups]: each entry is summed by one rank, and 0 elsewhere
+  // Which of them have been, [blocks, groups]. All at once: small allocations between those of blocks would
+  // keep the heap from using freed blocks again.
+  std::vector<bool> begun_;
 };
 
 }  // namespace whence::density

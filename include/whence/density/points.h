@@ -56,16 +56,16 @@ inline constexpr std::int64_t pair_block = 1024;
 /// at `column` and, where they are two, those of the second to the first.
 void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit);
 
-/// Blocks beside each other whose pairs one rank visits, so that a row has sums over at most 64 groups of
-/// them, whatever the number of instances: 1 up to 65,536 of these.
-std::int64_t blocks_a_group(std::int64_t instances);
+/// Groups of blocks beside each other, nearly equal (part_of): the pairs of two groups are one rank's. A group
+/// is one block up to 65,536 instances; of more there are 64 groups, and so as many sums of a row.
+std::int64_t pair_groups(std::int64_t instances);
 
 /// Gives `visit` the squared distances of all instances to all instances, each block of pairs on one rank
-/// only, in the same blocks and, of two groups of `group` blocks, in the same order on any number of ranks.
-/// The matrix product is made for half of the blocks: the other half are transposes. `done` is called after
-/// each product; this rank makes pair_blocks of them.
-void sweep_pairs(const PointSet& instances, std::int64_t group, const Communicator& ranks,
+/// only, in the same blocks and, of two of `groups` groups, in the same order on any number of ranks. The
+/// matrix product is made for half of the blocks: the other half are transposes. `done` is called after each
+/// product; this rank makes pair_blocks of them.
+void sweep_pairs(const PointSet& instances, std::int64_t groups, const Communicator& ranks,
                  const PairBlock& visit, const std::function<void()>& done);
-std::int64_t pair_blocks(std::int64_t instances, std::int64_t group, const Communicator& ranks);
+std::int64_t pair_blocks(std::int64_t instances, std::int64_t groups, const Communicator& ranks);
 
 }  // namespace whence::density

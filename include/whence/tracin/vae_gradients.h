@@ -42,19 +42,21 @@ double scoring_channels(const Autoencoder& vae);
 /// The layers whose gradients are taken: encoder's then decoder's, each in the network's order.
 std::vector<LayerExtent> gradient_extents(const Autoencoder& vae, const GradientOptions& options);
 
-/// Numbers kept at once while gradients are taken on `device`: for each instance, and besides.
+/// Numbers kept at once while gradients are taken on `device`: for each instance, and for each of the `group`
+/// (0: there are none) that the decoder has at once.
 struct WorkingNumbers {
-  std::int64_t each, besides;
+  std::int64_t each, group, in_group;
+  std::int64_t of(std::int64_t n) const { return n * each + (n < group ? n : group) * in_group; }
 };
 WorkingNumbers working_numbers(const Autoencoder& vae, const GradientOptions& options, at::Device device);
 
 /// Takes layer `l`'s part of n gradients.
 using TakeLayer = std::function<void(std::size_t l, const LayerGradients&)>;
 
-/// Hands each layer's part of n gradients of the loss, mean over the m samples, to `take`, in any order, each
-/// as soon as it is known; returns the losses [n] float64. The encoder's forward and backward pass is one for
-/// all instances and samples; the decoder's has n m rows, or, where it has convolutions, those of as many
-/// instances as stay in the cache, with a call of `between_groups` after each.
+/// Hands each layer's part of n > 0 gradients of the loss, mean over the m samples, to `take`, in any order;
+/// returns the losses [n] float64. The encoder's forward and backward pass is one for all instances and
+/// samples; the decoder's has n m rows, or, where it has convolutions, those of as many instances as stay in
+/// the cache, with a call of `between_groups` after each, for what must not wait until all are done.
 ///
 /// `tensors`: the layout's, without a replica axis; x [n, d]; noise [n, m, dz], eps of each sample.
 at::Tensor take_gradients(
