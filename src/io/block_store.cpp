@@ -42,7 +42,13 @@ BlockStore::BlockStore(const std::string& path, const Schema& schema, const Attr
   check_shared_folder(fs::path(part_).parent_path().string(), ranks_);
   ranks_.on_root([&] {
     if (goes_on(part_, schema, attributes, unfinished)) {
-      check_shapes(open_artifact(part_, schema), block_store_arrays, {{"rows", rows}, {"width", width}});
+      const Sizes there = check_shapes(open_artifact(part_, schema), block_store_arrays);
+      if (there.at("rows") != rows || there.at("width") != width)
+        fail(
+            "{}: it was begun in {} blocks of {} numbers, and now there are {} of {}, as with another "
+            "version "
+            "of the program; --overwrite starts again",
+            part_, there.at("rows"), there.at("width"), rows, width);
       return;
     }
     remove_with_prefix(part_);
