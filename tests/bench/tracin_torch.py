@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "jobs"))
 SAMPLES, SEED, STEPS = 16, 0, 2
 # Latents, pixels, instances of the two runs whose times are compared, instances by PyTorch, chunk of vmap.
-SIZES = {"mlp-vae": (128, (28, 28), (128, 640), 24, 8), "conv-vae": (64, (3, 64, 64), (16, 80), 16, 4)}
+SIZES = {"mlp-vae": (128, (28, 28), (128, 640), 24, 8), "conv-vae": (64, (3, 64, 64), (32, 288), 16, 4)}
 TORCH = os.path.expanduser("~/.local/share/whence/torch-cuda/bin/python3")
 
 
