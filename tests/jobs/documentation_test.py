@@ -45,9 +45,9 @@ def options_of_jobs():
 
 
 def options_in_scripts():
-    """All that the scripts of tools/, slurm/ and tests/bench/ take, or at least say."""
+    """All that the scripts of tools/, slurm/, tests/bench/ and tests/results/ take, or at least say."""
     text = b""
-    for pattern in ("tools/*", "tools/*/*.py", "tools/*/*/*.py", "slurm/*", "tests/bench/*.cpp", "tests/bench/*.py"):
+    for pattern in ("tools/*", "tools/*/*.py", "tools/*/*/*.py", "slurm/*", "tests/bench/*.cpp", "tests/bench/*.py", "tests/results/*.py"):
         text += b"".join(read_bytes(path) for path in glob.glob(os.path.join(SOURCE, pattern)) if os.path.isfile(path))
     return {word.decode() for word in re.findall(rb"--[a-z][a-z0-9-]+", text)} | {
         "--" + name.decode() for name in re.findall(rb'add_argument\(\s*"--([a-z-]+)', text)}
