@@ -64,7 +64,7 @@ void Progress::advance_to(std::int64_t done) { advance_to(done, share_of(done));
 
 void Progress::advance_to(std::int64_t done, double share) {
   done_ = done;
-  share_ = share;
+  share_ = std::max(share_, share);  // an estimate may be taken back, but a line that says so helps nobody
   if (!log_.speaking() || total_ <= 0) return;
   if (log_.on_terminal()) {
     const auto now = Clock::now();

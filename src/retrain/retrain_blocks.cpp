@@ -20,6 +20,7 @@ class Shares {
                         static_cast<double>((work.run.steps - block.first_step) *
                                             (1 + static_cast<std::int64_t>(block.removals.size()))));
   }
+
   // With `part` of block b done.
   double at(std::int64_t b, double part) const {
     const std::int64_t first = b / ranks_ * ranks_,

@@ -127,9 +127,9 @@ void set_sizes(TracinPlan& plan, const Needs& needs, std::int64_t largest, at::S
   const std::int64_t number = dtype == at::kFloat ? 4 : 8;
   const std::int64_t half = options.memory / 2 / number;
   const WorkingNumbers& gradients = needs.gradients;
-  const std::int64_t rest = half / 8 - gradients.group * gradients.in_group,
-                     fit =
-                         rest > 0 ? rest / gradients.each : half / 8 / (gradients.each + gradients.in_group);
+  const std::int64_t rest = half / 8 - gradients.group * gradients.in_group;
+  const std::int64_t fit =
+      rest > 0 ? rest / gradients.each : half / 8 / (gradients.each + gradients.in_group);
   plan.query_piece = std::clamp<std::int64_t>(fit, 1, std::max<std::int64_t>(1, largest));
   const auto queries_need = [&](std::int64_t q) {
     return needs.queries(q) + gradients.of(std::min(q, plan.query_piece));
