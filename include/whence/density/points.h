@@ -56,8 +56,8 @@ inline constexpr std::int64_t pair_block = 1024;
 /// at `column` and, where they are two, those of the second to the first.
 void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit);
 
-/// Groups of blocks beside each other, nearly equal (part_of): the pairs of two groups are one rank's. A group
-/// is one block up to 65,536 instances; of more there are 64 groups, and so as many sums of a row.
+/// Groups of blocks beside each other, nearly equal (part_of): the pairs of two groups are one rank's. A
+/// group is one block up to 65,536 instances; of more there are 64 groups, and so as many sums of a row.
 std::int64_t pair_groups(std::int64_t instances);
 
 /// Gives `visit` the squared distances of all instances to all instances, each block of pairs on one rank
