@@ -13,7 +13,7 @@ from script_support import Fcgan
 from support import Job, arrays, main, whence
 
 GAN = ("--data", "normal2d", "--instances", 300, "--held-out", 50, "--batch", 10, "--rates", "0.1,0.2", "--dtype", "float64")
-INFLUENCE = ("--metric", "all,gen-loss,disc-loss", "--epochs-back", "2,12", "--kink-width", "0")
+INFLUENCE = ("--metric", "all,gen-loss,disc-loss", "--epochs-back", "2,20", "--kink-width", "0")
 COUNTERFACTUAL = ("--metric", "all,gen-loss", "--epochs-back", "1,2", "--targets", 24, "--replicas", 4)
 TRACIN = ("--queries", "test:20", "--samples", 2, "--memory", 1, "--checkpoints", "last:6")
 
