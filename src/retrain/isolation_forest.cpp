@@ -15,7 +15,7 @@ namespace whence {
 namespace {
 
 // Of points that are held at once.
-constexpr std::int64_t numbers_at_once = std::int64_t{1} << 22;
+constexpr std::int64_t numbers_at_once = std::int64_t{1} << 20;
 
 // c(n): the mean depth of an unsuccessful search in a binary search tree of n points (eq. 1), with the exact
 // harmonic number.
