@@ -83,7 +83,7 @@ KernelInfluence KernelDensity::self_influence(const at::Tensor& log_others) cons
 
 KernelSums::KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t groups)
     : density_(density), partial_(at::zeros({instances, groups}, at::kDouble)) {
-  const std::int64_t blocks = (instances + pair_block - 1) / pair_block;
+  const std::int64_t blocks = block_count(instances);
   begun_.assign(blocks * groups, false);
   for (std::int64_t g = 0; g < groups; ++g)
     group_of_.insert(group_of_.end(), static_cast<std::size_t>(part_of(blocks, groups, g).size()), g);

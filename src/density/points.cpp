@@ -38,8 +38,6 @@ void over_rows(const Instances& instances, const Take& take) {
     take(first, instances.rows(first, std::min(at_once, instances.size() - first)).to(at::kDouble));
 }
 
-std::int64_t blocks_of(std::int64_t instances) { return (instances + pair_block - 1) / pair_block; }
-
 // Calls visit(i, j) for the pairs i <= j of blocks that are this rank's: pairs of groups are dealt out in
 // turn.
 template <typename Visit>
@@ -127,14 +125,16 @@ double distance_error(std::int64_t width) {
   return (static_cast<double>(width) + 8) * std::numeric_limits<double>::epsilon() / cancels;
 }
 
+std::int64_t block_count(std::int64_t instances) { return (instances + pair_block - 1) / pair_block; }
+
 std::int64_t pair_groups(std::int64_t instances) {
   constexpr std::int64_t most = 64;
-  return std::min(most, blocks_of(instances));
+  return std::min(most, block_count(instances));
 }
 
 std::int64_t pair_blocks(std::int64_t instances, std::int64_t groups, const Communicator& ranks) {
   std::int64_t count = 0;
-  over_own_pairs(blocks_of(instances), groups, ranks, [&](std::int64_t, std::int64_t) { ++count; });
+  over_own_pairs(block_count(instances), groups, ranks, [&](std::int64_t, std::int64_t) { ++count; });
   return count;
 }
 
@@ -149,7 +149,7 @@ void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t colum
 
 void sweep_pairs(const PointSet& instances, std::int64_t groups, const Communicator& ranks,
                  const PairBlock& visit, const std::function<void()>& done) {
-  over_own_pairs(blocks_of(instances.size()), groups, ranks, [&](std::int64_t i, std::int64_t j) {
+  over_own_pairs(block_count(instances.size()), groups, ranks, [&](std::int64_t i, std::int64_t j) {
     visit_pairs(instances, i * pair_block, j * pair_block, visit);
     done();
   });

@@ -90,8 +90,8 @@ struct Needs {
   std::int64_t largest_block = 256;  // larger ones gain nothing, and more is lost when a job is killed
 };
 
-// Where the decoder has a group of instances at once, as convolutions do, a block is some tenths of a second
-// of so many samples.
+// Where a decoder takes long for an instance, as of images, a block is of so many samples: some tenths of a
+// second, since stops and shares wait for its end.
 Needs fast_needs(const Autoencoder& vae, const TracinOptions& options, at::Device device) {
   constexpr std::int64_t samples_of_block = 512;
   const auto layers = gradient_extents(vae, options.gradient);

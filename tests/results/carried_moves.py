@@ -228,7 +228,7 @@ def kappa(theta, v, real, latents):
     tangent1 = along @ w[3].T
     k1[:BATCH] += tangent1 * (((by_g[:, None] * w[5]) * m2[:BATCH]) @ w[4])
     k2[:BATCH] += ((tangent1 * m1[:BATCH]) @ w[4].T) * (by_g[:, None] * w[5])
-    of_logit = h1.new_tensor(0) + torch.relu(a2) @ t[5][0] + (tangent2 * m2) @ w[5][0]
+    of_logit = torch.relu(a2) @ t[5][0] + (tangent2 * m2) @ w[5][0]
     return k1, k2, (by_d * of_logit)[BATCH:]
 
 

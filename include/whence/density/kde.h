@@ -55,8 +55,8 @@ class KernelSums {
   const KernelDensity& density_;
   std::vector<std::int64_t> group_of_;  // each block's
   at::Tensor partial_;                  // [N, groups]: each entry is summed by one rank, and 0 elsewhere
-  // Which of them have been, [blocks, groups]. All at once: small allocations between those of blocks would
-  // keep the heap from using freed blocks again.
+  // Which of them hold a sum already, by block of rows, [blocks, groups]. All at once: small allocations
+  // between those of blocks would keep the heap from using freed blocks again.
   std::vector<bool> begun_;
 };
 

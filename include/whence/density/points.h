@@ -52,6 +52,9 @@ using PairBlock = std::function<void(Range rows, Range columns, const at::Tensor
 /// Rows and columns of the blocks of sweep_pairs.
 inline constexpr std::int64_t pair_block = 1024;
 
+/// How many there are.
+std::int64_t block_count(std::int64_t instances);
+
 /// Gives `visit` the squared distances of the block of instances that begins at `row` to the one that begins
 /// at `column` and, where they are two, those of the second to the first.
 void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit);
