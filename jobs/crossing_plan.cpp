@@ -1,12 +1,16 @@
 #include "crossing_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/progress.h"
+#include "whence/core/stop.h"
 #include "whence/trace/crossings.h"
+
+#include "job.h"
 
 namespace whence {
 namespace {
@@ -33,30 +37,64 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
                             std::int64_t ranks) {
   if (option == "off") return {};
   if (option != "auto" && option != "on") refuse_value("crossings", option, {"auto", "off", "on"});
-  std::vector<std::int64_t> counted;
-  for (const std::int64_t k : options.epochs_back)
-    if (option == "on" || passes(run, k * run.steps_per_epoch) <= most_passes_counted) counted.push_back(k);
-  if (option == "auto" && run.game.layout().player_count() == 1)
-    return {{}, "--crossings auto: none are counted in games of one player, which gained nothing by it"};
-  if (counted.empty())
-    return {{},
-            fmt::format("--crossings auto: none are counted beyond {} passes over the data back",
-                        most_passes_counted)};
-  const std::string reason = reason_against(run, options, formula, counted, memory, ranks);
-  if (!reason.empty() && option == "on") refuse("--crossings on: crossings cannot be counted: {}", reason);
-  if (!reason.empty()) return {{}, "--crossings auto: none are counted: " + reason};
-  std::string sentence =
-      fmt::format("--crossings {}: counted {} epochs back", option, fmt::join(counted, ", "));
-  if (counted.size() < options.epochs_back.size())
-    sentence +=
-        fmt::format(", and left to the kink width beyond {} passes over the data", most_passes_counted);
-  return {counted, sentence};
+  const bool all = option == "on";
+  if (!all && run.game.layout().player_count() == 1)
+    return {{}, {}, "--crossings auto: none are counted in games of one player, which gained nothing by it"};
+  const std::int64_t ranks_a_group = ranks / options.grid.query_groups;
+  CrossingPlan plan;
+  double most = most_passes_frozen;
+  for (const std::int64_t k : options.epochs_back) {
+    const double back = passes(run, k * run.steps_per_epoch);
+    const bool carried = moves_can_be_carried(run) && (all || (back > 1 && back <= most_passes_carried)) &&
+                         run.game.perceptrons() != nullptr &&
+                         carrying_bytes(run, k, ranks_a_group) <= static_cast<double>(memory);
+    if (carried) most = most_passes_carried;
+    if (carried) plan.carried.push_back(k);
+    if (all || carried || back <= most_passes_frozen) plan.counted.push_back(k);
+  }
+  if (plan.counted.empty())
+    return {
+        {}, {}, fmt::format("--crossings auto: none are counted beyond {} passes over the data back", most)};
+  const std::string reason = reason_against(run, options, formula, plan.counted, memory, ranks);
+  if (!reason.empty() && all) refuse("--crossings on: crossings cannot be counted: {}", reason);
+  if (!reason.empty()) return {{}, {}, "--crossings auto: none are counted: " + reason};
+  plan.sentence =
+      fmt::format("--crossings {}: counted {} epochs back", option, fmt::join(plan.counted, ", "));
+  if (!plan.carried.empty())
+    plan.sentence += fmt::format(", with moves carried forward for {}", fmt::join(plan.carried, ", "));
+  if (plan.counted.size() < options.epochs_back.size())
+    plan.sentence += fmt::format(", and left to the kink width beyond {} passes over the data", most);
+  return plan;
 }
 
-std::string crossings_in_words(const std::vector<std::int64_t>& counted, const std::vector<double>& each) {
+void add_attributes(const CrossingPlan& plan, Attributes& attributes) {
+  if (!plan.counted.empty()) attributes["crossings"] = fmt::format("{}", fmt::join(plan.counted, ","));
+  if (!plan.carried.empty()) attributes["moves_carried"] = fmt::format("{}", fmt::join(plan.carried, ","));
+}
+
+void look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options, StopVote& vote,
+               const std::string& folder, const Log& log) {
+  std::int64_t steps = 0;
+  for (const std::int64_t k : options.carried) steps += k * run.steps_per_epoch;
+  if (steps == 0) return;
+  Progress progress(log, "steps that moves are carried over", steps);
+  std::int64_t done = 0;
+  const auto going_on = [&](double share) {
+    done = std::llround(share * static_cast<double>(steps));
+    progress.advance_to(done);
+    return done == steps || !vote.agreed();
+  };
+  if (!sweep.look_back(going_on))
+    throw Interrupted(stopped_at(folder, "step that moves are carried over", done, steps) +
+                      " (they are carried again from the first)");
+}
+
+std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,
+                           Attributes& attributes) {
   std::string text;
   for (std::size_t k = 0; k < each.size(); ++k)
     text += fmt::format("{}{:.2g} (k = {})", k > 0 ? ", " : "crossings an instance: ", each[k], counted[k]);
+  if (!text.empty()) attributes["crossings_each"] = text;
   return text;
 }
 

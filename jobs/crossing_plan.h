@@ -5,27 +5,40 @@
 #include <string>
 #include <vector>
 
+#include "whence/comm/stop_vote.h"
+#include "whence/core/progress.h"
+#include "whence/io/artifact.h"
 #include "whence/trace/trace_back.h"
 
 namespace whence {
 
 struct CrossingPlan {
-  std::vector<std::int64_t> counted;  ///< of TraceBackOptions::counted
-  std::string sentence;               ///< what is done, and why not more
+  std::vector<std::int64_t> counted, carried;  ///< of TraceBackOptions
+  std::string sentence;                        ///< what is done, and why not more
 };
 
-/// --crossings: `off` none, `on` every k, `auto` of games of two players those up to `most_passes_counted`
-/// where it can be done and what is kept of each use of an instance fits into `memory` bytes a rank.
-/// UsageError naming --crossings for another value, and where `on` cannot be done.
+/// --crossings: `off` none, `on` every k, `auto` of games of two players those up to `most_passes_carried`
+/// (or `most_passes_frozen`, where moves cannot be carried) where it can be done and what is kept of each use
+/// of an instance fits into `memory` bytes a rank. Moves are carried where that can be done and fits: by `on`
+/// for every k, by `auto` beyond one pass over the data, up to which frozen moves cost far less and do nearly
+/// as well. UsageError naming --crossings for another value, and where `on` cannot be done.
 CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
                             const TraceBackOptions& options, const std::string& formula, std::int64_t memory,
                             std::int64_t ranks);
 
-/// "crossings an instance: 3.2 (k = 1), 12 (k = 5)", or "".
-std::string crossings_in_words(const std::vector<std::int64_t>& counted, const std::vector<double>& each);
+/// What the file of estimates says of it.
+void add_attributes(const CrossingPlan& plan, Attributes& attributes);
 
-/// Ten passes over the data back counting gained nothing over the kink width (tests/results/README.md), and
-/// what it costs grows with their square.
-inline constexpr double most_passes_counted = 5;
+/// Has the sweep look back at the run, and says how far it is. Interrupted where a signal came. Collective.
+void look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options, StopVote& vote,
+               const std::string& folder, const Log& log);
+
+/// "crossings an instance: 3.2 (k = 1), 12 (k = 5)", which the attributes get, too; or "".
+std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,
+                           Attributes& attributes);
+
+/// How many passes over the data back `auto` counts with moves of either kind (tests/results/README.md): what
+/// it costs grows with their number, or its square.
+inline constexpr double most_passes_frozen = 5, most_passes_carried = 10;
 
 }  // namespace whence

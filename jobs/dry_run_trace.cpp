@@ -1,6 +1,5 @@
 // What whence influence would need.
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <optional>
 
@@ -10,6 +9,7 @@
 #include "whence/trace/trace_back.h"
 
 #include "dry_run.h"
+#include "dry_run_crossings.h"
 #include "dry_run_steps.h"
 
 namespace whence {
@@ -30,29 +30,6 @@ double seconds_of_step(const RecordedSteps& recorded, const at::Tensor& queries,
       world);
 }
 
-// What counting crossings adds to a trace whose steps take `plain` seconds: looking at all uses of the k
-// epochs once, before the first step; and at each step the moves of every epoch from there to the farthest.
-double seconds_of_counting(const RecordedSteps& recorded, const at::Tensor& queries, TraceBackOptions options,
-                           double plain, const Communicator& world) {
-  const std::int64_t farthest = options.counted.back();
-  options.epochs_back = options.counted = {1};
-  TraceBack sweep(recorded, queries, options, world);
-  const Stopwatch first;
-  sweep.step();
-  const double looking = world.max(first.seconds());
-  const Stopwatch others;
-  double seconds = 0, each = looking;
-  for (std::int64_t steps = 0; !sweep.done() && (seconds < 0.3 || !sweep.settled());
-       each = seconds / static_cast<double>(steps)) {
-    sweep.step();
-    ++steps;
-    seconds = world.max(others.seconds());
-  }
-  const auto epochs = static_cast<double>(farthest), steps = static_cast<double>(recorded.steps_per_epoch);
-  return epochs * (looking - std::min(each, looking)) +
-         steps * epochs * (epochs + 1) / 2 * std::max(each - plain, 0.0);
-}
-
 // Of --paths: what they take is added to `needs`.
 void add_paths(Needs& needs, const Run& run, const RecordedSteps& recorded, const at::Tensor& queries,
                const TraceBackOptions& options, const PathPlan& paths, std::int64_t memory, double evaluation,
@@ -60,6 +37,7 @@ void add_paths(Needs& needs, const Run& run, const RecordedSteps& recorded, cons
   const Communicator alone(MPI_COMM_SELF);
   TraceBackOptions plain = options;
   plain.counted.clear();
+  plain.carried.clear();
   plain.grid = {1};
   const auto state = static_cast<std::int64_t>(bytes_of(run));
   const PathNeeds kept = path_needs(options.epochs_back.back() * recorded.steps_per_epoch, state, memory);
@@ -90,12 +68,9 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   const at::Tensor all = at::stack(queries);
   TraceBackOptions plain = options;
   plain.counted.clear();
+  plain.carried.clear();
   const double step = seconds_of_step(recorded, all, plain, world, world);
-  double seconds_counting = 0, kept = 0;
-  if (!options.counted.empty()) {
-    seconds_counting = seconds_of_counting(recorded, all, options, step, world);
-    kept = crossing_bytes(recorded, options.counted.back(), world.size() / options.grid.query_groups);
-  }
+  const CrossingNeeds counting = needs_of_crossings(recorded, all, options, step, world);
 
   const double numbers = static_cast<double>(options.kink_widths.size() * metrics.size() *
                                              options.epochs_back.size() * recorded.data.size());
@@ -109,15 +84,15 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
                                        replay.steps, metrics.size(), options.kink_widths.size())};
   if (!options.counted.empty())
     needs.work += fmt::format(", crossings counted {} epochs back", options.counted.back());
-  needs.seconds = evaluation + static_cast<double>(steps) * step + seconds_counting;
+  needs.seconds = evaluation + static_cast<double>(steps) * step + counting.seconds;
   if (replay.steps > 0)
     needs.seconds +=
         static_cast<double>(replay.steps) * step_seconds(run.parts(), run.state(run.steps()), world, world);
   needs.traffic = sweep.traffic();
   // What is added up is copied to be saved now and then. A file that is saved takes the place of one before.
   // A state is read while the one before is there still, by several ranks in parts that are put together.
-  needs.memory =
-      kept + sums + static_cast<double>(replay.states + (world.size() > 1 ? 2 : 1)) * bytes_of(run);
+  needs.memory = counting.memory + sums +
+                 static_cast<double>(replay.states + (world.size() > 1 ? 2 : 1)) * bytes_of(run);
   needs.disk = 8 * numbers + 2 * (sums + carried) * world.size();
   needs.folder = run.folder();
   if (paths.count > 0)

@@ -64,8 +64,9 @@ void run_influence(const Options& options, const Communicator& all) {
     crossings = plan_crossings(options.text("crossings"), recorded, trace, formula, memory_limit(options),
                                world.size());
     trace.counted = crossings.counted;
+    trace.carried = crossings.carried;
     paths = plan_paths(options, recorded, trace.epochs_back);
-    if (!trace.counted.empty()) attributes["crossings"] = fmt::format("{}", fmt::join(trace.counted, ","));
+    add_attributes(crossings, attributes);
   });
   const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
@@ -98,8 +99,9 @@ void run_influence(const Options& options, const Communicator& all) {
                    "steps",          done ? 8 * numbers : 0, done,
                    tracing.seconds()};
   };
-  Progress progress(log, "steps traced back", steps, first);
   StopVote vote(signals, world);
+  look_back(sweep, recorded, trace, vote, run->folder(), log);
+  Progress progress(log, "steps traced back", steps, first);
   bool stop = false;
   for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
     sweep.step();
@@ -124,10 +126,7 @@ void run_influence(const Options& options, const Communicator& all) {
                                noted_steps(steps)};
   EstimateParts parts{sweep.part(), {}};
   log.say(run->replay_report(world));
-  if (const std::string each = crossings_in_words(trace.counted, sweep.crossings_each()); !each.empty()) {
-    log.say(each);
-    attributes["crossings_each"] = each;
-  }
+  log.say(note_crossings(trace.counted, sweep.crossings_each(), attributes));
   log.say(growth_in_words(estimates, recorded.steps_per_epoch));
   if (paths.count > 0) {
     if (sweep.taken() > first) checkpoint.save(sweep);

@@ -37,16 +37,6 @@ std::vector<std::int64_t> earliest_first(const std::vector<std::int64_t>& steps)
 
 }  // namespace
 
-std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin) {
-  std::vector<std::int64_t> first(run.data.size(), run.steps);
-  for (std::int64_t t = run.steps - 1; t >= begin; --t) {
-    const at::Tensor positions = run.batch(t);
-    const std::int64_t* position = positions.data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < positions.numel(); ++i) first[position[i]] = t;
-  }
-  return first;
-}
-
 RetrainingStarts starts_of(const RecordedSteps& run, const Removals& removals,
                            const std::vector<std::int64_t>& epochs_back, std::int64_t together) {
   RetrainingStarts starts{run.steps, epochs_back, {}};
@@ -104,16 +94,6 @@ at::Tensor Retraining::params() const { return run_.optimiser.model(state_); }
 void Retraining::restore(std::int64_t t, const at::Tensor& state) {
   step_ = t;
   state_ = state.to(state_.device(), state.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
-}
-
-at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t,
-                      const at::Tensor& weights) {
-  const at::Tensor positions = run.batch(t), theta = run.optimiser.part(state, 0);
-  const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
-  const at::Tensor gradient = run.engine.gradient(
-      theta, batch, weights.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
-  run.optimiser.update(state, gradient, run.moves(t));
-  return gradient;
 }
 
 void Retraining::advance() {

@@ -15,7 +15,14 @@ double width_beside_crossings(double kink_width, double passes_back) {
   return passes_back <= 1 ? 0.0 : share * kink_width;
 }
 
+bool TraceBack::look_back(const std::function<bool(double)>& going_on) {
+  if (!crossings_ || crossings_->looked_back() || !needed(options_.counted.back())) return true;
+  return crossings_->look_back(going_on);
+}
+
 double TraceBack::beside(double kink_width, std::int64_t epochs_back) const {
+  const auto& carried = options_.carried;
+  if (std::find(carried.begin(), carried.end(), epochs_back) != carried.end()) return 0;
   return width_beside_crossings(kink_width, passes(run_, epochs_back * run_.steps_per_epoch));
 }
 
@@ -71,7 +78,7 @@ void TraceBack::plan_sweeps(const at::Tensor& queries) {
     some.influence = at::zeros_like(sweeps_[some.sweep].influence);
   }
   if (counted_.empty()) return;
-  crossings_ = std::make_unique<Crossings>(run_, counted, options_.doubt, group_);
+  crossings_ = std::make_unique<Crossings>(run_, counted, options_.carried, options_.doubt, group_);
   const auto horizons = static_cast<std::int64_t>(counted.size());
   jumps_ =
       at::zeros({horizons, static_cast<std::int64_t>(counted_.size()) * queries_.size(), run_.data.size()},
@@ -93,7 +100,7 @@ bool TraceBack::is_counted(double kink_width, std::int64_t epochs_back) const {
 // `frozen` carries.
 void TraceBack::count_crossings(std::int64_t t, const at::Tensor& all, const at::Tensor& theta,
                                 const Batch& batch, StepSums& sums) {
-  if (!crossings_->looked_back()) crossings_->look_back();
+  look_back([](double) { return true; });
   std::vector<at::Tensor> queries;
   for (const Counted& some : counted_) queries.push_back(rows_of_query(all, some.sweep));
   crossings_->count(t, theta, at::cat(queries), jumps_, crossed_);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -17,6 +18,9 @@
 #include "whence/net/activation.h"
 #include "whence/train/step.h"
 
+#include "carried_moves.h"
+#include "found_units.h"
+#include "frozen_moves.h"
 #include "instance_moves.h"
 #include "kinks_in_reach.h"
 #include "layer_record.h"
@@ -32,19 +36,6 @@ constexpr std::int64_t most_waiting = std::int64_t{1} << 24;
 
 // A move m counts for the units whose kink is no farther from them than this many |m|.
 constexpr double reach_in_moves = 2;
-
-// <m, grad a_c> [rows, C] of the first `rows` uses of a stretch.
-at::Tensor moved_by(const KinksInReach& kinks, const MovesOfStretch& moves, std::int64_t rows) {
-  at::Tensor moved;
-  for (std::size_t l = 0; l <= kinks.layer; ++l) {
-    const at::Tensor d = moves.d[l].narrow(0, 0, rows), h = moves.h[l].narrow(0, 0, rows);
-    at::Tensor inputs = at::mm(h, kinks.h[l].t());
-    if (kinks.biased[l]) inputs.add_(1);
-    inputs.mul_(l == kinks.layer ? d.index_select(1, kinks.unit) : at::mm(d, kinks.by_a[l].t()));
-    moved = moved.defined() ? moved.add_(inputs) : inputs;
-  }
-  return moved;
-}
 
 }  // namespace
 
@@ -64,9 +55,8 @@ std::string crossings_left_out(const RecordedSteps& run) {
 
 bool has_kinks(const RecordedSteps& run) {
   if (!run.game.kinks_left_out().empty()) return true;
-  const std::int64_t t = run.steps - 1;
-  const at::Tensor positions = run.batch(t), theta = run.optimiser.part(run.state(run.steps), 0);
-  const Batch batch = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+  const at::Tensor theta = run.optimiser.part(run.state(run.steps), 0);
+  const Batch batch = batch_of_step(run, run.steps - 1);
   const at::Tensor query = at::ones({1, theta.size(0)}, theta.options());
   const auto traced = [&](double width) { return run.engine.trace(theta, batch, query, width).u_jacobian; };
   const at::Tensor without = traced(0).to(at::kDouble), difference = traced(1).to(at::kDouble) - without;
@@ -87,19 +77,38 @@ double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::i
                               static_cast<double>(run.data.size()) / static_cast<double>(ranks));
 }
 
+bool moves_can_be_carried(const RecordedSteps& run) {
+  return run.optimiser.state_size(1) == 1 && run.optimiser.move_of(2) == 1;
+}
+
+double carrying_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
+  return crossing_bytes(run, epochs_back, ranks) + CarriedMoves::bytes(run, ranks);
+}
+
 class Crossings::Work {
  public:
-  Work(const RecordedSteps& a_run, std::vector<std::int64_t> an_epochs_back, const MoveDoubt& a_doubt,
-       const Communicator& ranks)
+  Work(const RecordedSteps& a_run, std::vector<std::int64_t> an_epochs_back,
+       const std::vector<std::int64_t>& with_carried, const MoveDoubt& a_doubt, const Communicator& ranks)
       : run(a_run),
         epochs_back(std::move(an_epochs_back)),
         doubt(a_doubt),
         passes_a_step(passes(run, 1)),
-        samples(run.batch(run.steps - 1).size(0)),
-        moves(run, epochs_back.back(), doubt.a_pass > 0 ? reach_in_moves : 1, ranks.rank(), ranks.size()) {}
+        samples(run.batch(run.steps - 1).size(0)) {
+    for (std::size_t k = 0; k < epochs_back.size(); ++k) {
+      if (std::find(with_carried.begin(), with_carried.end(), epochs_back[k]) == with_carried.end())
+        frozen.push_back(k);
+      else
+        carried.emplace(k, CarriedMoves(run, epochs_back[k], ranks));
+    }
+    if (!frozen.empty())
+      moves.emplace(run, epochs_back[frozen.back()], doubt.a_pass > 0 ? reach_in_moves : 1, ranks.rank(),
+                    ranks.size());
+  }
 
   void count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
              const at::Tensor& crossed) const;
+  void count_carried(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
+                     const at::Tensor& influence, const at::Tensor& crossed) const;
   void look();
   void settle(const at::Tensor& influence, const at::Tensor& crossed);
 
@@ -107,49 +116,34 @@ class Crossings::Work {
   std::vector<std::int64_t> epochs_back;
   MoveDoubt doubt;
   double passes_a_step;
-  std::int64_t samples;  // of a step
-  InstanceMoves moves;
+  std::int64_t samples;                         // of a step
+  std::vector<std::size_t> frozen;              // of epochs_back, those with frozen moves
+  std::map<std::size_t, CarriedMoves> carried;  // the others
+  std::optional<InstanceMoves> moves;           // null where none are frozen
   bool looked_back = false, settled = true;
   std::vector<QueriedStep> steps;                            // to look for kinks in
   std::map<std::size_t, std::vector<KinksInReach>> waiting;  // by layer
   std::int64_t waiting_numbers = 0;
 
  private:
-  at::Tensor moved_in(const KinksInReach& kinks, const MovesOfStretch& stretch, std::int64_t e) const;
   at::Tensor flips(const KinksInReach& kinks, const at::Tensor& moved, std::int64_t epochs) const;
-  at::Tensor factors(const MovesOfStretch& stretch, std::int64_t rows, std::int64_t t) const;
 };
 
-// How far the first uses of a stretch go on moving theta up to step t [rows].
-at::Tensor Crossings::Work::factors(const MovesOfStretch& stretch, std::int64_t rows, std::int64_t t) const {
-  const double now = static_cast<double>(run.moves(t)[run.game.perceptrons()->instance_player()].taken);
-  std::vector<double> factor(rows);
-  for (std::int64_t i = 0; i < rows; ++i)
-    factor[i] =
-        run.optimiser.move_of(static_cast<std::int64_t>(now - stretch.taken.data_ptr<double>()[i])).value();
-  return at::tensor(factor, at::kDouble);
+namespace {
+
+// What <q, g> gains [Q, units] as each unit of step t goes up across its kink.
+at::Tensor jumps_of_units(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
+                          const at::Tensor& q) {
+  const std::int64_t queries = q.size(0);
+  KinkPass pass(run.game, theta.repeat({queries, 1}), repeated(wide_batches(run, {t}), queries));
+  const auto layers = pass.kinked_layers();
+  const auto kappa = kappas(run.game, pass, layers, q.to(at::kDouble));
+  std::vector<at::Tensor> all;
+  for (std::size_t i = 0; i < layers.size(); ++i) all.push_back(kappa[i].flatten(1) * layers[i].seen->jump());
+  return at::cat(all, 1);
 }
 
-// How far the uses in stretch e that come before a unit's step move it [uses, C]; uses after the last of the
-// steps are left away.
-at::Tensor Crossings::Work::moved_in(const KinksInReach& kinks, const MovesOfStretch& stretch,
-                                     std::int64_t e) const {
-  const std::int64_t first = run.steps - (e + 1) * run.steps_per_epoch;
-  const auto uses_before = [&](std::int64_t t) {
-    return stretch.first_row[std::min(t - first, static_cast<std::int64_t>(stretch.first_row.size()) - 1)];
-  };
-  const bool frozen = run.optimiser.move_of(2).value() == 1;
-  const std::int64_t rows = uses_before(kinks.step.front());
-  at::Tensor moved = moved_by(kinks, stretch, rows);
-  for (std::int64_t begin = 0, end = 0; begin < kinks.size(); begin = end) {
-    const std::int64_t t = kinks.step[begin], own = uses_before(t);
-    while (end < kinks.size() && kinks.step[end] == t) ++end;
-    const at::Tensor of_step = moved.narrow(1, begin, end - begin);
-    if (!frozen) of_step.narrow(0, 0, own).mul_(factors(stretch, own, t).unsqueeze(1));
-    of_step.narrow(0, own, rows - own).zero_();
-  }
-  return moved;
-}
+}  // namespace
 
 // By how much of their kink's jump each of the moves [rows, C] since `epochs` epochs before the end changes
 // the units' slopes, in the mean over what is doubted.
@@ -173,20 +167,39 @@ at::Tensor Crossings::Work::flips(const KinksInReach& kinks, const at::Tensor& m
   return doubted.all().item<bool>() ? mean : at::where(doubted, mean, jumps());
 }
 
+// Of step t: what each k's crossings with carried moves do to queries q [Q, P].
+void Crossings::Work::count_carried(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
+                                    const at::Tensor& influence, const at::Tensor& crossed) const {
+  at::Tensor jumps;  // [Q, units]
+  for (const auto& [k, moves_of_k] : carried) {
+    if (run.steps - t > moves_of_k.epochs_back() * run.steps_per_epoch) continue;
+    const CrossedUnits& units = moves_of_k.crossed(t);
+    const auto count = static_cast<std::int64_t>(units.instance.size());
+    if (count == 0) continue;
+    if (!jumps.defined()) jumps = jumps_of_units(run, t, theta, q);
+    const at::NoGradGuard no_graph;
+    const at::Tensor who = at::tensor(units.instance, at::kLong), unit = at::tensor(units.unit, at::kLong),
+                     up = at::tensor(units.up, at::kDouble);
+    influence[static_cast<std::int64_t>(k)].index_add_(1, who, jumps.index_select(1, unit) * up, -1);
+    crossed[static_cast<std::int64_t>(k)].add_(count);
+  }
+}
+
 void Crossings::Work::count(const KinksInReach& kinks, std::size_t group, const at::Tensor& influence,
                             const at::Tensor& crossed) const {
   const std::int64_t now = (run.steps - 1 - kinks.step.front()) / run.steps_per_epoch;
-  const at::Tensor& members = moves.members(group);
+  const at::Tensor& members = moves->members(group);
   at::Tensor together;  // [members, C], of all stretches so far
   std::int64_t e = now;
-  for (std::size_t k = 0; k < epochs_back.size(); ++k) {
+  for (const std::size_t k : frozen) {
     if (epochs_back[k] <= now) continue;
     at::Tensor moved, who;
     for (; e < epochs_back[k]; ++e) {
-      const MovesOfStretch& stretch = moves.stretch(group, e);
-      moved = moved_in(kinks, stretch, e);
+      const MovesOfStretch& stretch = moves->stretch(group, e);
+      moved = frozen_moves(run, kinks, stretch, e);
       who = stretch.who.narrow(0, 0, moved.size(0));
-      if (!together.defined() && stretch.once && e + 1 == epochs_back.back()) break;  // nothing to add up
+      if (!together.defined() && stretch.once && e + 1 == epochs_back[frozen.back()])
+        break;  // nothing to add up
       if (!together.defined()) together = at::zeros({members.size(0), kinks.size()}, at::kDouble);
       together.index_add_(0, who, moved);
     }
@@ -201,7 +214,7 @@ void Crossings::Work::count(const KinksInReach& kinks, std::size_t group, const 
 
 // For kinks in the steps that wait for it.
 void Crossings::Work::look() {
-  for (KinksInReach& kinks : kinks_in_reach(run, steps, moves.reach())) {
+  for (KinksInReach& kinks : kinks_in_reach(run, steps, moves->reach())) {
     waiting_numbers += kinks.numbers();
     waiting[kinks.layer].push_back(std::move(kinks));
   }
@@ -211,8 +224,8 @@ void Crossings::Work::look() {
 void Crossings::Work::settle(const at::Tensor& influence, const at::Tensor& crossed) {
   for (const auto& [layer, parts] : waiting) {
     const KinksInReach any = joined(parts);
-    for (std::size_t group = 0; group < moves.groups(); ++group) {
-      const KinksInReach kinks = still_in_reach(any, moves.reach(group));
+    for (std::size_t group = 0; group < moves->groups(); ++group) {
+      const KinksInReach kinks = still_in_reach(any, moves->reach(group));
       for (std::int64_t first = 0; first < kinks.size(); first += units_at_once)
         count(chosen(kinks, at::arange(first, std::min(first + units_at_once, kinks.size()), at::kLong)),
               group, influence, crossed);
@@ -222,27 +235,38 @@ void Crossings::Work::settle(const at::Tensor& influence, const at::Tensor& cros
   waiting_numbers = 0;
 }
 
-Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const MoveDoubt& doubt,
+Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back,
+                     const std::vector<std::int64_t>& carried, const MoveDoubt& doubt,
                      const Communicator& ranks)
-    : work_(std::make_unique<Work>(run, std::move(epochs_back), doubt, ranks)) {}
+    : work_(std::make_unique<Work>(run, std::move(epochs_back), carried, doubt, ranks)) {}
 Crossings::~Crossings() = default;
 
-void Crossings::look_back() {
-  work_->moves.take();
+bool Crossings::look_back(const std::function<bool(double)>& going_on) {
+  double all = 0, done = 0;  // steps
+  for (const auto& [k, moves] : work_->carried) all += static_cast<double>(moves.epochs_back());
+  for (auto& [k, moves] : work_->carried) {
+    const auto own = static_cast<double>(moves.epochs_back());
+    if (!moves.carry([&](double share) { return going_on((done + share * own) / all); })) return false;
+    done += own;
+  }
+  if (work_->moves) work_->moves->take();
   work_->looked_back = true;
+  return true;
 }
 bool Crossings::looked_back() const { return work_->looked_back; }
 
 void Crossings::count(std::int64_t t, const at::Tensor& theta, const at::Tensor& q,
                       const at::Tensor& influence, const at::Tensor& crossed) const {
+  const std::int64_t taken = work_->run.steps - t, epoch = work_->run.steps_per_epoch;
+  work_->count_carried(t, theta, q, influence, crossed);
+  if (work_->frozen.empty() || taken > work_->epochs_back[work_->frozen.back()] * epoch) return;
   const std::int64_t a_pass = steps_a_pass(work_->run.game, work_->samples, q.size(0));
   const auto wide = [a_pass](const at::Tensor& tensor) {
     return tensor.to(at::kDouble, false, /*copy=*/a_pass > 1);
   };
   work_->steps.push_back({t, wide(theta), wide(q)});
   // Within an epoch, the uses of one stretch alone depend on the step.
-  const std::int64_t taken = work_->run.steps - t;
-  work_->settled = taken % steps_at_once == 0 || taken % work_->run.steps_per_epoch == 0;
+  work_->settled = taken % steps_at_once == 0 || taken % epoch == 0;
   if (work_->settled || static_cast<std::int64_t>(work_->steps.size()) >= a_pass) work_->look();
   if (!work_->settled && work_->waiting_numbers <= most_waiting) return;
   const at::NoGradGuard no_graph;

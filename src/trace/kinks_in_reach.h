@@ -21,10 +21,15 @@ struct KinksInReach {
   std::vector<at::Tensor> h;       ///< inputs of layer l <= layer: [C, in]
   std::vector<bool> biased;        ///< of the same
   std::vector<std::int64_t> step;  ///< [C], descending
+  // Where moves are carried (carried_moves.h), else undefined:
+  at::Tensor along = {};  ///< [r, C]: derivatives of a along the directions
+  at::Tensor id = {};     ///< [C]: the unit's number among all of its step
 
   std::int64_t size() const { return a.size(0); }
   /// How many numbers that are, for what they take of memory.
   std::int64_t numbers() const;
+  /// An upper bound [C] of how far a frozen move within `reach` carries each.
+  at::Tensor distance_in(const Reach& reach) const;
 };
 
 /// A step to look for them in, and where.

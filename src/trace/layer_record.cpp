@@ -19,9 +19,16 @@ at::Tensor LayerRecord::activated(const Stage& stage, const at::Tensor& h, const
   if (slopes)
     slope = (at::gt(a.detach(), 0).to(a.scalar_type()) * (slopes->above - slopes->below) + slopes->below)
                 .requires_grad_();
-  if (layout_.specs()[stage.first].player == player_) layers_.push_back({&stage, h, a, slope, stretch_});
+  const at::Tensor y = slopes ? with_slope(a, slope) : activate(stage.layer.activation, a, 0);
+  const bool own = layout_.specs()[stage.first].player == player_;
+  (own ? layers_ : others_).push_back({&stage, h, a, y, slope, stretch_});
   stretch_.reset();
-  return slopes ? with_slope(a, slope) : activate(stage.layer.activation, a, 0);
+  return y;
+}
+
+double SeenLayer::jump() const {
+  const auto slopes = kink_slopes(stage->layer.activation);
+  return slopes->above - slopes->below;
 }
 
 std::vector<at::Tensor> LayerRecord::pre_activations(std::size_t count) const {
@@ -39,12 +46,23 @@ KinkPass::KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batc
   losses = game.perceptrons()->losses_seen(tensors, batches, present, instances, latents);
 }
 
+std::vector<KinkedLayer> KinkPass::kinked_layers() const {
+  std::vector<KinkedLayer> all;
+  const auto add = [&all](const std::vector<SeenLayer>& layers, bool of_latents, bool own) {
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      if (layers[l].slope.defined()) all.push_back({&layers[l], l, of_latents, own});
+  };
+  add(instances.layers(), false, true);
+  add(latents.layers(), true, true);
+  add(latents.others(), true, false);
+  return all;
+}
+
 Batch wide_batches(const RecordedSteps& run, const std::vector<std::int64_t>& steps) {
   std::vector<at::Tensor> instances, latents, labels;
   Batch all;
   for (const std::int64_t t : steps) {
-    const at::Tensor positions = run.batch(t);
-    all = make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+    all = batch_of_step(run, t);
     instances.push_back(all.instances);
     latents.push_back(all.latents);
     if (all.labels.defined()) labels.push_back(all.labels);

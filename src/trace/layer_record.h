@@ -15,12 +15,14 @@ namespace whence {
 /// One layer of one network on R replicas of m samples.
 struct SeenLayer {
   const Stage* stage;
-  at::Tensor h, a;     ///< input [R, m, in] and pre-activation [R, m, out], in the graph
+  at::Tensor h, a, y;  ///< input [R, m, in], pre-activation and output [R, m, out], in the graph
   at::Tensor slope;    ///< [R, m, out] of the activation, a leaf; undefined where it has no kink
   at::Tensor stretch;  ///< DenseWatch::passed_on() just before this layer, or undefined
+
+  double jump() const;  ///< of the slope at the kink, upwards
 };
 
-/// Keeps the layers of one player.
+/// Keeps the layers of one player, and those of others.
 class LayerRecord : public DenseWatch {
  public:
   LayerRecord(const ParameterLayout& layout, std::int64_t player) : layout_(layout), player_(player) {}
@@ -28,13 +30,22 @@ class LayerRecord : public DenseWatch {
   void passed_on(const at::Tensor& stretch) override { stretch_ = stretch; }
 
   const std::vector<SeenLayer>& layers() const { return layers_; }
+  const std::vector<SeenLayer>& others() const { return others_; }
   std::vector<at::Tensor> pre_activations(std::size_t count) const;
 
  private:
   const ParameterLayout& layout_;
   std::int64_t player_;
   at::Tensor stretch_;
-  std::vector<SeenLayer> layers_;
+  std::vector<SeenLayer> layers_, others_;
+};
+
+/// A layer whose units have a kink, on one kind of samples.
+struct KinkedLayer {
+  const SeenLayer* seen;
+  std::size_t layer;  ///< of its player's
+  bool of_latents;    ///< seen by KinkPass::latents
+  bool own;           ///< of the player that holds the instances
 };
 
 /// A pass of R replicas of theta through the losses, in float64, with what it saw of the player that holds
@@ -46,6 +57,9 @@ struct KinkPass {
 
   /// thetas [R, P], each with a mini-batch of its own; every instance has the weight 1.
   KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches);
+
+  /// Those of all players, in the order in which a step's units are numbered. They point into this pass.
+  std::vector<KinkedLayer> kinked_layers() const;
 };
 
 /// The mini-batches of some steps in float64, as one: [steps, b, d] and [steps, l, dz].

@@ -234,7 +234,9 @@ void TraceBack::restore(std::int64_t taken, const TraceState& state) {
     into.copy_(state.sums.narrow(0, at, into.numel()).reshape(into.sizes()));
     at += into.numel();
   }
-  if (crossings_) crossings_ = std::make_unique<Crossings>(run_, options_.counted, options_.doubt, group_);
+  if (crossings_)
+    crossings_ =
+        std::make_unique<Crossings>(run_, options_.counted, options_.carried, options_.doubt, group_);
   taken_ = taken;
   after_.reset();
   const auto& epochs = options_.epochs_back;

@@ -1,6 +1,7 @@
 #include "whence/train/recorded_steps.h"
 
 #include "whence/optimise/sgd.h"
+#include "whence/train/step.h"
 
 namespace whence {
 
@@ -20,6 +21,31 @@ RecordedSteps recorded_steps_of(const Run& run) {
           },
           *parts.optimiser,
           [&run](std::int64_t t) { run.expect(t); }};
+}
+
+std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin) {
+  std::vector<std::int64_t> first(run.data.size(), run.steps);
+  for (std::int64_t t = run.steps - 1; t >= begin; --t) {
+    const at::Tensor positions = run.batch(t);
+    const std::int64_t* position = positions.data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < positions.numel(); ++i) first[position[i]] = t;
+  }
+  return first;
+}
+
+Batch batch_of_step(const RecordedSteps& run, std::int64_t t) {
+  const at::Tensor positions = run.batch(t);
+  return make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);
+}
+
+at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t,
+                      const at::Tensor& weights) {
+  const at::Tensor theta = run.optimiser.part(state, 0);
+  const at::Tensor gradient =
+      run.engine.gradient(theta, batch_of_step(run, t),
+                          weights.to(theta.scalar_type()).to(theta.device(), /*non_blocking=*/true));
+  run.optimiser.update(state, gradient, run.moves(t));
+  return gradient;
 }
 
 RecordedSteps as_plain_steps(const RecordedSteps& run) {

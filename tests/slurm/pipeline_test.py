@@ -183,7 +183,8 @@ class Sweep(SlurmTest):
 
         jobs = self.cluster.jobs()
         self.assertEqual([jobs["%s_%d" % (ids["train"], i)][0] for i in range(5)],
-                         ["COMPLETED", "COMPLETED", "FAILED", "COMPLETED", "COMPLETED"])
+                         ["COMPLETED", "COMPLETED", "FAILED", "COMPLETED", "COMPLETED"],
+                         self.tell_logs(out) + self.cluster.report())
         self.assertEqual(jobs[ids["sweep_table"]][0], "FAILED")
         text = self.log(out, "../../sweep.txt")
         failed = "rate-generator=1e300_batch=20"

@@ -47,14 +47,6 @@ RetrainingStarts starts_of(const RecordedSteps& run, const std::vector<std::vect
 /// Cuts (k, removal sets) into blocks of at most `replicas` sets of one start; longest blocks first.
 std::vector<CounterfactualBlock> plan_counterfactuals(const RetrainingStarts& starts, std::int64_t replicas);
 
-/// For each position in the training set, the first step from `begin` on that uses it; run.steps if none
-/// does.
-std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin);
-
-/// Takes the recorded step t again, in place, from states [R, S] with weights [R, |S|] (float64, on the CPU):
-/// same batch, latents, rates and divisor. Returns g [R, P].
-at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t, const at::Tensor& weights);
-
 /// A block under way, step by step, for callers that may have to leave it and come back: the block's steps
 /// again from the recorded theta (counterfactual ASGD, Terashita et al., section 3.1): same batches, latents,
 /// rates and divisor, w_j = `weight` (0: gone) for removed instances; row 0 is the replica without removal.

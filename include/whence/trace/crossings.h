@@ -2,6 +2,7 @@
 // Which units change sides of their kink when an instance is removed, and what that does to a query.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,13 @@ std::string crossings_left_out(const RecordedSteps& run);
 
 /// Whether the game has units with a kink: whether a trace of the run's last step depends on the kink width.
 bool has_kinks(const RecordedSteps& run);
+
+/// Whether moves can be carried forward in a run whose crossings can be counted: where theta is all that the
+/// optimiser remembers.
+bool moves_can_be_carried(const RecordedSteps& run);
+
+/// Bytes a rank for carrying moves over `epochs_back` epochs on so many ranks.
+double carrying_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);
 
 /// Bytes a rank for counting over `epochs_back` epochs on so many ranks.
 double crossing_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);
@@ -55,14 +63,16 @@ struct MoveDoubt {
 /// In float64 whatever the game's dtype. Instances are shared out over the ranks by their position.
 class Crossings {
  public:
-  /// For these k, ascending.
-  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back, const MoveDoubt& doubt,
-            const Communicator& ranks);
+  /// For these k, ascending; `carried`: those of them whose moves are carried forward.
+  Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_back,
+            const std::vector<std::int64_t>& carried, const MoveDoubt& doubt, const Communicator& ranks);
   ~Crossings();
 
   /// To be called before the first count(): what removal has moved. Asks for the states of all steps that are
-  /// counted, backwards.
-  void look_back();
+  /// counted, backwards, once for those with frozen moves and once for each other k. `going_on` hears the
+  /// share that is done and says whether to go on, the same on every rank; false where it said no.
+  /// Collective.
+  bool look_back(const std::function<bool(double)>& going_on);
   bool looked_back() const;
 
   /// Step t, for theta [P] before it and queries q [Q, P] (see Optimiser::pull_back): adds the jumps to

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -39,8 +40,10 @@ struct TraceBackOptions {
   Grid grid{1};
   /// The k of `epochs_back` for which kinks are counted (crossings.h) in the estimates of kink widths over 0.
   std::vector<std::int64_t> counted = {};
-  /// How far the moves that they count with are doubted, see Crossings.
+  /// How far frozen moves that they count with are doubted, see Crossings.
   MoveDoubt doubt = {};
+  /// Those of `counted` whose moves are carried forward (see Crossings) and not frozen.
+  std::vector<std::int64_t> carried = {};
 };
 
 /// The kink width h' beside the counted crossings of an estimate of kink width h > 0, so many passes over the
@@ -80,6 +83,9 @@ class TraceBack {
   /// Bytes that this rank puts into sums over its group at each step; 0 where it is alone.
   double traffic() const;
 
+  /// What counted crossings need to know of the run before the first step, which step() does otherwise: see
+  /// Crossings::look_back. Collective.
+  bool look_back(const std::function<bool(double)>& going_on);
   /// The next step back. Collective. Error naming step and query when a number is not finite.
   void step();
 

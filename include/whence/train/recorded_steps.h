@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -28,6 +29,17 @@ struct RecordedSteps {
 
 /// The recorded steps of a run folder.
 RecordedSteps recorded_steps_of(const Run& run);
+
+/// For each position in the training set, the first step from `begin` on that uses it; run.steps if none
+/// does.
+std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin);
+
+/// Step t's whole mini-batch.
+Batch batch_of_step(const RecordedSteps& run, std::int64_t t);
+
+/// Takes the recorded step t again, in place, from states [R, S] with weights [R, |S|] (float64, on the CPU):
+/// same batch, latents, rates and divisor. Returns g [R, P].
+at::Tensor take_again(const RecordedSteps& run, at::Tensor& state, std::int64_t t, const at::Tensor& weights);
 
 /// The same theta, mini-batches and rates, as if each step had been theta' = theta - B g: what a trace-back
 /// that knows no optimiser makes of a run. The run's optimiser has to outlive it.

@@ -1,0 +1,257 @@
+#include "carried_moves.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "whence/core/error.h"
+
+#include "carried_step.h"
+#include "frozen_moves.h"
+#include "instance_moves.h"
+#include "layer_record.h"
+#include "pilots.h"
+
+namespace whence {
+namespace {
+
+constexpr std::int64_t most_pilots = 40, most_directions = 32;
+// Units that are looked at together: every instance's uses are gone through for them.
+constexpr std::int64_t units_at_once = 128;
+
+// Steps whose units are looked at together, and whose pull on frozen moves is taken for all of them: a short
+// part of all steps.
+std::int64_t steps_at_once(std::int64_t all) {
+  return std::clamp(all / 12, std::int64_t{1}, std::int64_t{16});
+}
+
+// A stretch of steps that are carried over together.
+struct Block {
+  std::int64_t begin, end;
+  std::vector<KinksInReach> own;       // of each layer with units in reach, joined
+  std::vector<KinksInReach> others;    // the same of other players'
+  at::Tensor pull;                     // [r, P]: the mean over the steps
+  std::vector<at::Tensor> pull_along;  // of each step [r, r]: pull_b . b'
+};
+
+class Carrying {
+ public:
+  Carrying(const RecordedSteps& run, std::int64_t epochs_back, const Communicator& ranks)
+      : run_(run),
+        first_(run.steps - epochs_back * run.steps_per_epoch),
+        epochs_back_(epochs_back),
+        moves_(run, epochs_back, 1, ranks.rank(), ranks.size()) {
+    moves_.take();
+    directions_ = main_directions(run, epochs_back, most_pilots, most_directions, ranks);
+    state_ = run.state(first_).unsqueeze(0).clone();
+    for (std::size_t g = 0; g < moves_.groups(); ++g)
+      w_.push_back(at::zeros({moves_.members(g).size(0), directions_.size(0)}, at::kDouble));
+  }
+
+  // The next steps up to `end`.
+  void carry(std::int64_t begin, std::int64_t end, std::vector<CrossedUnits>& crossed) {
+    const Block block = look_at(begin, end);
+    for (std::size_t g = 0; g < w_.size(); ++g) carry_group(block, g, crossed);
+  }
+
+ private:
+  struct Spread {
+    at::Tensor each;  // [r]
+    double norm;
+  };
+  Spread spread_of(const at::Tensor& w, std::int64_t begin, std::int64_t end) const;
+  Block look_at(std::int64_t begin, std::int64_t end);
+  struct Units;
+  std::vector<Units> units_of(const Block& block, std::size_t g) const;
+  void cross(Units& units, std::int64_t t, std::size_t g, at::Tensor& change, CrossedUnits& into) const;
+  void carry_group(const Block& block, std::size_t g, std::vector<CrossedUnits>& crossed);
+  at::Tensor frozen(const KinksInReach& kinks, std::size_t g) const;
+  at::Tensor drift(const Block& block, std::size_t g) const;
+
+  const RecordedSteps& run_;
+  std::int64_t first_, epochs_back_;
+  InstanceMoves moves_;
+  at::Tensor directions_;      // [r, P]
+  at::Tensor state_;           // [1, P], before the next step
+  std::vector<at::Tensor> w_;  // of each group [members, r]
+};
+
+// How large w may become in the steps from `begin` to `end`: it grows about as they go on.
+Carrying::Spread Carrying::spread_of(const at::Tensor& w, std::int64_t begin, std::int64_t end) const {
+  if (w.size(0) == 0) return {at::zeros({w.size(1)}, at::kDouble), 0};
+  const at::Tensor each = w.square().mean(0).sqrt().clamp_min(1e-300);
+  const double norm = (w / each).norm(2, 1).max().item<double>();
+  const double growth = 1.2 + 2 * static_cast<double>(end - begin) / static_cast<double>(begin - first_ + 1);
+  return {each, norm * std::min(growth, 4.0)};
+}
+
+Block Carrying::look_at(std::int64_t begin, std::int64_t end) {
+  Block block{begin, end, {}, {}, {}, {}};
+  const Spread spread = spread_of(at::cat(w_), begin, end);
+  std::map<std::size_t, std::vector<KinksInReach>> own, others;
+  const at::Tensor present = at::ones({1, run_.batch(begin).size(0)}, at::kDouble);
+  for (std::int64_t t = begin; t < end; ++t) {
+    CarriedStep step =
+        carried_step(run_, t, state_[0], directions_, {moves_.reach(), spread.each, spread.norm});
+    block.pull_along.push_back(at::mm(step.pull, directions_.t()));
+    block.pull = block.pull.defined() ? block.pull.add_(step.pull) : step.pull;
+    for (KinksInReach& kinks : step.own) own[kinks.layer].push_back(std::move(kinks));
+    for (KinksInReach& kinks : step.others) others[kinks.layer].push_back(std::move(kinks));
+    take_again(run_, state_, t, present);
+  }
+  block.pull.div_(static_cast<double>(end - begin));
+  for (const auto& [layer, parts] : own) block.own.push_back(joined(parts));
+  for (const auto& [layer, parts] : others) block.others.push_back(joined(parts));
+  return block;
+}
+
+// What frozen moves do to units [members, C].
+at::Tensor Carrying::frozen(const KinksInReach& kinks, std::size_t g) const {
+  at::Tensor all = at::zeros({moves_.members(g).size(0), kinks.size()}, at::kDouble);
+  if (kinks.size() == 0) return all;
+  const std::int64_t now = (run_.steps - 1 - kinks.step.front()) / run_.steps_per_epoch;
+  for (std::int64_t begin = 0; begin < kinks.size(); begin += units_at_once) {
+    const std::int64_t end = std::min(begin + units_at_once, kinks.size());
+    const KinksInReach some = chosen(kinks, at::arange(begin, end, at::kLong));
+    const at::Tensor into = at::zeros({all.size(0), end - begin}, at::kDouble);
+    for (std::int64_t e = now; e < epochs_back_; ++e) {
+      const MovesOfStretch& stretch = moves_.stretch(g, e);
+      const at::Tensor moved = frozen_moves(run_, some, stretch, e);
+      into.index_add_(0, stretch.who.narrow(0, 0, moved.size(0)), moved);
+    }
+    all.narrow(1, begin, end - begin).copy_(into);
+  }
+  return all;
+}
+
+// <pull, m> [members, r] of frozen moves m, for each step on average: a use in one of the block's steps
+// counts for those after it.
+at::Tensor Carrying::drift(const Block& block, std::size_t g) const {
+  at::Tensor all = at::zeros_like(w_[g]);
+  for (std::int64_t e = (run_.steps - 1 - block.begin) / run_.steps_per_epoch; e < epochs_back_; ++e) {
+    const MovesOfStretch& stretch = moves_.stretch(g, e);
+    const std::int64_t first = run_.steps - (e + 1) * run_.steps_per_epoch,
+                       end = std::min(block.end, first + run_.steps_per_epoch),
+                       rows = stretch.first_row[end - first];
+    at::Tensor share = at::ones({rows, 1}, at::kDouble);
+    for (std::int64_t t = std::max(block.begin, first); t < end; ++t) {
+      const std::int64_t row = stretch.first_row[t - first];
+      share.narrow(0, row, stretch.first_row[t - first + 1] - row)
+          .fill_(static_cast<double>(block.end - 1 - t) / static_cast<double>(block.end - block.begin));
+    }
+    all.index_add_(0, stretch.who.narrow(0, 0, rows),
+                   products_with_uses(run_, block.pull, stretch, rows).mul_(share));
+  }
+  return all;
+}
+
+// Units of one layer in a group's reach, and how far frozen moves carry them.
+struct Carrying::Units {
+  KinksInReach kinks;
+  at::Tensor moved;   // [C, members]; undefined for other players' units
+  std::int64_t left;  // the units of steps that are still to come are the first
+};
+
+std::vector<Carrying::Units> Carrying::units_of(const Block& block, std::size_t g) const {
+  const Spread spread = spread_of(w_[g], block.begin, block.end);
+  const CarriedReach reach{moves_.reach(g), spread.each, spread.norm};
+  std::vector<Units> all;
+  const auto add = [&](const KinksInReach& kinks, const at::Tensor& bound, bool own) {
+    KinksInReach some = chosen(kinks, at::nonzero(kinks.a.abs() <= bound).squeeze(1));
+    const std::int64_t size = some.size();
+    if (size == 0) return;
+    const at::Tensor moved = own ? frozen(some, g).t().contiguous() : at::Tensor();
+    all.push_back({std::move(some), moved, size});
+  };
+  for (const KinksInReach& kinks : block.own)
+    add(kinks, kinks.distance_in(reach.frozen) + reach.distance_along(kinks.along), true);
+  for (const KinksInReach& kinks : block.others) add(kinks, reach.distance_along(kinks.along), false);
+  return all;
+}
+
+// Keeps which of step t's units cross, and adds to `change` [members, r] what that takes from w.
+void Carrying::cross(Units& units, std::int64_t t, std::size_t g, at::Tensor& change,
+                     CrossedUnits& into) const {
+  const std::int64_t end = units.left, r = change.size(1), members = change.size(0);
+  while (units.left > 0 && units.kinks.step[units.left - 1] == t) --units.left;
+  const std::int64_t first = units.left, count = end - first;
+  if (count == 0) return;
+  const at::Tensor along = units.kinks.along.narrow(1, first, count).t(),  // [count, r]
+      moved = units.moved.defined() ? at::addmm(units.moved.narrow(0, first, count), along, w_[g].t())
+                                    : at::mm(along, w_[g].t()),
+                   kappa = units.kinks.kappa.narrow(1, first, count).t().contiguous();
+  const std::int64_t* position = moves_.members(g).data_ptr<std::int64_t>();
+  const double* by = moved.data_ptr<double>();
+  for (std::int64_t c = 0; c < count; ++c) {
+    const double a = units.kinks.a.data_ptr<double>()[first + c];
+    const bool open = a > 0;
+    for (std::int64_t i = 0; i < members; ++i, ++by) {
+      if ((*by + a > 0) == open) continue;
+      const std::int8_t up = open ? -1 : 1;
+      into.instance.push_back(position[i]);
+      into.unit.push_back(static_cast<std::int32_t>(units.kinks.id.data_ptr<std::int64_t>()[first + c]));
+      into.up.push_back(up);
+      double* own = change.data_ptr<double>() + i * r;
+      const double* jump = kappa.data_ptr<double>() + c * r;
+      for (std::int64_t b = 0; b < r; ++b) own[b] += units.kinks.jump * up * jump[b];
+    }
+  }
+}
+
+void Carrying::carry_group(const Block& block, std::size_t g, std::vector<CrossedUnits>& crossed) {
+  at::Tensor& w = w_[g];
+  std::vector<Units> all = units_of(block, g);
+  const at::Tensor of_frozen = drift(block, g);
+  for (std::int64_t t = block.begin; t < block.end; ++t) {
+    at::Tensor change = of_frozen + at::mm(w, block.pull_along[t - block.begin].t());
+    for (Units& units : all) cross(units, t, g, change, crossed[t - first_]);
+    w.sub_(change);
+  }
+  if (w.size(0) > 0 && !std::isfinite(w.abs().max().item<double>()))
+    fail("moves carried forward to step {}: not a finite number; --crossings off leaves them out", block.end);
+}
+
+}  // namespace
+
+CarriedMoves::CarriedMoves(const RecordedSteps& run, std::int64_t epochs_back, const Communicator& ranks)
+    : run_(run),
+      epochs_back_(epochs_back),
+      first_(run.steps - epochs_back * run.steps_per_epoch),
+      ranks_(ranks) {}
+
+// The pilots' rows, and what they are multiplied to; a step's replicas along the directions; each instance's
+// w.
+double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t ranks) {
+  const double parameters = static_cast<double>(run.game.layout().size()),
+               samples = static_cast<double>(run.batch(run.steps - 1).size(0) * numbers_a_sample(run.game)),
+               instances = static_cast<double>(run.data.size()) / static_cast<double>(ranks);
+  const double pilots = 2 * main_directions_numbers(most_pilots) * parameters;
+  const double step = most_directions * (6 * parameters + 4 * samples);
+  return 8 * (std::max(pilots, step) + most_directions * (parameters + 4 * instances));
+}
+
+bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {
+  Carrying carrying(run_, epochs_back_, ranks_);
+  crossed_.assign(run_.steps - first_, {});
+  for (std::int64_t begin = first_; begin < run_.steps;) {
+    const std::int64_t epoch_end =
+        run_.steps - (run_.steps - 1 - begin) / run_.steps_per_epoch * run_.steps_per_epoch;
+    const std::int64_t end = std::min(begin + steps_at_once(run_.steps - first_), epoch_end);
+    ranks_.on_every_rank([&] { carrying.carry(begin, end, crossed_); });
+    begin = end;
+    if (!going_on(static_cast<double>(begin - first_) / static_cast<double>(run_.steps - first_)))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace whence
