@@ -7,10 +7,7 @@
 #include "whence/core/error.h"
 #include "whence/core/options.h"
 #include "whence/core/progress.h"
-#include "whence/core/stop.h"
 #include "whence/trace/crossings.h"
-
-#include "job.h"
 
 namespace whence {
 namespace {
@@ -72,21 +69,19 @@ void add_attributes(const CrossingPlan& plan, Attributes& attributes) {
   if (!plan.carried.empty()) attributes["moves_carried"] = fmt::format("{}", fmt::join(plan.carried, ","));
 }
 
-void look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options, StopVote& vote,
-               const std::string& folder, const Log& log) {
-  std::int64_t steps = 0;
-  for (const std::int64_t k : options.carried) steps += k * run.steps_per_epoch;
-  if (steps == 0) return;
-  Progress progress(log, "steps that moves are carried over", steps);
-  std::int64_t done = 0;
-  const auto going_on = [&](double share) {
-    done = std::llround(share * static_cast<double>(steps));
-    progress.advance_to(done);
-    return done == steps || !vote.agreed();
-  };
-  if (!sweep.look_back(going_on))
-    throw Interrupted(stopped_at(folder, "step that moves are carried over", done, steps) +
-                      " (they are carried again from the first)");
+CarryProgress look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options,
+                        StopVote& vote, const Log& log) {
+  CarryProgress carried{0, 0};
+  for (const std::int64_t k : options.carried) carried.total += k * run.steps_per_epoch;
+  if (carried.total == 0) return carried;
+  Progress progress(log, "steps that moves are carried over", carried.total);
+  const bool whole = sweep.look_back([&](double share) {
+    carried.done = std::llround(share * static_cast<double>(carried.total));
+    progress.advance_to(carried.done);
+    return carried.done == carried.total || !vote.agreed();
+  });
+  if (whole) carried.done = carried.total;
+  return carried;
 }
 
 std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,

@@ -29,9 +29,15 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
 /// What the file of estimates says of it.
 void add_attributes(const CrossingPlan& plan, Attributes& attributes);
 
-/// Has the sweep look back at the run, and says how far it is. Interrupted where a signal came. Collective.
-void look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options, StopVote& vote,
-               const std::string& folder, const Log& log);
+/// How many steps moves were carried over, and how many it takes.
+struct CarryProgress {
+  std::int64_t done, total;
+};
+
+/// Has the sweep look back at the run before its first step, and says how far it is, until a signal comes.
+/// Collective.
+CarryProgress look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options,
+                        StopVote& vote, const Log& log);
 
 /// "crossings an instance: 3.2 (k = 1), 12 (k = 5)", which the attributes get, too; or "".
 std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,

@@ -84,6 +84,8 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
                                        replay.steps, metrics.size(), options.kink_widths.size())};
   if (!options.counted.empty())
     needs.work += fmt::format(", crossings counted {} epochs back", options.counted.back());
+  if (!options.carried.empty())
+    needs.work += fmt::format(", moves carried forward for {}", fmt::join(options.carried, ", "));
   needs.seconds = evaluation + static_cast<double>(steps) * step + counting.seconds;
   if (replay.steps > 0)
     needs.seconds +=

@@ -80,27 +80,31 @@ void run_influence(const Options& options, const Communicator& all) {
   if (const auto kinks = run->parts().game->kinks_left_out(); !kinks.empty() && trace.kink_widths.back() > 0)
     log.say(fmt::format("--kink-width: no curvature is known for {}, which are left out",
                         fmt::join(kinks, ", ")));
-  const auto points =
-      static_cast<double>(metrics.size()) * static_cast<double>(run->parts().data.held_out.size());
-  Progress evaluated(log, "points of metrics", std::llround(points));
+  const std::int64_t points = metrics.size() * run->parts().data.held_out.size();
+  Progress evaluated(log, "points of metrics", points);
   Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
-    evaluated.advance_to(std::llround(share * points));
+    evaluated.advance_to(std::llround(share * static_cast<double>(points)));
   });
   TraceBack sweep(formula == "sgd" ? as_plain_steps(recorded) : recorded, at_end.gradients, trace, world);
   at_end.gradients.reset();  // as large as what is traced
   const Attributes claimed = attributes;
   const TraceCheckpoint checkpoint(result, claimed, unfinished_of(options), world);
   if (checkpoint.load(sweep)) log.say(fmt::format("going on from step {} of {}", sweep.taken(), steps));
-  const std::int64_t first = sweep.taken();
   const Stopwatch tracing;
+  const std::int64_t first = sweep.taken();
   PathProgress along{0, 0, 0};
   const auto cost = [&](bool done) {
     return JobCost{"influence",      watch.seconds(),        sweep.taken() - first + along.steps,
                    "steps",          done ? 8 * numbers : 0, done,
                    tracing.seconds()};
   };
+  const auto leave = [&](const std::string& unit, std::int64_t done, std::int64_t total) {
+    log.say(record_cost(run->folder(), cost(false), world));
+    throw Interrupted(stopped_at(run->folder(), unit, done, total));
+  };
   StopVote vote(signals, world);
-  look_back(sweep, recorded, trace, vote, run->folder(), log);
+  if (const auto [done, total] = look_back(sweep, recorded, trace, vote, log); done < total)
+    leave("step that moves are carried over", done, total);
   Progress progress(log, "steps traced back", steps, first);
   bool stop = false;
   for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
@@ -111,8 +115,7 @@ void run_influence(const Options& options, const Communicator& all) {
     checkpoint.save(sweep);
     saved = vote.seconds();
     if (!stop) continue;
-    log.say(record_cost(run->folder(), cost(false), world));
-    throw Interrupted(stopped_at(run->folder(), "step", sweep.taken(), steps));
+    leave("step", sweep.taken(), steps);
   }
   InfluenceEstimates estimates{metric_names,
                                trace.kink_widths,
@@ -133,10 +136,8 @@ void run_influence(const Options& options, const Communicator& all) {
     along = find_spread({*run, recorded, formula, metrics, trace, paths, memory_limit(options), claimed,
                          unfinished_of(options), signals},
                         estimates, parts, log, world);
-    if (along.done < along.total && along.failure.empty()) {
-      log.say(record_cost(run->folder(), cost(false), world));
-      throw Interrupted(stopped_at(run->folder(), "trace along a path", along.done, along.total));
-    }
+    if (along.done < along.total && along.failure.empty())
+      leave("trace along a path", along.done, along.total);
     log.say(along.failure.empty() ? expected_in_words(estimates, has_kinks(recorded)) : along.failure);
   }
   write_influence(result, estimates, parts, attributes, world);

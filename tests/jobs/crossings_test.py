@@ -12,7 +12,7 @@ class CrossingsTest(ProgramTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.run_folder = cls.train("run", *tiny(epochs=7))
+        cls.run_folder = cls.train("run", *tiny(epochs=12))
 
     def influence(self, *options, ranks=1):
         result = whence("influence", "--run", self.run_folder, "--overwrite", *options, ranks=ranks)
@@ -22,29 +22,40 @@ class CrossingsTest(ProgramTest):
             attributes = {name: file.attrs[name] for name in file.attrs}
         return arrays(path)["influence"], attributes, result.err
 
-    def test_auto_counts_up_to_five_epochs_back_and_says_so(self):
-        both = ("--kink-width", "0,1e-3", "--epochs-back", "1,2,7")
+    def test_auto_counts_up_to_ten_epochs_back_and_says_so(self):
+        both = ("--kink-width", "0,1e-3", "--epochs-back", "1,2,12")
         off, plain, said = self.influence(*both, "--crossings", "off")
         self.assertNotIn("crossings", plain)
         self.assertNotIn("crossings", said)
         auto, attributes, said = self.influence(*both)
-        self.assertIn("--crossings auto: counted 1, 2 epochs back, and left to the kink width beyond 5", said)
+        self.assertIn("--crossings auto: counted 1, 2 epochs back, with moves carried forward for 2, "
+                      "and left to the kink width beyond 10 passes over the data", said)
+        self.assertIn("steps that moves are carried over: 30 of 30", said)
         self.assertRegex(said, r"crossings an instance: \S+ \(k = 1\), \S+ \(k = 2\)")
-        self.assertEqual(attributes["crossings"], b"1,2")
+        self.assertEqual((attributes["crossings"], attributes["moves_carried"]), (b"1,2", b"2"))
         self.assertIn(b"(k = 2)", attributes["crossings_each"])
         np.testing.assert_array_equal(auto[0], off[0])  # as published
         np.testing.assert_array_equal(auto[1, :, 2], off[1, :, 2])
         for k in (0, 1):
             self.assertGreater(relative_difference(auto[1, :, k], off[1, :, k]), 1e-3)
         on, attributes, _ = self.influence(*both, "--crossings", "on")
-        self.assertEqual(attributes["crossings"], b"1,2,7")
-        self.assertLess(relative_difference(on[1, :, :2], auto[1, :, :2]), 1e-13)
+        self.assertEqual((attributes["crossings"], attributes["moves_carried"]), (b"1,2,12", b"1,2,12"))
+        self.assertLess(relative_difference(on[1, :, 1], auto[1, :, 1]), 1e-13)
         self.assertGreater(relative_difference(on[1, :, 2], off[1, :, 2]), 1e-3)
         # A result made before there was the option is the one without crossings.
         self.influence(*both, "--crossings", "off")
         again = whence("influence", "--run", self.run_folder, *both)
         self.assertEqual(again.code, 1, again)
         self.assertIn("crossings is 'none' there and '1,2' here", again.err)
+
+    def test_moves_are_frozen_where_the_optimiser_remembers_more_or_memory_is_short(self):
+        momentum = self.train("momentum", *tiny(epochs=7, optimiser="momentum"))
+        left = whence("influence", "--run", momentum, "--epochs-back", "1,2,7")
+        self.assertEqual(left.code, 0, left)
+        self.assertIn("--crossings auto: counted 1, 2 epochs back, and left to the kink width beyond 5 passes", left.err)
+        _, attributes, said = self.influence("--epochs-back", "2", "--memory", "1")
+        self.assertIn("--crossings auto: counted 2 epochs back\n", said)
+        self.assertNotIn("moves_carried", attributes)
 
     def test_any_ranks_and_groups_count_the_same(self):
         options = ("--metric", "all,gen-loss", "--epochs-back", "1,3")
@@ -82,6 +93,7 @@ class CrossingsTest(ProgramTest):
     def test_a_dry_run_counts_what_it_would_keep(self):
         needs = self.run_fine("influence", "--run", self.run_folder, "--dry-run", "--epochs-back", "1,5").out
         self.assertIn("crossings counted 5 epochs back", needs)
+        self.assertIn("moves carried forward for 5", needs)
         self.assertIn("--crossings", self.run_fine("influence", "--help").out)
 
 

@@ -38,9 +38,9 @@ class EpochsTest(ProgramTest):
                 self.assertLess(relative_difference(other["influence"], one["influence"]), 1e-12)
                 np.testing.assert_array_equal(3 * one["epochs_back"], other["epochs_back"])
 
-    def test_crossings_are_counted_up_to_five_passes_back(self):
-        _, said = self.result("influence", self.shorter, "--epochs-back", "3,15,16")
-        self.assertIn("counted 3, 15 epochs back, and left to the kink width beyond 5 passes over the data", said)
+    def test_moves_are_carried_beyond_one_pass(self):
+        _, said = self.result("influence", self.shorter, "--epochs-back", "3,4,16")
+        self.assertIn("counted 3, 4, 16 epochs back, with moves carried forward for 4, 16\n", said)
 
     def test_history_and_refusals_count_them(self):
         with open(os.path.join(self.shorter, "history.csv"), encoding="utf-8") as file:

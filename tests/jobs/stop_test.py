@@ -64,7 +64,11 @@ class Stop(InterruptedTest):
 
     def test_counted_crossings(self):
         self.check_job("influence", "steps", ("--metric", "all,disc-loss", "--epochs-back", "4,25", "--crossings", "on"),
-                       "going on from step", 2, [(signal.SIGUSR1, [0])])
+                       "going on from step", 2, [(signal.SIGUSR1, [0])], optimiser="momentum")
+
+    def test_moves_that_are_carried_forward(self):
+        self.check_job("influence", "steps", ("--epochs-back", "12", "--crossings", "on"), "steps that moves are carried over", 2,
+                       [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1])])
 
     def test_counterfactuals(self):
         # Two blocks, each of many steps: both ranks leave theirs in the middle.
