@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <vector>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_qr.h>
-#include <ATen/ops/ones.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/comm/partition.h"
@@ -27,12 +31,11 @@ std::vector<std::int64_t> random_instances(const RecordedSteps& run, std::int64_
 // Some instances' retraining, and their frozen moves beside it.
 class Pilots {
  public:
-  Pilots(const RecordedSteps& run, std::vector<std::int64_t> without, const at::Tensor& state)
+  Pilots(const RecordedSteps& run, const std::vector<std::int64_t>& without, const at::Tensor& state)
       : run_(run),
-        without_(std::move(without)),
-        states_(state.repeat({static_cast<std::int64_t>(without_.size()) + 1, 1})),
-        frozen_(
-            at::zeros({static_cast<std::int64_t>(without_.size()), run.game.layout().size()}, at::kDouble)) {}
+        without_(at::tensor(without, at::kLong)),
+        states_(state.repeat({without_.size(0) + 1, 1})),
+        frozen_(at::zeros({without_.size(0), run.game.layout().size()}, at::kDouble)) {}
 
   void advance(std::int64_t t) {
     const at::Tensor weights = weights_of(t);
@@ -49,11 +52,8 @@ class Pilots {
  private:
   // [1 + n, |S|]
   at::Tensor weights_of(std::int64_t t) const {
-    const at::Tensor positions = run_.batch(t);
-    at::Tensor weights = at::ones({states_.size(0), positions.size(0)}, at::kDouble);
-    for (std::size_t i = 0; i < without_.size(); ++i)
-      weights[static_cast<std::int64_t>(i) + 1].masked_fill_(positions == without_[i], 0);
-    return weights;
+    const at::Tensor positions = run_.batch(t).unsqueeze(0);
+    return at::cat({at::ones_like(positions), positions != without_.unsqueeze(1)}).to(at::kDouble);
   }
 
   // What the step's gradient lacks at the recorded theta without each, for those that it uses.
@@ -75,9 +75,9 @@ class Pilots {
   }
 
   const RecordedSteps& run_;
-  std::vector<std::int64_t> without_;
-  at::Tensor states_;  // [1 + n, P], the first without removal
-  at::Tensor frozen_;  // [n, P]
+  at::Tensor without_;  // [n] positions
+  at::Tensor states_;   // [1 + n, P], the first without removal
+  at::Tensor frozen_;   // [n, P]
 };
 
 }  // namespace
