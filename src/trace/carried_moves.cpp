@@ -4,9 +4,9 @@
 #include <cmath>
 #include <map>
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
@@ -28,19 +28,25 @@ constexpr std::int64_t most_pilots = 40, most_directions = 32;
 // Units that are looked at together: every instance's uses are gone through for them.
 constexpr std::int64_t units_at_once = 128;
 
-// Steps whose units are looked at together, and whose pull on frozen moves is taken for all of them: a short
-// part of all steps.
-std::int64_t steps_at_once(std::int64_t all) {
-  return std::clamp(all / 12, std::int64_t{1}, std::int64_t{16});
+// Steps whose pull on frozen moves is taken for all of them, a short part of all steps; and steps whose units
+// are looked at together.
+std::int64_t steps_pulled_at_once(std::int64_t all) {
+  return std::clamp(all / 12, std::int64_t{1}, std::int64_t{64});
 }
+constexpr std::int64_t steps_at_once = 16;
 
-// A stretch of steps that are carried over together.
+// What some steps take from moves along the directions.
+struct Pull {
+  std::int64_t begin, end;
+  at::Tensor mean;                // [r, P], over the steps
+  std::vector<at::Tensor> along;  // of each step [r, r]: pull_b . b'
+};
+
+// The units of a few of these steps.
 struct Block {
   std::int64_t begin, end;
-  std::vector<KinksInReach> own;       // of each layer with units in reach, joined
-  std::vector<KinksInReach> others;    // the same of other players'
-  at::Tensor pull;                     // [r, P]: the mean over the steps
-  std::vector<at::Tensor> pull_along;  // of each step [r, r]: pull_b . b'
+  std::vector<KinksInReach> own;     // of each layer with units in reach, joined
+  std::vector<KinksInReach> others;  // the same of other players'
 };
 
 class Carrying {
@@ -59,8 +65,13 @@ class Carrying {
 
   // The next steps up to `end`.
   void carry(std::int64_t begin, std::int64_t end, std::vector<CrossedUnits>& crossed) {
-    const Block block = look_at(begin, end);
-    for (std::size_t g = 0; g < w_.size(); ++g) carry_group(block, g, crossed);
+    const Pull pull = pull_over(begin, end);
+    std::vector<at::Tensor> of_frozen;
+    for (std::size_t g = 0; g < w_.size(); ++g) of_frozen.push_back(drift(pull, g));
+    for (std::int64_t first = begin; first < end; first += steps_at_once) {
+      const Block block = look_at(first, std::min(first + steps_at_once, end));
+      for (std::size_t g = 0; g < w_.size(); ++g) carry_group(block, pull, of_frozen[g], g, crossed);
+    }
   }
 
  private:
@@ -69,13 +80,16 @@ class Carrying {
     double norm;
   };
   Spread spread_of(const at::Tensor& w, std::int64_t begin, std::int64_t end) const;
+  void advance(at::Tensor& state, std::int64_t t) const;
+  Pull pull_over(std::int64_t begin, std::int64_t end) const;
   Block look_at(std::int64_t begin, std::int64_t end);
   struct Units;
   std::vector<Units> units_of(const Block& block, std::size_t g) const;
   void cross(Units& units, std::int64_t t, std::size_t g, at::Tensor& change, CrossedUnits& into) const;
-  void carry_group(const Block& block, std::size_t g, std::vector<CrossedUnits>& crossed);
+  void carry_group(const Block& block, const Pull& pull, const at::Tensor& of_frozen, std::size_t g,
+                   std::vector<CrossedUnits>& crossed);
   at::Tensor frozen(const KinksInReach& kinks, std::size_t g) const;
-  at::Tensor drift(const Block& block, std::size_t g) const;
+  at::Tensor drift(const Pull& pull, std::size_t g) const;
 
   const RecordedSteps& run_;
   std::int64_t first_, epochs_back_;
@@ -94,21 +108,33 @@ Carrying::Spread Carrying::spread_of(const at::Tensor& w, std::int64_t begin, st
   return {each, norm * std::min(growth, 4.0)};
 }
 
+void Carrying::advance(at::Tensor& state, std::int64_t t) const {
+  take_again(run_, state, t, at::ones({1, run_.batch(t).size(0)}, at::kDouble));
+}
+
+Pull Carrying::pull_over(std::int64_t begin, std::int64_t end) const {
+  Pull all{begin, end, at::zeros_like(directions_), {}};
+  at::Tensor state = state_.clone();
+  for (std::int64_t t = begin; t < end; ++t) {
+    const at::Tensor pull = pull_of(run_, t, state[0], directions_);
+    all.along.push_back(at::mm(pull, directions_.t()));
+    all.mean.add_(pull, 1 / static_cast<double>(end - begin));
+    advance(state, t);
+  }
+  return all;
+}
+
 Block Carrying::look_at(std::int64_t begin, std::int64_t end) {
-  Block block{begin, end, {}, {}, {}, {}};
+  Block block{begin, end, {}, {}};
   const Spread spread = spread_of(at::cat(w_), begin, end);
   std::map<std::size_t, std::vector<KinksInReach>> own, others;
-  const at::Tensor present = at::ones({1, run_.batch(begin).size(0)}, at::kDouble);
   for (std::int64_t t = begin; t < end; ++t) {
     CarriedStep step =
         carried_step(run_, t, state_[0], directions_, {moves_.reach(), spread.each, spread.norm});
-    block.pull_along.push_back(at::mm(step.pull, directions_.t()));
-    block.pull = block.pull.defined() ? block.pull.add_(step.pull) : step.pull;
     for (KinksInReach& kinks : step.own) own[kinks.layer].push_back(std::move(kinks));
     for (KinksInReach& kinks : step.others) others[kinks.layer].push_back(std::move(kinks));
-    take_again(run_, state_, t, present);
+    advance(state_, t);
   }
-  block.pull.div_(static_cast<double>(end - begin));
   for (const auto& [layer, parts] : own) block.own.push_back(joined(parts));
   for (const auto& [layer, parts] : others) block.others.push_back(joined(parts));
   return block;
@@ -133,23 +159,23 @@ at::Tensor Carrying::frozen(const KinksInReach& kinks, std::size_t g) const {
   return all;
 }
 
-// <pull, m> [members, r] of frozen moves m, for each step on average: a use in one of the block's steps
-// counts for those after it.
-at::Tensor Carrying::drift(const Block& block, std::size_t g) const {
+// <pull, m> [members, r] of frozen moves m, for each step on average: a use in one of these steps counts for
+// those after it.
+at::Tensor Carrying::drift(const Pull& pull, std::size_t g) const {
   at::Tensor all = at::zeros_like(w_[g]);
-  for (std::int64_t e = (run_.steps - 1 - block.begin) / run_.steps_per_epoch; e < epochs_back_; ++e) {
+  for (std::int64_t e = (run_.steps - 1 - pull.begin) / run_.steps_per_epoch; e < epochs_back_; ++e) {
     const MovesOfStretch& stretch = moves_.stretch(g, e);
     const std::int64_t first = run_.steps - (e + 1) * run_.steps_per_epoch,
-                       end = std::min(block.end, first + run_.steps_per_epoch),
+                       end = std::min(pull.end, first + run_.steps_per_epoch),
                        rows = stretch.first_row[end - first];
     at::Tensor share = at::ones({rows, 1}, at::kDouble);
-    for (std::int64_t t = std::max(block.begin, first); t < end; ++t) {
+    for (std::int64_t t = std::max(pull.begin, first); t < end; ++t) {
       const std::int64_t row = stretch.first_row[t - first];
       share.narrow(0, row, stretch.first_row[t - first + 1] - row)
-          .fill_(static_cast<double>(block.end - 1 - t) / static_cast<double>(block.end - block.begin));
+          .fill_(static_cast<double>(pull.end - 1 - t) / static_cast<double>(pull.end - pull.begin));
     }
     all.index_add_(0, stretch.who.narrow(0, 0, rows),
-                   products_with_uses(run_, block.pull, stretch, rows).mul_(share));
+                   products_with_uses(run_, pull.mean, stretch, rows).mul_(share));
   }
   return all;
 }
@@ -207,12 +233,12 @@ void Carrying::cross(Units& units, std::int64_t t, std::size_t g, at::Tensor& ch
   }
 }
 
-void Carrying::carry_group(const Block& block, std::size_t g, std::vector<CrossedUnits>& crossed) {
+void Carrying::carry_group(const Block& block, const Pull& pull, const at::Tensor& of_frozen, std::size_t g,
+                           std::vector<CrossedUnits>& crossed) {
   at::Tensor& w = w_[g];
   std::vector<Units> all = units_of(block, g);
-  const at::Tensor of_frozen = drift(block, g);
   for (std::int64_t t = block.begin; t < block.end; ++t) {
-    at::Tensor change = of_frozen + at::mm(w, block.pull_along[t - block.begin].t());
+    at::Tensor change = of_frozen + at::mm(w, pull.along[t - pull.begin].t());
     for (Units& units : all) cross(units, t, g, change, crossed[t - first_]);
     w.sub_(change);
   }
@@ -245,7 +271,7 @@ bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {
   for (std::int64_t begin = first_; begin < run_.steps;) {
     const std::int64_t epoch_end =
         run_.steps - (run_.steps - 1 - begin) / run_.steps_per_epoch * run_.steps_per_epoch;
-    const std::int64_t end = std::min(begin + steps_at_once(run_.steps - first_), epoch_end);
+    const std::int64_t end = std::min(begin + steps_pulled_at_once(run_.steps - first_), epoch_end);
     ranks_.on_every_rank([&] { carrying.carry(begin, end, crossed_); });
     begin = end;
     if (!going_on(static_cast<double>(begin - first_) / static_cast<double>(run_.steps - first_)))

@@ -4,8 +4,11 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
+
+#include "whence/net/activation.h"
 
 #include "found_units.h"
 #include "layer_record.h"
@@ -14,6 +17,36 @@ namespace whence {
 namespace {
 
 using torch::autograd::grad;
+
+// Keeps the pre-activations of layers with kinks, and no more: a pass without derivatives.
+class PreActivations : public DenseWatch {
+ public:
+  explicit PreActivations(const Game& game)
+      : layout_(game.layout()), player_(game.perceptrons()->instance_player()) {}
+  at::Tensor activated(const Stage& stage, const at::Tensor&, const at::Tensor& a) override {
+    if (kink_slopes(stage.layer.activation))
+      (layout_.specs()[stage.first].player == player_ ? own : others).push_back(a);
+    return activate(stage.layer.activation, a, 0);
+  }
+  void passed_on(const at::Tensor&) override {}
+
+  std::vector<at::Tensor> own, others;  // [R, m, out]
+
+ private:
+  const ParameterLayout& layout_;
+  std::int64_t player_;
+};
+
+// Those of replicas thetas [R, P], in the order of KinkPass::kinked_layers().
+std::vector<at::Tensor> pre_activations(const Game& game, const at::Tensor& thetas, const Batch& batches) {
+  PreActivations instances(game), latents(game);
+  const at::Tensor present = at::ones({thetas.size(0), batches.instances.size(1)}, at::kDouble);
+  game.perceptrons()->losses_seen(game.layout().views(thetas), batches, present, instances, latents);
+  std::vector<at::Tensor> all = instances.own;
+  all.insert(all.end(), latents.own.begin(), latents.own.end());
+  all.insert(all.end(), latents.others.begin(), latents.others.end());
+  return all;
+}
 
 // The derivatives [r, m, out] of every kinked layer's pre-activations along one player's part of the
 // directions. The game is piecewise smooth, so that a difference over a length far below the distance of
@@ -26,11 +59,8 @@ std::vector<at::Tensor> tangents(const RecordedSteps& run, const Batch& batch, c
   const auto [begin, end] = run.game.layout().block(player);
   at::Tensor moved = theta.repeat({directions.size(0), 1});
   moved.narrow(1, begin, end - begin).add_(directions.narrow(1, begin, end - begin), length);
-  const KinkPass pass(run.game, moved, repeated(batch, directions.size(0)));
-  const auto there = pass.kinked_layers();
-  std::vector<at::Tensor> all;
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    all.push_back((there[i].seen->a - layers[i].seen->a.detach()) / length);
+  std::vector<at::Tensor> all = pre_activations(run.game, moved, repeated(batch, directions.size(0)));
+  for (std::size_t i = 0; i < layers.size(); ++i) all[i].sub_(layers[i].seen->a.detach()).mul_(1 / length);
   return all;
 }
 
@@ -51,7 +81,7 @@ UnitsAlong units_along(const RecordedSteps& run, std::int64_t t, const at::Tenso
     const auto own = tangents(run, batch, theta, directions, player, layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const at::Tensor jump =
-          by_output[i].defined() ? own[i] * by_output[i] * moves[player].rate : at::zeros_like(own[i]);
+          by_output[i].defined() ? own[i] * (by_output[i] * moves[player].rate) : at::zeros_like(own[i]);
       if (player == 0) {
         all.along.push_back(own[i]);
         all.kappa.push_back(jump);
@@ -80,15 +110,6 @@ std::vector<at::Tensor> units_near(const KinkPass& pass, const std::vector<at::T
   return all;
 }
 
-// What a step that moves theta by B g takes from moves along the directions, with the units where they are.
-at::Tensor pull_of(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
-                   const at::Tensor& directions) {
-  at::Tensor u = directions.to(theta.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
-  const at::Tensor q = run.optimiser.pull_back(u, {theta, theta, {}}, run.moves(t));
-  const at::Tensor jacobian = run.engine.trace(theta, batch_of_step(run, t), q, 0).u_jacobian;
-  return directions - (u - jacobian).to(at::kDouble);
-}
-
 // Each unit's pre-activation, without derivatives: its player's move is in the directions alone.
 KinksInReach seen_only(const FoundUnits& found, const KinkedLayer& layer, std::int64_t t) {
   KinksInReach kinks;
@@ -111,6 +132,14 @@ at::Tensor CarriedReach::distance_along(const at::Tensor& along) const {
   return (along * spread.view(shape)).square().sum(0).sqrt() * norm;
 }
 
+at::Tensor pull_of(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
+                   const at::Tensor& directions) {
+  at::Tensor u = directions.to(theta.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+  const at::Tensor q = run.optimiser.pull_back(u, {theta, theta, {}}, run.moves(t));
+  const at::Tensor jacobian = run.engine.trace(theta, batch_of_step(run, t), q, 0).u_jacobian;
+  return directions - (u - jacobian).to(at::kDouble);
+}
+
 CarriedStep carried_step(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
                          const at::Tensor& directions, const CarriedReach& reach) {
   const at::Tensor wide = theta.to(at::kDouble).unsqueeze(0);
@@ -118,7 +147,7 @@ CarriedStep carried_step(const RecordedSteps& run, std::int64_t t, const at::Ten
   KinkPass pass(run.game, wide, batch);
   const auto layers = pass.kinked_layers();
   const UnitsAlong units = units_along(run, t, wide, batch, directions, pass);
-  CarriedStep step{pull_of(run, t, theta, directions), {}, {}};
+  CarriedStep step;
   std::vector<FoundUnits> own;
   const auto near = units_near(pass, units.along, reach);
   std::int64_t first_id = 0;

@@ -22,16 +22,18 @@ struct CarriedReach {
   at::Tensor distance_along(const at::Tensor& along) const;
 };
 
+/// [r, P]: what step t at theta [P] (of the game's dtype) takes from a move d along each of the directions b
+/// [r, P] (float64), as long as no unit crosses: <b, d'> = <b, d> - <pull, d>.
+at::Tensor pull_of(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
+                   const at::Tensor& directions);
+
 struct CarriedStep {
-  /// [r, P]: what the step takes from the move d along each direction b: b^T d' = b^T d - <pull, d> - jumps,
-  /// as long as no unit crosses.
-  at::Tensor pull;
   /// Units in reach, those of the player that holds the instances and of others. kappa [r, C]: what crossing
   /// upwards, times `jump`, takes from the move along each direction.
   std::vector<KinksInReach> own, others;
 };
 
-/// Step t at theta [P] (of the game's dtype), for directions [r, P] float64.
+/// The same step's units.
 CarriedStep carried_step(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
                          const at::Tensor& directions, const CarriedReach& reach);
 
