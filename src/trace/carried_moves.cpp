@@ -31,7 +31,7 @@ constexpr std::int64_t units_at_once = 128;
 // Steps whose pull on frozen moves is taken for all of them, a short part of all steps; and steps whose units
 // are looked at together.
 std::int64_t steps_pulled_at_once(std::int64_t all) {
-  return std::clamp(all / 12, std::int64_t{1}, std::int64_t{64});
+  return std::clamp(all / 6, std::int64_t{1}, std::int64_t{64});
 }
 constexpr std::int64_t steps_at_once = 16;
 
