@@ -29,7 +29,8 @@ OptionTable influence_options() {
       .add<std::string>(
           "crossings", "auto",
           "whether estimates of a kink width over 0 count the units that a removal takes across "
-          "their kink: on, off, or auto: of GANs up to 5 passes over the data back, where it can be done")
+          "their kink: on, off, or auto: of GANs up to 10 passes over the data back (with momentum 5), where "
+          "it can be done")
       .add<std::string>(
           "formula", "own",
           "own: of the run's optimiser; sgd: as if its steps had been plain ones, to compare with")

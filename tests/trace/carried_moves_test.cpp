@@ -6,11 +6,13 @@
 
 #include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
+#include "whence/game/vae.h"
 #include "whence/trace/crossings.h"
 #include "whence/trace/trace_back.h"
 
 #include "support/memory_run.h"
 #include "support/numbers.h"
+#include "support/small_vae.h"
 
 namespace whence {
 namespace {
@@ -20,18 +22,24 @@ using test::normals;
 
 constexpr std::int64_t instances = 400, batch = 40, epochs = 4, retrained = 60;
 
+std::shared_ptr<const Game> small_fcgan(bool biases, std::vector<std::int64_t> hidden = {16, 16}) {
+  return std::make_shared<Fcgan>(FcganOptions{
+      3, 2, {9}, std::move(hidden), Activation::relu, Activation::linear, biases, 0.01, at::kDouble});
+}
+
 // Mini-batches so large that a removal's move is small, and what is not linear in it is its crossings; rates
 // so large that it does not stay what it was.
-MemoryRun run_of(double rate, bool biases, const OptimiserOptions& optimiser = {}) {
-  const auto game = std::make_shared<Fcgan>(
-      FcganOptions{3, 2, {9}, {16, 16}, Activation::relu, Activation::linear, biases, 0.01, at::kDouble});
+MemoryRun run_of(const std::shared_ptr<const Game>& game, double rate,
+                 const OptimiserOptions& optimiser = {}) {
   ScheduleOptions schedule{};
   schedule.instances = instances;
   schedule.batch = batch;
   schedule.epochs = epochs;
   schedule.seed = 3;
-  schedule.rates.assign(2, rate);
-  return {game, std::make_shared<AutogradEngine>(game), normals({instances, 3}, 1), schedule, optimiser};
+  schedule.rates.assign(game->layout().player_count(), rate);
+  const bool images = game->layout().player_count() == 1;
+  at::Tensor x = normals({instances, images ? 12 : 3}, 1);
+  return {game, std::make_shared<AutogradEngine>(game), images ? x.sigmoid() : x, schedule, optimiser};
 }
 
 // How much <direction, theta> at the end changes without each of the first instances in the last k epochs.
@@ -61,9 +69,10 @@ at::Tensor influences(const RecordedSteps& run, const at::Tensor& direction, con
   return sweep.result()[0][0][0];
 }
 
-void expect_nearly_the_truth(double rate, bool biases, std::int64_t k, double error, double of_frozen) {
-  const MemoryRun run = run_of(rate, biases);
-  const at::Tensor direction = normals({run.game->layout().size()}, 2),
+void expect_nearly_the_truth(const std::shared_ptr<const Game>& game, double rate, std::int64_t k,
+                             double error, double of_frozen) {
+  const MemoryRun run = run_of(game, rate);
+  const at::Tensor direction = normals({game->layout().size()}, 2),
                    truth = truth_of(run.steps(), direction, k);
   const auto error_of = [&](bool carried) {
     const at::Tensor found = influences(run.steps(), direction, options_of(k, carried));
@@ -74,13 +83,19 @@ void expect_nearly_the_truth(double rate, bool biases, std::int64_t k, double er
 }
 
 TEST(CarriedMoves, CountWhatRetrainingShows) {
-  expect_nearly_the_truth(0.01, true, 1, 3e-4, 0.03);
-  expect_nearly_the_truth(0.02, false, 1, 3e-4, 0.03);
-  expect_nearly_the_truth(0.01, true, 2, 0.03, 0.1);
+  expect_nearly_the_truth(small_fcgan(true), 0.01, 1, 3e-4, 0.03);
+  expect_nearly_the_truth(small_fcgan(false), 0.02, 1, 3e-4, 0.03);
+  expect_nearly_the_truth(small_fcgan(true), 0.01, 2, 0.03, 0.1);
+  expect_nearly_the_truth(small_fcgan(true, {14, 12, 10}), 0.01, 1, 1.5e-3, 0.1);
+}
+
+TEST(CarriedMoves, CountThroughAVaesEncoderAndDecoder) {
+  expect_nearly_the_truth(std::make_shared<Vae>(test::small_mlp_vae(Likelihood::bernoulli)), 1e-3, 1, 1e-3,
+                          0.05);
 }
 
 TEST(CarriedMoves, AreTheSameOnAnyNumberOfRanks) {
-  const MemoryRun run = run_of(0.01, true);
+  const MemoryRun run = run_of(small_fcgan(true), 0.01);
   const at::Tensor direction = normals({run.game->layout().size()}, 2);
   const at::Tensor together = influences(run.steps(), direction, options_of(2, true)),
                    alone =
@@ -89,7 +104,7 @@ TEST(CarriedMoves, AreTheSameOnAnyNumberOfRanks) {
 }
 
 TEST(CarriedMoves, StandBesideFrozenOnesAndLeaveWhatIsNotCountedAsItIs) {
-  const MemoryRun run = run_of(0.01, true);
+  const MemoryRun run = run_of(small_fcgan(true), 0.01);
   const at::Tensor queries = normals({2, run.game->layout().size()}, 2);
   const auto traced = [&](std::vector<std::int64_t> counted, std::vector<std::int64_t> carried) {
     TraceBackOptions options{{1, 2}, {0.0, 1e-2}, {1}, std::move(counted), {0, 0}};
@@ -105,7 +120,7 @@ TEST(CarriedMoves, StandBesideFrozenOnesAndLeaveWhatIsNotCountedAsItIs) {
 }
 
 TEST(CarriedMoves, AreLeftWhereTheyAreAskedToBeAndCarriedAgain) {
-  const MemoryRun run = run_of(0.01, true);
+  const MemoryRun run = run_of(small_fcgan(true), 0.01);
   const at::Tensor direction = normals({run.game->layout().size()}, 2);
   const TraceBackOptions options = options_of(2, true);
   TraceBack sweep(run.steps(), direction.unsqueeze(0), options, Communicator(MPI_COMM_WORLD));
@@ -135,9 +150,9 @@ TEST(CarriedMoves, AreThoseOfOptimisersWhoseStateIsTheta) {
   momentum.name = "momentum";
   momentum.momentum = 0.5;
   decaying.weight_decay = 0.1;
-  EXPECT_TRUE(moves_can_be_carried(run_of(0.01, true).steps()));
-  EXPECT_TRUE(moves_can_be_carried(run_of(0.01, true, decaying).steps()));
-  EXPECT_FALSE(moves_can_be_carried(run_of(0.01, true, momentum).steps()));
+  EXPECT_TRUE(moves_can_be_carried(run_of(small_fcgan(true), 0.01).steps()));
+  EXPECT_TRUE(moves_can_be_carried(run_of(small_fcgan(true), 0.01, decaying).steps()));
+  EXPECT_FALSE(moves_can_be_carried(run_of(small_fcgan(true), 0.01, momentum).steps()));
 }
 
 }  // namespace

@@ -52,10 +52,10 @@ struct MoveDoubt {
 ///   kappa_c = sum over players of (tangent of a_c along q) dL/dh_c.
 /// The gradient of a dense layer is a sum of outer products, one a sample, so m_j needs no more than their
 /// factors, and <m_j, grad a_c> two products of vectors a layer. The other player's move, and what one
-/// crossing does to later ones, are left out.
+/// crossing does to later ones, are left out; but not where moves are carried forward (carried_moves.h).
 ///
-/// As m_j does not stay what it was, where a unit stands is doubted by s = `doubt` times |<m_j, grad a_c>|,
-/// with and without j alike: the difference of slopes is its mean over a normal displacement of that
+/// As a frozen m_j does not stay what it was, where a unit stands is doubted by s = `doubt` times |<m_j, grad
+/// a_c>|, with and without j alike: the difference of slopes is its mean over a normal displacement of that
 /// deviation, the kink's jump times
 ///   Phi((a_c + <m_j, grad a_c>) / s) - Phi(a_c / s),
 /// for units no farther from their kink than twice the move. Without doubt what crosses counts, and no more.
