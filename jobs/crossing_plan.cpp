@@ -38,13 +38,17 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   if (!all && run.game.layout().player_count() == 1)
     return {{}, {}, "--crossings auto: none are counted in games of one player, which gained nothing by it"};
   const std::int64_t ranks_a_group = ranks / options.grid.query_groups;
+  const bool can_be_carried = run.game.perceptrons() != nullptr && moves_can_be_carried(run);
   CrossingPlan plan;
-  double most = most_passes_frozen;
+  double most = most_passes_frozen, too_much = 0;
   for (const std::int64_t k : options.epochs_back) {
     const double back = passes(run, k * run.steps_per_epoch);
-    const bool carried = moves_can_be_carried(run) && (all || (back > 1 && back <= most_passes_carried)) &&
-                         run.game.perceptrons() != nullptr &&
-                         carrying_bytes(run, k, ranks_a_group) <= static_cast<double>(memory);
+    bool carried = can_be_carried && (all || (back > 1 && back <= most_passes_carried));
+    if (const double bytes = carried ? carrying_bytes(run, k, ranks_a_group) : 0;
+        bytes > static_cast<double>(memory)) {
+      carried = false;
+      too_much = bytes;
+    }
     if (carried) most = most_passes_carried;
     if (carried) plan.carried.push_back(k);
     if (all || carried || back <= most_passes_frozen) plan.counted.push_back(k);
@@ -59,6 +63,9 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
       fmt::format("--crossings {}: counted {} epochs back", option, fmt::join(plan.counted, ", "));
   if (!plan.carried.empty())
     plan.sentence += fmt::format(", with moves carried forward for {}", fmt::join(plan.carried, ", "));
+  if (too_much > 0)
+    plan.sentence += fmt::format(" (for more, {} a rank would be needed: --memory, in MiB, or more ranks)",
+                                 human_bytes(too_much));
   if (plan.counted.size() < options.epochs_back.size())
     plan.sentence += fmt::format(", and left to the kink width beyond {} passes over the data", most);
   return plan;

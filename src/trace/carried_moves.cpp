@@ -255,14 +255,16 @@ CarriedMoves::CarriedMoves(const RecordedSteps& run, std::int64_t epochs_back, c
       ranks_(ranks) {}
 
 // The pilots' rows, and what they are multiplied to; a step's replicas along the directions; each instance's
-// w.
+// w; and the units of some steps, of which as a rule a twentieth is in reach.
 double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t ranks) {
-  const double parameters = static_cast<double>(run.game.layout().size()),
-               samples = static_cast<double>(run.batch(run.steps - 1).size(0) * numbers_a_sample(run.game)),
-               instances = static_cast<double>(run.data.size()) / static_cast<double>(ranks);
+  const auto parameters = static_cast<double>(run.game.layout().size()),
+             a_sample = static_cast<double>(numbers_a_sample(run.game)),
+             samples = 2 * static_cast<double>(run.batch(run.steps - 1).size(0)),
+             instances = static_cast<double>(run.data.size()) / static_cast<double>(ranks);
   const double pilots = 2 * main_directions_numbers(most_pilots) * parameters;
-  const double step = most_directions * (6 * parameters + 4 * samples);
-  return 8 * (std::max(pilots, step) + most_directions * (parameters + 4 * instances));
+  const double step = most_directions * (6 * parameters + 2 * samples * a_sample);
+  const double units = steps_at_once * samples * a_sample / 4 / 20 * (a_sample + 2 * most_directions);
+  return 8 * (std::max(pilots, step + units) + most_directions * (parameters + 4 * instances));
 }
 
 bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {
