@@ -15,7 +15,8 @@ PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sinfo", "scancel", "srun")
 NODES = ("n1", "n2")
 
-# cred_expire: a requeued job may start again after that many seconds. SlurmdTimeout: a node whose slurmd is silent
+# cred_expire: a requeued job may start again after that many seconds, and a job that takes longer to be launched
+# fails. SlurmdTimeout: a node whose slurmd is silent
 # for that long is down. proctrack/linuxproc and task/none need no rights over cgroups.
 SLURM_CONF = """
 ClusterName=whence
@@ -24,7 +25,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={place}/munge.socket,cred_expire=5
+AuthInfo=socket={place}/munge.socket,cred_expire={credential}
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 StateSaveLocation={place}/state
@@ -80,9 +81,9 @@ def end_with_parent():
 class Cluster:
     """Starts the daemons in a temporary folder of its own; stop() ends exactly those, by their process ids."""
 
-    def __init__(self, cpus):
+    def __init__(self, cpus, credential):
         self.place = tempfile.mkdtemp(prefix="whence-slurm-", dir="/tmp")  # short: munge's socket path is limited
-        self.cpus = cpus
+        self.cpus, self.credential = cpus, credential
         self.daemons = {}
         self.environment = dict(os.environ, PATH=PATH, SLURM_CONF=os.path.join(self.place, "slurm.conf"))
         for name in list(self.environment):
@@ -105,7 +106,7 @@ class Cluster:
         os.chmod(key, 0o400)
         with open(os.path.join(self.place, "slurm.conf"), "w") as file:
             file.write(SLURM_CONF.format(host=socket.gethostname().split(".")[0], user="root", place=self.place,
-                                         cpus=self.cpus, ports=free_ports(4)))
+                                         cpus=self.cpus, credential=self.credential, ports=free_ports(4)))
         # Without this slurmd mounts cgroups where it can.
         with open(os.path.join(self.place, "cgroup.conf"), "w") as file:
             file.write("CgroupAutomount=no\n")

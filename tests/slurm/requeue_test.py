@@ -16,6 +16,8 @@ EARLY = "interrupted (before the ranks were started)"
 
 
 class Requeue(SlurmTest):
+    credential = 5
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

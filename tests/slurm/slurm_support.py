@@ -26,6 +26,8 @@ prepare() {{ while [ -e {place}/hold ]; do echo "$asked" >{place}/held; sleep .1
 class SlurmTest(ProgramTest):
     """The tests of a class share a SLURM of two nodes that exists only for them."""
 
+    credential = 120  # seconds that a job may take to be launched
+
     @classmethod
     def setUpClass(cls):
         missing = missing_programs()
@@ -34,7 +36,7 @@ class SlurmTest(ProgramTest):
         if os.getuid() != 0:
             raise unittest.SkipTest("slurmd runs jobs only as root")
         super().setUpClass()
-        cls.cluster = Cluster(cpus=4)
+        cls.cluster = Cluster(4, cls.credential)
         cls.addClassCleanup(cls.cluster.stop)
         cls.site = os.path.join(cls.place, "site.conf")
         with open(cls.site, "w") as file:
