@@ -40,7 +40,7 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   const std::int64_t ranks_a_group = ranks / options.grid.query_groups;
   const bool can_be_carried = run.game.perceptrons() != nullptr && moves_can_be_carried(run);
   CrossingPlan plan;
-  double most = most_passes_frozen, too_much = 0;
+  double too_much = 0;
   for (const std::int64_t k : options.epochs_back) {
     const double back = passes(run, k * run.steps_per_epoch);
     bool carried = can_be_carried && (all || (back > 1 && back <= most_passes_carried));
@@ -49,13 +49,19 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
       carried = false;
       too_much = bytes;
     }
-    if (carried) most = most_passes_carried;
     if (carried) plan.carried.push_back(k);
     if (all || carried || back <= most_passes_frozen) plan.counted.push_back(k);
   }
+  const double most = can_be_carried && too_much == 0 ? most_passes_carried : most_passes_frozen;
+  const std::string for_more =
+      too_much == 0 ? ""
+                    : fmt::format(" (for more, {} a rank would be needed: --memory, in MiB, or more ranks)",
+                                  human_bytes(too_much));
   if (plan.counted.empty())
-    return {
-        {}, {}, fmt::format("--crossings auto: none are counted beyond {} passes over the data back", most)};
+    return {{},
+            {},
+            fmt::format("--crossings auto: none are counted beyond {} passes over the data back{}", most,
+                        for_more)};
   const std::string reason = reason_against(run, options, formula, plan.counted, memory, ranks);
   if (!reason.empty() && all) refuse("--crossings on: crossings cannot be counted: {}", reason);
   if (!reason.empty()) return {{}, {}, "--crossings auto: none are counted: " + reason};
@@ -63,11 +69,9 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
       fmt::format("--crossings {}: counted {} epochs back", option, fmt::join(plan.counted, ", "));
   if (!plan.carried.empty())
     plan.sentence += fmt::format(", with moves carried forward for {}", fmt::join(plan.carried, ", "));
-  if (too_much > 0)
-    plan.sentence += fmt::format(" (for more, {} a rank would be needed: --memory, in MiB, or more ranks)",
-                                 human_bytes(too_much));
   if (plan.counted.size() < options.epochs_back.size())
     plan.sentence += fmt::format(", and left to the kink width beyond {} passes over the data", most);
+  plan.sentence += for_more;
   return plan;
 }
 
@@ -79,7 +83,8 @@ void add_attributes(const CrossingPlan& plan, Attributes& attributes) {
 CarryProgress look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options,
                         StopVote& vote, const Log& log) {
   CarryProgress carried{0, 0};
-  for (const std::int64_t k : options.carried) carried.total += k * run.steps_per_epoch;
+  for (const std::int64_t k : options.carried)
+    if (k * run.steps_per_epoch > sweep.taken()) carried.total += k * run.steps_per_epoch;
   if (carried.total == 0) return carried;
   Progress progress(log, "steps that moves are carried over", carried.total);
   const bool whole = sweep.look_back([&](double share) {
@@ -89,6 +94,13 @@ CarryProgress look_back(TraceBack& sweep, const RecordedSteps& run, const TraceB
   });
   if (whole) carried.done = carried.total;
   return carried;
+}
+
+std::string carrying_stopped_at(const std::string& folder, const CarryProgress& carried) {
+  return fmt::format(
+      "{}: stopped by a signal at step {} of {} that moves are carried over; the same command carries them "
+      "again",
+      folder, carried.done, carried.total);
 }
 
 std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,

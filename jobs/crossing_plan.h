@@ -39,6 +39,9 @@ struct CarryProgress {
 CarryProgress look_back(TraceBack& sweep, const RecordedSteps& run, const TraceBackOptions& options,
                         StopVote& vote, const Log& log);
 
+/// The sentence of a job that was stopped before they were carried.
+std::string carrying_stopped_at(const std::string& folder, const CarryProgress& carried);
+
 /// "crossings an instance: 3.2 (k = 1), 12 (k = 5)", which the attributes get, too; or "".
 std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,
                            Attributes& attributes);

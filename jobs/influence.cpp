@@ -78,8 +78,7 @@ void run_influence(const Options& options, const Communicator& all) {
   if (!metric_classifier.caution.empty()) log.say(metric_classifier.caution);
   if (!crossings.sentence.empty()) log.say(crossings.sentence);
   if (const auto kinks = run->parts().game->kinks_left_out(); !kinks.empty() && trace.kink_widths.back() > 0)
-    log.say(fmt::format("--kink-width: no curvature is known for {}, which are left out",
-                        fmt::join(kinks, ", ")));
+    log.say(fmt::format("--kink-width: left out, for lack of known curvature: {}", fmt::join(kinks, ", ")));
   const std::int64_t points = metrics.size() * run->parts().data.held_out.size();
   Progress evaluated(log, "points of metrics", points);
   Evaluations at_end = evaluate_all(metrics, run->params(run->steps()), world, [&](double share) {
@@ -98,13 +97,14 @@ void run_influence(const Options& options, const Communicator& all) {
                    "steps",          done ? 8 * numbers : 0, done,
                    tracing.seconds()};
   };
-  const auto leave = [&](const std::string& unit, std::int64_t done, std::int64_t total) {
+  const auto leave = [&](const std::string& stopped) {
     log.say(record_cost(run->folder(), cost(false), world));
-    throw Interrupted(stopped_at(run->folder(), unit, done, total));
+    throw Interrupted(stopped);
   };
   StopVote vote(signals, world);
-  if (const auto [done, total] = look_back(sweep, recorded, trace, vote, log); done < total)
-    leave("step that moves are carried over", done, total);
+  if (const CarryProgress carried = look_back(sweep, recorded, trace, vote, log);
+      carried.done < carried.total)
+    leave(carrying_stopped_at(run->folder(), carried));
   Progress progress(log, "steps traced back", steps, first);
   bool stop = false;
   for (double saved = 0; !sweep.done(); progress.advance_to(sweep.taken())) {
@@ -115,7 +115,7 @@ void run_influence(const Options& options, const Communicator& all) {
     checkpoint.save(sweep);
     saved = vote.seconds();
     if (!stop) continue;
-    leave("step", sweep.taken(), steps);
+    leave(stopped_at(run->folder(), "step", sweep.taken(), steps));
   }
   InfluenceEstimates estimates{metric_names,
                                trace.kink_widths,
@@ -137,7 +137,7 @@ void run_influence(const Options& options, const Communicator& all) {
                          unfinished_of(options), signals},
                         estimates, parts, log, world);
     if (along.done < along.total && along.failure.empty())
-      leave("trace along a path", along.done, along.total);
+      leave(stopped_at(run->folder(), "trace along a path", along.done, along.total));
     log.say(along.failure.empty() ? expected_in_words(estimates, has_kinks(recorded)) : along.failure);
   }
   write_influence(result, estimates, parts, attributes, world);

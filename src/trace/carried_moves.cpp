@@ -14,6 +14,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "whence/core/error.h"
+#include "whence/trace/crossings.h"
 
 #include "carried_step.h"
 #include "frozen_moves.h"
@@ -27,6 +28,11 @@ namespace {
 constexpr std::int64_t most_pilots = 40, most_directions = 32;
 // Units that are looked at together: every instance's uses are gone through for them.
 constexpr std::int64_t units_at_once = 128;
+// Numbers that are kept of how far units are moved, and how many units of so many instances those are.
+constexpr std::int64_t numbers_at_once = std::int64_t{1} << 23;
+std::int64_t units_within(std::int64_t members) {
+  return std::max(numbers_at_once / std::max(members, std::int64_t{1}), std::int64_t{1});
+}
 
 // Steps whose pull on frozen moves is taken for all of them, a short part of all steps; and steps whose units
 // are looked at together.
@@ -85,6 +91,7 @@ class Carrying {
   Block look_at(std::int64_t begin, std::int64_t end);
   struct Units;
   std::vector<Units> units_of(const Block& block, std::size_t g) const;
+  at::Tensor carried(Units& units, std::int64_t first, std::int64_t end, std::size_t g) const;
   void cross(Units& units, std::int64_t t, std::size_t g, at::Tensor& change, CrossedUnits& into) const;
   void carry_group(const Block& block, const Pull& pull, const at::Tensor& of_frozen, std::size_t g,
                    std::vector<CrossedUnits>& crossed);
@@ -126,7 +133,9 @@ Pull Carrying::pull_over(std::int64_t begin, std::int64_t end) const {
 
 Block Carrying::look_at(std::int64_t begin, std::int64_t end) {
   Block block{begin, end, {}, {}};
-  const Spread spread = spread_of(at::cat(w_), begin, end);
+  std::vector<at::Tensor> all{at::zeros({0, directions_.size(0)}, at::kDouble)};
+  all.insert(all.end(), w_.begin(), w_.end());
+  const Spread spread = spread_of(at::cat(all), begin, end);
   std::map<std::size_t, std::vector<KinksInReach>> own, others;
   for (std::int64_t t = begin; t < end; ++t) {
     CarriedStep step =
@@ -180,11 +189,13 @@ at::Tensor Carrying::drift(const Pull& pull, std::size_t g) const {
   return all;
 }
 
-// Units of one layer in a group's reach, and how far frozen moves carry them.
+// Units of one layer in a group's reach.
 struct Carrying::Units {
   KinksInReach kinks;
-  at::Tensor moved;   // [C, members]; undefined for other players' units
-  std::int64_t left;  // the units of steps that are still to come are the first
+  bool own;                 // of the player that holds the instances
+  std::int64_t left;        // the units of steps that are still to come are the first
+  at::Tensor moved;         // by frozen moves, the units from `moved_from` on [n, members]
+  std::int64_t moved_from;  // up to `left` or farther
 };
 
 std::vector<Carrying::Units> Carrying::units_of(const Block& block, std::size_t g) const {
@@ -195,8 +206,7 @@ std::vector<Carrying::Units> Carrying::units_of(const Block& block, std::size_t 
     KinksInReach some = chosen(kinks, at::nonzero(kinks.a.abs() <= bound).squeeze(1));
     const std::int64_t size = some.size();
     if (size == 0) return;
-    const at::Tensor moved = own ? frozen(some, g).t().contiguous() : at::Tensor();
-    all.push_back({std::move(some), moved, size});
+    all.push_back({std::move(some), own, size, {}, size});
   };
   for (const KinksInReach& kinks : block.own)
     add(kinks, kinks.distance_in(reach.frozen) + reach.distance_along(kinks.along), true);
@@ -204,31 +214,43 @@ std::vector<Carrying::Units> Carrying::units_of(const Block& block, std::size_t 
   return all;
 }
 
+// How far units `first` to `end` are carried [n, members], on the way through a block's units.
+at::Tensor Carrying::carried(Units& units, std::int64_t first, std::int64_t end, std::size_t g) const {
+  const at::Tensor along = units.kinks.along.narrow(1, first, end - first).t(), w = w_[g].t();
+  if (!units.own) return at::mm(along, w);
+  if (first < units.moved_from) {
+    units.moved_from = std::max(end - units_within(w.size(1)), std::int64_t{0});
+    const at::Tensor places = at::arange(units.moved_from, end, at::kLong);
+    units.moved = frozen(chosen(units.kinks, places), g).t().contiguous();
+  }
+  return at::addmm(units.moved.narrow(0, first - units.moved_from, end - first), along, w);
+}
+
 // Keeps which of step t's units cross, and adds to `change` [members, r] what that takes from w.
 void Carrying::cross(Units& units, std::int64_t t, std::size_t g, at::Tensor& change,
                      CrossedUnits& into) const {
-  const std::int64_t end = units.left, r = change.size(1), members = change.size(0);
+  const std::int64_t r = change.size(1), members = change.size(0);
+  std::int64_t end = units.left;
   while (units.left > 0 && units.kinks.step[units.left - 1] == t) --units.left;
-  const std::int64_t first = units.left, count = end - first;
-  if (count == 0) return;
-  const at::Tensor along = units.kinks.along.narrow(1, first, count).t(),  // [count, r]
-      moved = units.moved.defined() ? at::addmm(units.moved.narrow(0, first, count), along, w_[g].t())
-                                    : at::mm(along, w_[g].t()),
-                   kappa = units.kinks.kappa.narrow(1, first, count).t().contiguous();
   const std::int64_t* position = moves_.members(g).data_ptr<std::int64_t>();
-  const double* by = moved.data_ptr<double>();
-  for (std::int64_t c = 0; c < count; ++c) {
-    const double a = units.kinks.a.data_ptr<double>()[first + c];
-    const bool open = a > 0;
-    for (std::int64_t i = 0; i < members; ++i, ++by) {
-      if ((*by + a > 0) == open) continue;
-      const std::int8_t up = open ? -1 : 1;
-      into.instance.push_back(position[i]);
-      into.unit.push_back(static_cast<std::int32_t>(units.kinks.id.data_ptr<std::int64_t>()[first + c]));
-      into.up.push_back(up);
-      double* own = change.data_ptr<double>() + i * r;
-      const double* jump = kappa.data_ptr<double>() + c * r;
-      for (std::int64_t b = 0; b < r; ++b) own[b] += units.kinks.jump * up * jump[b];
+  for (std::int64_t first = end; first > units.left; end = first) {
+    first = std::max(units.left, end - units_within(members));
+    const at::Tensor moved = carried(units, first, end, g),
+                     kappa = units.kinks.kappa.narrow(1, first, end - first).t().contiguous();
+    const double* by = moved.data_ptr<double>();
+    for (std::int64_t c = 0; c < end - first; ++c) {
+      const double a = units.kinks.a.data_ptr<double>()[first + c];
+      const bool open = a > 0;
+      for (std::int64_t i = 0; i < members; ++i, ++by) {
+        if ((*by + a > 0) == open) continue;
+        const std::int8_t up = open ? -1 : 1;
+        into.instance.push_back(position[i]);
+        into.unit.push_back(static_cast<std::int32_t>(units.kinks.id.data_ptr<std::int64_t>()[first + c]));
+        into.up.push_back(up);
+        double* own = change.data_ptr<double>() + i * r;
+        const double* jump = kappa.data_ptr<double>() + c * r;
+        for (std::int64_t b = 0; b < r; ++b) own[b] += units.kinks.jump * up * jump[b];
+      }
     }
   }
 }
@@ -255,16 +277,18 @@ CarriedMoves::CarriedMoves(const RecordedSteps& run, std::int64_t epochs_back, c
       ranks_(ranks) {}
 
 // The pilots' rows, and what they are multiplied to; a step's replicas along the directions; each instance's
-// w; and the units of some steps, of which as a rule a twentieth is in reach.
-double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t ranks) {
+// w; how far units are moved, twice; the units of some steps, of which as a rule a twentieth is in reach; and
+// those that cross, about 3 k^2 an instance.
+double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
   const auto parameters = static_cast<double>(run.game.layout().size()),
              a_sample = static_cast<double>(numbers_a_sample(run.game)),
              samples = 2 * static_cast<double>(run.batch(run.steps - 1).size(0)),
              instances = static_cast<double>(run.data.size()) / static_cast<double>(ranks);
-  const double pilots = 2 * main_directions_numbers(most_pilots) * parameters;
-  const double step = most_directions * (6 * parameters + 2 * samples * a_sample);
+  const double pilots = 2 * pilot_rows(most_pilots) * parameters;
+  const double step = most_directions * (6 * parameters + 2 * samples * a_sample) + 2 * numbers_at_once;
   const double units = steps_at_once * samples * a_sample / 4 / 20 * (a_sample + 2 * most_directions);
-  return 8 * (std::max(pilots, step + units) + most_directions * (parameters + 4 * instances));
+  const double crossed = 3 * std::pow(passes(run, epochs_back * run.steps_per_epoch), 2) * 2 * instances;
+  return 8 * (std::max(pilots, step + units) + crossed + most_directions * (parameters + 4 * instances));
 }
 
 bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {

@@ -40,7 +40,7 @@ class CarriedMoves {
   const CrossedUnits& crossed(std::int64_t t) const { return crossed_[t - first_]; }
 
   /// Bytes a rank while they are carried, apart from what InstanceMoves keeps.
-  static double bytes(const RecordedSteps& run, std::int64_t ranks);
+  static double bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks);
 
  private:
   RecordedSteps run_;

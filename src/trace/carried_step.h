@@ -12,13 +12,14 @@
 namespace whence {
 
 /// How far the moves of all instances may carry units: frozen ones within `frozen`, and in the directions
-/// sums w whose numbers are `spread` [r] on average and whose norm in those units is no more than `norm`.
+/// sums w whose numbers are `spread` [r] on average and whose norm in those units is not expected to pass
+/// `norm`.
 struct CarriedReach {
   Reach frozen;
   at::Tensor spread;
   double norm;
 
-  /// An upper bound [...] of |w along|, `along` [r, ...].
+  /// An upper bound [...] of |w along| for such w, `along` [r, ...].
   at::Tensor distance_along(const at::Tensor& along) const;
 };
 

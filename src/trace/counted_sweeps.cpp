@@ -17,7 +17,7 @@ double width_beside_crossings(double kink_width, double passes_back) {
 
 bool TraceBack::look_back(const std::function<bool(double)>& going_on) {
   if (!crossings_ || crossings_->looked_back() || !needed(options_.counted.back())) return true;
-  return crossings_->look_back(going_on);
+  return crossings_->look_back(taken_, going_on);
 }
 
 double TraceBack::beside(double kink_width, std::int64_t epochs_back) const {

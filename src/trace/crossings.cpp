@@ -2,16 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 #include <map>
 #include <optional>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/erf.h>
 #include <ATen/ops/gt.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -82,7 +85,7 @@ bool moves_can_be_carried(const RecordedSteps& run) {
 }
 
 double carrying_bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
-  return crossing_bytes(run, epochs_back, ranks) + CarriedMoves::bytes(run, ranks);
+  return crossing_bytes(run, epochs_back, ranks) + CarriedMoves::bytes(run, epochs_back, ranks);
 }
 
 class Crossings::Work {
@@ -241,15 +244,18 @@ Crossings::Crossings(const RecordedSteps& run, std::vector<std::int64_t> epochs_
     : work_(std::make_unique<Work>(run, std::move(epochs_back), carried, doubt, ranks)) {}
 Crossings::~Crossings() = default;
 
-bool Crossings::look_back(const std::function<bool(double)>& going_on) {
-  double all = 0, done = 0;  // steps
-  for (const auto& [k, moves] : work_->carried) all += static_cast<double>(moves.epochs_back());
+bool Crossings::look_back(std::int64_t taken, const std::function<bool(double)>& going_on) {
+  const auto is_done = [&](std::int64_t k) { return k * work_->run.steps_per_epoch <= taken; };
+  double all = 0, done = 0;  // epochs
+  for (const auto& [k, moves] : work_->carried)
+    if (!is_done(moves.epochs_back())) all += static_cast<double>(moves.epochs_back());
   for (auto& [k, moves] : work_->carried) {
+    if (is_done(moves.epochs_back())) continue;
     const auto own = static_cast<double>(moves.epochs_back());
     if (!moves.carry([&](double share) { return going_on((done + share * own) / all); })) return false;
     done += own;
   }
-  if (work_->moves) work_->moves->take();
+  if (work_->moves && !is_done(work_->epochs_back[work_->frozen.back()])) work_->moves->take();
   work_->looked_back = true;
   return true;
 }

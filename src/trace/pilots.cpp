@@ -13,6 +13,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "whence/comm/partition.h"
+#include "whence/core/error.h"
 #include "whence/core/random.h"
 
 namespace whence {
@@ -80,9 +81,20 @@ class Pilots {
   at::Tensor frozen_;   // [n, P]
 };
 
+// Of rows R [n, P] they are R^T v, of the largest eigenvectors v of R R^T; one where there is nothing in the
+// rows.
+at::Tensor main_directions_of(const at::Tensor& rows, std::int64_t most) {
+  const auto [values, vectors] = at::linalg_eigh(at::mm(rows, rows.t()));
+  constexpr double nothing = 1e-14;
+  const std::int64_t spanned = (values > values.max() * nothing).sum().item<std::int64_t>();
+  const std::int64_t r = std::max(std::min({most, spanned, rows.size(1)}), std::int64_t{1});
+  const at::Tensor along = at::mm(rows.t(), vectors.flip(1).narrow(1, 0, r));
+  return std::get<0>(at::linalg_qr(along)).t().contiguous();
+}
+
 }  // namespace
 
-double main_directions_numbers(std::int64_t pilots) { return static_cast<double>(times * pilots); }
+double pilot_rows(std::int64_t pilots) { return static_cast<double>(times * pilots); }
 
 at::Tensor main_directions(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t pilots,
                            std::int64_t most, const Communicator& ranks) {
@@ -103,14 +115,15 @@ at::Tensor main_directions(const RecordedSteps& run, std::int64_t epochs_back, s
     }
   });
   ranks.sum(rows);
-  rows = rows.flatten(0, 1);
-  // Of rows R the main directions are R^T v, of the largest eigenvectors v of R R^T.
-  const auto [values, vectors] = at::linalg_eigh(at::mm(rows, rows.t()));
-  constexpr double nothing = 1e-14;
-  const std::int64_t spanned = (values > values.max() * nothing).sum().item<std::int64_t>();
-  const std::int64_t r = std::min({most, spanned, rows.size(1)});
-  at::Tensor directions =
-      std::get<0>(at::linalg_qr(at::mm(rows.t(), vectors.flip(1).narrow(1, 0, r)))).t().contiguous();
+  if (!rows.isfinite().all().item<bool>())
+    fail(
+        "retraining without some instances from {} epochs back: not a finite number; --crossings off leaves "
+        "them out",
+        epochs_back);
+  at::Tensor directions;
+  ranks.on_root([&] { directions = main_directions_of(rows.flatten(0, 1), most); });
+  const std::int64_t r = ranks.broadcast(ranks.is_root() ? directions.size(0) : 0);
+  if (!ranks.is_root()) directions = at::zeros({r, rows.size(2)}, at::kDouble);
   ranks.broadcast(directions);
   return directions;
 }

@@ -56,6 +56,15 @@ class CrossingsTest(ProgramTest):
         _, attributes, said = self.influence("--epochs-back", "2", "--memory", "1")
         self.assertRegex(said, r"--crossings auto: counted 2 epochs back \(for more, \S+ MiB a rank would be needed: --memory")
         self.assertNotIn("moves_carried", attributes)
+        _, _, said = self.influence("--epochs-back", "7", "--memory", "1")
+        self.assertRegex(said, r"none are counted beyond 5 passes over the data back \(for more, \S+ MiB a rank")
+
+    def test_steps_that_move_nothing_have_no_directions(self):
+        """The last steps are the generator's alone: no removal moves anything in them."""
+        turns = self.train("turns", *tiny(epochs=12, update="alternating", epoch_steps=1))
+        done = whence("influence", "--run", turns, "--epochs-back", "1,2,3", "--crossings", "on")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("crossings an instance: 0 (k = 1)", done.err)
 
     def test_any_ranks_and_groups_count_the_same(self):
         options = ("--metric", "all,gen-loss", "--epochs-back", "1,3")

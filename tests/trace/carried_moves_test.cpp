@@ -29,16 +29,16 @@ std::shared_ptr<const Game> small_fcgan(bool biases, std::vector<std::int64_t> h
 
 // Mini-batches so large that a removal's move is small, and what is not linear in it is its crossings; rates
 // so large that it does not stay what it was.
-MemoryRun run_of(const std::shared_ptr<const Game>& game, double rate,
-                 const OptimiserOptions& optimiser = {}) {
+MemoryRun run_of(const std::shared_ptr<const Game>& game, double rate, const OptimiserOptions& optimiser = {},
+                 std::int64_t count = instances, std::int64_t rows = batch) {
   ScheduleOptions schedule{};
-  schedule.instances = instances;
-  schedule.batch = batch;
+  schedule.instances = count;
+  schedule.batch = rows;
   schedule.epochs = epochs;
   schedule.seed = 3;
   schedule.rates.assign(game->layout().player_count(), rate);
   const bool images = game->layout().player_count() == 1;
-  at::Tensor x = normals({instances, images ? 12 : 3}, 1);
+  at::Tensor x = normals({count, images ? 12 : 3}, 1);
   return {game, std::make_shared<AutogradEngine>(game), images ? x.sigmoid() : x, schedule, optimiser};
 }
 
@@ -101,6 +101,15 @@ TEST(CarriedMoves, AreTheSameOnAnyNumberOfRanks) {
                    alone =
                        influences(run.steps(), direction, options_of(2, true), Communicator(MPI_COMM_SELF));
   EXPECT_LT(test::relative_difference(together, alone), 1e-11);
+}
+
+TEST(CarriedMoves, NeedNoInstanceOnEveryRank) {
+  const MemoryRun two = run_of(small_fcgan(true), 0.05, {}, 2, 2);
+  const at::Tensor query = normals({1, two.game->layout().size()}, 2);
+  const auto traced = [&](MPI_Comm ranks) {
+    return trace_back(two.steps(), query, options_of(4, true), Communicator(ranks), [](std::int64_t) {});
+  };
+  EXPECT_LT(test::relative_difference(traced(MPI_COMM_WORLD), traced(MPI_COMM_SELF)), 1e-11);
 }
 
 TEST(CarriedMoves, StandBesideFrozenOnesAndLeaveWhatIsNotCountedAsItIs) {

@@ -180,7 +180,7 @@ void expect_one_units_crossings(double hair, double doubt, double trusted = 0) {
                           },
                           *optimiser};
   Crossings crossings(run, {1}, {}, {doubt, trusted}, Communicator(MPI_COMM_SELF));
-  crossings.look_back([](double) { return true; });
+  crossings.look_back(0, [](double) { return true; });
   const at::Tensor q = at::tensor({0.0, 0.0, 0.7, 0.0, 0.0, 0.0}, at::kDouble).unsqueeze(0);
   const at::Tensor influence = at::zeros({1, 1, 4}, at::kDouble), crossed = at::zeros({1}, at::kDouble);
   crossings.count(1, theta, q, influence, crossed);

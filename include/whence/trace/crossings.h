@@ -68,11 +68,11 @@ class Crossings {
             const std::vector<std::int64_t>& carried, const MoveDoubt& doubt, const Communicator& ranks);
   ~Crossings();
 
-  /// To be called before the first count(): what removal has moved. Asks for the states of all steps that are
-  /// counted, backwards, once for those with frozen moves and once for each other k. `going_on` hears the
-  /// share that is done and says whether to go on, the same on every rank; false where it said no.
-  /// Collective.
-  bool look_back(const std::function<bool(double)>& going_on);
+  /// To be called before the first count(), `taken` steps from the end: what removal has moved. Asks for the
+  /// states of all steps that are counted, backwards, once for those with frozen moves and once for each
+  /// other k. `going_on` hears the share that is done and says whether to go on, the same on every rank;
+  /// false where it said no. Collective.
+  bool look_back(std::int64_t taken, const std::function<bool(double)>& going_on);
   bool looked_back() const;
 
   /// Step t, for theta [P] before it and queries q [Q, P] (see Optimiser::pull_back): adds the jumps to
