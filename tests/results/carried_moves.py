@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What counting kink crossings would gain if moves were carried forward instead of frozen: carried_moves.py RUN SEED
+"""What counting kink crossings gains by moves that are carried forward instead of frozen: carried_moves.py RUN SEED
 [--epochs-back 5] [--targets 70] [--pilots 40] [--directions 4,16,32].
 
 RUN: whence train --preset published --seed SEED --held-out 10000 (2D-Normal, 10,000 instances, float64, all steps recorded).
 Removing instance j moves theta by d_j(t) at step t. `frozen` takes the sum of its uses' gradients before t, as whence influence
-does. `carried` takes that of frozen moves which leaves a few directions B alone, and in those follows
+does one epoch back. `carried`, which it does beyond, takes that of frozen moves which leaves a few directions B alone, and in those
+follows
   y_j(t + 1) = y_j(t) - B^T (J_t d_j + the jumps of the units that d_j takes across their kink) + B^T (j's use at t),
 where J_t is the derivative of the step. B are the main directions of exact less frozen moves of some pilots, which are retrained.
 Prints the error of the moves at the end and Kendall's tau with the truth, for no crossings, exact, frozen and carried moves.
