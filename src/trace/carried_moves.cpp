@@ -277,18 +277,20 @@ CarriedMoves::CarriedMoves(const RecordedSteps& run, std::int64_t epochs_back, c
       ranks_(ranks) {}
 
 // The pilots' rows, and what they are multiplied to; a step's replicas along the directions; each instance's
-// w; how far units are moved, twice; the units of some steps, of which as a rule a twentieth is in reach; and
-// those that cross, about 3 k^2 an instance.
+// w; the units of some steps, of which as a rule a twentieth is in reach, and twice how far they are moved;
+// and those that cross, about 3 k^2 an instance.
 double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
   const auto parameters = static_cast<double>(run.game.layout().size()),
              a_sample = static_cast<double>(numbers_a_sample(run.game)),
              samples = 2 * static_cast<double>(run.batch(run.steps - 1).size(0)),
              instances = static_cast<double>(run.data.size()) / static_cast<double>(ranks);
   const double pilots = 2 * pilot_rows(most_pilots) * parameters;
-  const double step = most_directions * (6 * parameters + 2 * samples * a_sample) + 2 * numbers_at_once;
-  const double units = steps_at_once * samples * a_sample / 4 / 20 * (a_sample + 2 * most_directions);
+  const double step = most_directions * (6 * parameters + 2 * samples * a_sample);
+  const double units = steps_at_once * samples * a_sample / 4 / 20;
+  const double of_units = units * (a_sample + 2 * most_directions) +
+                          2 * std::min(static_cast<double>(numbers_at_once), units * instances);
   const double crossed = 3 * std::pow(passes(run, epochs_back * run.steps_per_epoch), 2) * 2 * instances;
-  return 8 * (std::max(pilots, step + units) + crossed + most_directions * (parameters + 4 * instances));
+  return 8 * (std::max(pilots, step + of_units) + crossed + most_directions * (parameters + 4 * instances));
 }
 
 bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {
