@@ -44,7 +44,8 @@ class Stop(InterruptedTest):
 
     def check_job(self, job, unit, options, shown, ranks, ways, **training):
         # Wide enough to be at work for some seconds.
-        run = self.train("run-%s-%d" % (job, len(ways)), *tiny(epochs=60, generator_hidden="64,64", discriminator_hidden="64,64", **training))
+        name = "-".join(["run", job, str(len(ways)), *training.values()])
+        run = self.train(name, *tiny(epochs=60, generator_hidden="64,64", discriminator_hidden="64,64", **training))
         whole, stopped = self.copy_of(run, job + "-whole"), self.copy_of(run, job + "-stopped")
         self.run_fine(job, "--run", whole, *options, ranks=ranks)
         for number, to in ways:
