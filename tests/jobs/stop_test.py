@@ -60,7 +60,7 @@ class Stop(InterruptedTest):
 
     def test_trace_back(self):
         self.check_job("influence", "steps", ("--metric", "all,gen-loss,disc-loss", "--epochs-back", "10,60",
-                                              "--kink-width", "0,1e-3,2e-3,3e-3,4e-3"),
+                                              "--kink-width", "0,1e-3,2e-3,3e-3,4e-3", "--crossings", "off"),
                        "going on from step", 2, [(signal.SIGUSR1, [1]), (signal.SIGTERM, [0, 1])], engine="torch")
 
     def test_counted_crossings(self):
