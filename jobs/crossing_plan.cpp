@@ -43,12 +43,10 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   double too_much = 0;
   for (const std::int64_t k : options.epochs_back) {
     const double back = passes(run, k * run.steps_per_epoch);
-    bool carried = can_be_carried && (all || (back > 1 && back <= most_passes_carried));
-    if (const double bytes = carried ? carrying_bytes(run, k, ranks_a_group) : 0;
-        bytes > static_cast<double>(memory)) {
-      carried = false;
-      too_much = bytes;
-    }
+    const bool wanted = can_be_carried && (all || (back > 1 && back <= most_passes_carried));
+    const double bytes = wanted ? carrying_bytes(run, k, ranks_a_group) : 0;
+    const bool carried = wanted && bytes <= static_cast<double>(memory);
+    if (wanted && !carried) too_much = bytes;
     if (carried) plan.carried.push_back(k);
     if (all || carried || back <= most_passes_frozen) plan.counted.push_back(k);
   }

@@ -7,10 +7,6 @@
 namespace whence {
 namespace {
 
-bool is_carried(const TraceBackOptions& options, std::int64_t k) {
-  return std::find(options.carried.begin(), options.carried.end(), k) != options.carried.end();
-}
-
 // What carrying moves takes: for each k some retraining and a look at the uses of its epochs, and then blocks
 // of steps, the first two of which are timed. The farther back, the more units are in reach.
 double seconds_of_carrying(const RecordedSteps& recorded, const at::Tensor& queries, TraceBackOptions options,
@@ -43,7 +39,7 @@ double seconds_of_counting(const RecordedSteps& recorded, const at::Tensor& quer
                            double plain, const Communicator& world) {
   std::int64_t farthest = 0;
   for (const std::int64_t k : options.counted)
-    if (!is_carried(options, k)) farthest = k;
+    if (!options.is_carried(k)) farthest = k;
   if (farthest == 0) return 0;
   options.epochs_back = options.counted = {1};
   options.carried.clear();
@@ -74,8 +70,8 @@ CrossingNeeds needs_of_crossings(const RecordedSteps& recorded, const at::Tensor
                       0};
   const std::int64_t ranks = world.size() / options.grid.query_groups;
   for (const std::int64_t k : options.counted)
-    needs.memory = std::max(needs.memory, is_carried(options, k) ? carrying_bytes(recorded, k, ranks)
-                                                                 : crossing_bytes(recorded, k, ranks));
+    needs.memory = std::max(needs.memory, options.is_carried(k) ? carrying_bytes(recorded, k, ranks)
+                                                                : crossing_bytes(recorded, k, ranks));
   return needs;
 }
 

@@ -37,7 +37,6 @@ void add_paths(Needs& needs, const Run& run, const RecordedSteps& recorded, cons
   const Communicator alone(MPI_COMM_SELF);
   TraceBackOptions plain = options;
   plain.counted.clear();
-  plain.carried.clear();
   plain.grid = {1};
   const auto state = static_cast<std::int64_t>(bytes_of(run));
   const PathNeeds kept = path_needs(options.epochs_back.back() * recorded.steps_per_epoch, state, memory);
@@ -68,7 +67,6 @@ Needs needs_of_tracing_back(const Run& run, const std::vector<std::shared_ptr<co
   const at::Tensor all = at::stack(queries);
   TraceBackOptions plain = options;
   plain.counted.clear();
-  plain.carried.clear();
   const double step = seconds_of_step(recorded, all, plain, world, world);
   const CrossingNeeds counting = needs_of_crossings(recorded, all, options, step, world);
 

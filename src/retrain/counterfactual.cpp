@@ -9,7 +9,6 @@
 #include <ATen/ops/ones.h>
 
 #include "whence/core/error.h"
-#include "whence/train/step.h"
 
 namespace whence {
 namespace {

@@ -29,10 +29,7 @@ std::vector<std::vector<std::int64_t>> instances_of_paths(const RecordedSteps& r
   const auto order = RandomStream(run.seed, Purpose::paths).permutation(run.data.size());
   std::vector<std::vector<std::int64_t>> chosen;
   for (const std::int64_t epochs : epochs_back) {
-    const auto first = first_uses_of(run, epochs);
-    std::vector<std::int64_t> used;
-    for (std::size_t i = 0; i < order.size() && static_cast<std::int64_t>(used.size()) < count; ++i)
-      if (first[order[i]] < run.steps) used.push_back(order[i]);
+    const auto used = used_from(run, run.steps - epochs * run.steps_per_epoch, order, count);
     if (static_cast<std::int64_t>(used.size()) < count)
       refuse("--paths: {} is more than the {} instances that the last {} epoch{} use{}", count, used.size(),
              epochs, epochs == 1 ? "" : "s", epochs == 1 ? "s" : "");

@@ -297,8 +297,7 @@ bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {
   Carrying carrying(run_, epochs_back_, ranks_);
   crossed_.assign(run_.steps - first_, {});
   for (std::int64_t begin = first_; begin < run_.steps;) {
-    const std::int64_t epoch_end =
-        run_.steps - (run_.steps - 1 - begin) / run_.steps_per_epoch * run_.steps_per_epoch;
+    const std::int64_t epoch_end = begin + run_.steps_per_epoch - (begin - first_) % run_.steps_per_epoch;
     const std::int64_t end = std::min(begin + steps_pulled_at_once(run_.steps - first_), epoch_end);
     ranks_.on_every_rank([&] { carrying.carry(begin, end, crossed_); });
     begin = end;

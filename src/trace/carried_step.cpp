@@ -135,6 +135,7 @@ at::Tensor CarriedReach::distance_along(const at::Tensor& along) const {
 at::Tensor pull_of(const RecordedSteps& run, std::int64_t t, const at::Tensor& theta,
                    const at::Tensor& directions) {
   at::Tensor u = directions.to(theta.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+  // Where theta is all of the state, an optimiser looks at no more of the step than its rates.
   const at::Tensor q = run.optimiser.pull_back(u, {theta, theta, {}}, run.moves(t));
   const at::Tensor jacobian = run.engine.trace(theta, batch_of_step(run, t), q, 0).u_jacobian;
   return directions - (u - jacobian).to(at::kDouble);

@@ -21,8 +21,7 @@ bool TraceBack::look_back(const std::function<bool(double)>& going_on) {
 }
 
 double TraceBack::beside(double kink_width, std::int64_t epochs_back) const {
-  const auto& carried = options_.carried;
-  if (std::find(carried.begin(), carried.end(), epochs_back) != carried.end()) return 0;
+  if (options_.is_carried(epochs_back)) return 0;
   return width_beside_crossings(kink_width, passes(run_, epochs_back * run_.steps_per_epoch));
 }
 

@@ -19,7 +19,6 @@
 #include <ATen/ops/zeros.h>
 
 #include "whence/net/activation.h"
-#include "whence/train/step.h"
 
 #include "carried_moves.h"
 #include "found_units.h"

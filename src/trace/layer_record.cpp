@@ -9,7 +9,6 @@
 
 #include "whence/net/activation.h"
 #include "whence/net/kink.h"
-#include "whence/train/step.h"
 
 namespace whence {
 

@@ -21,14 +21,6 @@ namespace {
 
 constexpr std::int64_t times = 10;
 
-std::vector<std::int64_t> random_instances(const RecordedSteps& run, std::int64_t first, std::int64_t most) {
-  const auto uses = first_uses(run, first);
-  std::vector<std::int64_t> chosen;
-  for (const std::int64_t i : RandomStream(run.seed, Purpose::pilots).permutation(run.data.size()))
-    if (static_cast<std::int64_t>(chosen.size()) < most && uses[i] < run.steps) chosen.push_back(i);
-  return chosen;
-}
-
 // Some instances' retraining, and their frozen moves beside it.
 class Pilots {
  public:
@@ -99,7 +91,8 @@ double pilot_rows(std::int64_t pilots) { return static_cast<double>(times * pilo
 at::Tensor main_directions(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t pilots,
                            std::int64_t most, const Communicator& ranks) {
   const std::int64_t first = run.steps - epochs_back * run.steps_per_epoch;
-  const auto all = random_instances(run, first, pilots);
+  const auto order = RandomStream(run.seed, Purpose::pilots).permutation(run.data.size());
+  const auto all = used_from(run, first, order, pilots);
   const auto count = static_cast<std::int64_t>(all.size());
   const Range own = part_of(count, ranks.size(), ranks.rank());
   at::Tensor rows = at::zeros({times, count, run.game.layout().size()}, at::kDouble);

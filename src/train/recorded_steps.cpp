@@ -33,6 +33,15 @@ std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begi
   return first;
 }
 
+std::vector<std::int64_t> used_from(const RecordedSteps& run, std::int64_t begin,
+                                    const std::vector<std::int64_t>& order, std::int64_t most) {
+  const auto first = first_uses(run, begin);
+  std::vector<std::int64_t> used;
+  for (std::size_t i = 0; i < order.size() && static_cast<std::int64_t>(used.size()) < most; ++i)
+    if (first[order[i]] < run.steps) used.push_back(order[i]);
+  return used;
+}
+
 Batch batch_of_step(const RecordedSteps& run, std::int64_t t) {
   const at::Tensor positions = run.batch(t);
   return make_batch(run.data, positions, run.seed, t, {0, positions.size(0)}, run.game);

@@ -4,13 +4,13 @@
 
 #include <ATen/ops/ones.h>
 
-#include "whence/game/autograd_engine.h"
 #include "whence/game/fcgan.h"
 #include "whence/game/vae.h"
 #include "whence/trace/crossings.h"
 #include "whence/trace/trace_back.h"
 
 #include "support/memory_run.h"
+#include "support/normal_run.h"
 #include "support/numbers.h"
 #include "support/small_vae.h"
 
@@ -31,15 +31,8 @@ std::shared_ptr<const Game> small_fcgan(bool biases, std::vector<std::int64_t> h
 // so large that it does not stay what it was.
 MemoryRun run_of(const std::shared_ptr<const Game>& game, double rate, const OptimiserOptions& optimiser = {},
                  std::int64_t count = instances, std::int64_t rows = batch) {
-  ScheduleOptions schedule{};
-  schedule.instances = count;
-  schedule.batch = rows;
-  schedule.epochs = epochs;
-  schedule.seed = 3;
-  schedule.rates.assign(game->layout().player_count(), rate);
-  const bool images = game->layout().player_count() == 1;
-  at::Tensor x = normals({count, images ? 12 : 3}, 1);
-  return {game, std::make_shared<AutogradEngine>(game), images ? x.sigmoid() : x, schedule, optimiser};
+  const std::int64_t width = game->layout().player_count() == 1 ? 12 : 3;
+  return test::normal_run(game, {count, rows, epochs, width, rate, optimiser});
 }
 
 // How much <direction, theta> at the end changes without each of the first instances in the last k epochs.

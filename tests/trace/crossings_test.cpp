@@ -17,6 +17,7 @@
 #include "whence/train/step.h"
 
 #include "support/memory_run.h"
+#include "support/normal_run.h"
 #include "support/numbers.h"
 #include "support/quadratic_game.h"
 #include "support/small_vae.h"
@@ -36,15 +37,7 @@ std::shared_ptr<const Game> small_fcgan(Activation hidden, bool biases, at::Scal
 
 MemoryRun run_of(const std::shared_ptr<const Game>& game, std::int64_t width, double rate,
                  const OptimiserOptions& optimiser = {}, std::int64_t rows = batch) {
-  ScheduleOptions schedule{};
-  schedule.instances = instances;
-  schedule.batch = rows;
-  schedule.epochs = epochs;
-  schedule.seed = 3;
-  schedule.rates.assign(game->layout().player_count(), rate);
-  at::Tensor x = normals({instances, width}, 1).to(game->dtype());
-  if (width > 3) x = x.sigmoid();
-  return {game, std::make_shared<AutogradEngine>(game), x, schedule, optimiser};
+  return test::normal_run(game, {instances, rows, epochs, width, rate, optimiser});
 }
 
 // Which way removing each instance moves the whole state, with all later gradients as they were: the

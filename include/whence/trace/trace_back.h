@@ -1,6 +1,7 @@
 #pragma once
 // Influence of every training instance, estimated by carrying queries back through the recorded run.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,6 +45,10 @@ struct TraceBackOptions {
   MoveDoubt doubt = {};
   /// Those of `counted` whose moves are carried forward (see Crossings) and not frozen.
   std::vector<std::int64_t> carried = {};
+
+  bool is_carried(std::int64_t k) const {
+    return std::find(carried.begin(), carried.end(), k) != carried.end();
+  }
 };
 
 /// The kink width h' beside the counted crossings of an estimate of kink width h > 0, so many passes over the

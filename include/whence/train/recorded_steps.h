@@ -34,6 +34,10 @@ RecordedSteps recorded_steps_of(const Run& run);
 /// does.
 std::vector<std::int64_t> first_uses(const RecordedSteps& run, std::int64_t begin);
 
+/// The first of `order` (positions), `most` of them or fewer, that are used from step `begin` on.
+std::vector<std::int64_t> used_from(const RecordedSteps& run, std::int64_t begin,
+                                    const std::vector<std::int64_t>& order, std::int64_t most);
+
 /// Step t's whole mini-batch.
 Batch batch_of_step(const RecordedSteps& run, std::int64_t t);
 
