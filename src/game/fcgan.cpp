@@ -94,7 +94,7 @@ GameKind fcgan_kind() {
            latent_option,
            {"generator-hidden", "hidden widths of the generator, e.g. 32,32"},
            {"discriminator-hidden", "hidden widths of the discriminator, e.g. 64,64"},
-           {"activation", "hidden activation: relu, tanh, sigmoid or linear"},
+           activation_option,
            {"generator-output", "output activation of the generator: linear or tanh"},
            {"biases", "whether layers have biases: true or false"}},
           {"rate-generator", "rate-discriminator"},

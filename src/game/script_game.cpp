@@ -1,6 +1,7 @@
 #include "whence/game/script_game.h"
 
 #include <algorithm>
+#include <mutex>
 #include <numeric>
 
 #include <ATen/core/grad_mode.h>
@@ -9,6 +10,8 @@
 
 #include "whence/core/error.h"
 #include "whence/game/registry.h"
+
+#include "script_perceptrons.h"
 
 namespace whence {
 namespace {
@@ -37,17 +40,44 @@ std::vector<at::Tensor> replica(const std::vector<at::Tensor>& tensors, std::int
 
 }  // namespace
 
+// Looked for when they are first asked for.
+struct ScriptGame::Layers {
+  std::once_flag looked;
+  std::unique_ptr<const ScriptPerceptrons> found;
+};
+
 ScriptGame::ScriptGame(std::shared_ptr<const ScriptModel> model, at::ScalarType dtype,
                        const std::vector<std::int64_t>& shape, std::int64_t classes, bool drawn)
-    : model_(std::move(model)), dtype_(dtype), layout_(model_->description().players), drawn_(drawn) {
+    : model_(std::move(model)),
+      dtype_(dtype),
+      layout_(model_->description().players),
+      drawn_(drawn),
+      layers_(std::make_unique<Layers>()) {
   const ScriptDescription& about = model_->description();
   if (!fits(about.shape, shape))
     refuse("--data: {} is for instances of the shape [{}], but these have [{}]", model_->path(),
            fmt::join(about.shape, ", "), fmt::join(shape, ", "));
   if (about.labels && classes == 0)
     refuse("--data: {} uses labels, and these data have none", model_->path());
-  for (const auto& tensor : about.tensors)
-    layout_.add(tensor.player, tensor.name, tensor.shape, 1, 1, tensor.shape.size() > 1);
+  for (const auto& tensor : about.tensors) {
+    const bool matrix = tensor.shape.size() == 2;
+    layout_.add(tensor.player, tensor.name, tensor.shape, matrix ? tensor.shape[1] : 1,
+                matrix ? tensor.shape[0] : 1, tensor.shape.size() > 1);
+  }
+}
+ScriptGame::~ScriptGame() = default;
+
+const Perceptrons* ScriptGame::perceptrons() const {
+  std::call_once(layers_->looked, [&] {
+    const auto wide =
+        dtype_ == at::kDouble ? model_ : std::make_shared<const ScriptModel>(model_->path(), at::kDouble);
+    layers_->found = std::make_unique<const ScriptPerceptrons>(wide, layout_);
+  });
+  return layers_->found->missing().empty() ? layers_->found.get() : nullptr;
+}
+
+std::string ScriptGame::perceptrons_left_out() const {
+  return perceptrons() == nullptr ? "of the model's layers: " + layers_->found->missing() : "";
 }
 
 std::int64_t ScriptGame::graph_numbers(std::int64_t) const {

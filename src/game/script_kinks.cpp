@@ -7,6 +7,8 @@
 #include <optional>
 
 #include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/common_subexpression_elimination.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
 #include <torch/csrc/jit/runtime/custom_operator.h>
 
@@ -151,7 +153,42 @@ void rewrite(Graph& graph, Node* node, const Kinks& kinks, Value* width) {
   node->output()->replaceAllUsesAfterNodeWith(sum, sum->output());
 }
 
+// Of an operator on tensors, without the underscore of those that write into their input.
+std::string name_on_tensors(const Node& node) {
+  if (!node.kind().is_aten() || node.inputs().empty()) return "";
+  if (!node.input(0)->type()->isSubtypeOf(*c10::TensorType::get())) return "";
+  std::string name = node.kind().toUnqualString();
+  if (name.back() == '_') name.pop_back();
+  return name;
+}
+
+// Where the slope of a node jumps; nothing where that is not known.
+std::optional<Kinks> kinks_of(Node& node) {
+  const std::string name = name_on_tensors(node);
+  const auto known = known_kinks().find(name);
+  if (known != known_kinks().end()) return known->second(&node);
+  const bool other = std::find(other_kinks.begin(), other_kinks.end(), name) != other_kinks.end();
+  return other ? std::nullopt : std::optional<Kinks>(Kinks{});
+}
+
 }  // namespace
+
+std::optional<double> leak_of(Node& node) {
+  const std::string name = name_on_tensors(node);
+  if (name == "relu") return 0;
+  return name == "leaky_relu" ? number(node.input(1), 0.01) : std::nullopt;
+}
+
+bool has_kink(Node& node) {
+  const auto kinks = kinks_of(node);
+  return !kinks || !kinks->places.empty();
+}
+
+void simplify(const std::shared_ptr<Graph>& graph) {
+  torch::jit::RemoveTensorMutation(graph);
+  torch::jit::EliminateCommonSubexpression(graph);
+  torch::jit::EliminateDeadCode(graph);
+}
 
 std::vector<std::string> add_kink_curvature(const std::shared_ptr<Graph>& graph) {
   torch::jit::RemoveTensorMutation(graph);  // relu_ has no input left to look at
@@ -161,20 +198,12 @@ std::vector<std::string> add_kink_curvature(const std::shared_ptr<Graph>& graph)
   collect(graph->block(), nodes);
   std::vector<std::string> left_out;
   for (Node* node : nodes) {
-    if (!node->kind().is_aten() || node->inputs().empty()) continue;
-    std::string name = node->kind().toUnqualString();
-    const bool tensor = node->input(0)->type()->isSubtypeOf(*c10::TensorType::get());
-    const bool in_place = name.back() == '_';
-    if (in_place) name.pop_back();
-    const auto known = known_kinks().find(name);
-    const auto kinks = known != known_kinks().end() && !in_place ? known->second(node) : std::nullopt;
-    const bool other = known != known_kinks().end() ||
-                       std::find(other_kinks.begin(), other_kinks.end(), name) != other_kinks.end();
-    if (!tensor || !other) continue;
-    if (kinks && kinks->places.empty()) continue;
-    if (kinks)
+    const std::string name = name_on_tensors(*node);
+    const bool in_place = !name.empty() && name != node->kind().toUnqualString();
+    const auto kinks = in_place && known_kinks().count(name) > 0 ? std::nullopt : kinks_of(*node);
+    if (kinks && !kinks->places.empty())
       rewrite(*graph, node, *kinks, width);
-    else if (std::find(left_out.begin(), left_out.end(), name) == left_out.end())
+    else if (!kinks && std::find(left_out.begin(), left_out.end(), name) == left_out.end())
       left_out.push_back(name);
   }
   return left_out;

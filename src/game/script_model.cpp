@@ -56,6 +56,7 @@ std::shared_ptr<torch::jit::Graph> checked_graph(const ScriptFile& file, const s
     right = tuple ? tuple->elements().size() == outputs
                   : outputs == 1 && type->isSubtypeOf(*c10::TensorType::get());
   }
+  simplify(graph);
   if (!right) fail("{}: its function {} takes or gives other things than its description says", path, name);
   return graph;
 }
@@ -105,6 +106,10 @@ at::Tensor ScriptModel::drawn(std::uint64_t seed) const {
     values += count;
   }
   return theta.to(initial_.scalar_type());
+}
+
+std::shared_ptr<torch::jit::Graph> ScriptModel::terms_graph() const {
+  return functions_->checked.at("terms")->copy();
 }
 
 const ScriptModel::Function& ScriptModel::function(const std::string& name, bool kinks,

@@ -17,10 +17,6 @@
 namespace whence {
 namespace {
 
-Layer linear(std::int64_t out, bool relu) {
-  return linear_layer(out, relu ? Activation::relu : Activation::linear);
-}
-
 Layer convolution(LayerKind kind, std::int64_t out, bool relu, std::int64_t stride, std::int64_t padding) {
   return channels_first_layer(kind, 4, stride, padding, out, relu ? Activation::relu : Activation::linear);
 }
@@ -58,12 +54,14 @@ std::shared_ptr<const Game> made(VaeOptions vae, const ChosenOptions& options,
 
 }  // namespace
 
-VaeOptions mlp_vae(std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t latent_size) {
+VaeOptions mlp_vae(std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t latent_size,
+                   Activation inside) {
   std::vector<Layer> down, up;
-  for (const std::int64_t width : hidden) down.push_back(linear(width, true));
-  down.push_back(linear(2 * latent_size, false));
-  for (auto width = hidden.rbegin(); width != hidden.rend(); ++width) up.push_back(linear(*width, true));
-  up.push_back(linear(in, false));
+  for (const std::int64_t width : hidden) down.push_back(linear_layer(width, inside));
+  down.push_back(linear_layer(2 * latent_size, Activation::linear));
+  for (auto width = hidden.rbegin(); width != hidden.rend(); ++width)
+    up.push_back(linear_layer(*width, inside));
+  up.push_back(linear_layer(in, Activation::linear));
   return {"mlp-vae", {in, 1, 1}, down, up, latent_size, 1, Likelihood::bernoulli, at::kFloat};
 }
 
@@ -75,9 +73,9 @@ VaeOptions conv_vae(std::int64_t latent_size) {
   return {"conv-vae",
           {3, 64, 64},
           {down(32), down(32), down(64), down(64), convolution(LayerKind::convolution, 256, true, 1, 0),
-           linear(2 * latent_size, false)},
-          {linear(256, true), convolution(LayerKind::transposed, 64, true, 1, 0), up(64), up(32), up(32),
-           up(3, false)},
+           linear_layer(2 * latent_size, Activation::linear)},
+          {linear_layer(256, Activation::relu), convolution(LayerKind::transposed, 64, true, 1, 0), up(64),
+           up(32), up(32), up(3, false)},
           latent_size,
           1,
           Likelihood::squared,
@@ -156,28 +154,29 @@ std::vector<at::Tensor> Vae::losses_of(const Batch& batch, const at::Tensor& wei
 // Presets: Kong and Chaudhuri's experiments (NeurIPS 2021).
 GameKind mlp_vae_kind() {
   const PresetValues published{{"dtype", "float32"},  {"latent", "128"},       {"beta", "4"},
-                               {"loss", "bernoulli"}, {"hidden", "published"}, {"rate", "0.0001"},
-                               {"batch", "64"},       {"held-out", "1000"}};
-  return {
-      "mlp-vae",
-      "a VAE of perceptrons",
-      {rate_option,
-       latent_option,
-       beta_option,
-       loss_option,
-       {"hidden",
-        "hidden widths of the encoder, the decoder's backwards; published: 8, 4 and 2 times --latent"}},
-      {"rate"},
-      {{"published", published}},
-      [](const ChosenOptions& options, const InstanceKind& instances) {
-        const std::int64_t d = options.integer("latent", 1);
-        const bool published = options.text("hidden") == "published";
-        return made(
-            mlp_vae(instances.width(),
-                    published ? std::vector<std::int64_t>{8 * d, 4 * d, 2 * d} : options.widths("hidden"), d),
-            options, instances);
-      },
-      PixelRange::zero_to_one};
+                               {"loss", "bernoulli"}, {"hidden", "published"}, {"activation", "relu"},
+                               {"rate", "0.0001"},    {"batch", "64"},         {"held-out", "1000"}};
+  return {"mlp-vae",
+          "a VAE of perceptrons",
+          {rate_option,
+           latent_option,
+           beta_option,
+           loss_option,
+           {"hidden",
+            "hidden widths of the encoder, the decoder's backwards; published: 8, 4 and 2 times --latent"},
+           activation_option},
+          {"rate"},
+          {{"published", published}},
+          [](const ChosenOptions& options, const InstanceKind& instances) {
+            const std::int64_t d = options.integer("latent", 1);
+            const bool published = options.text("hidden") == "published";
+            return made(
+                mlp_vae(instances.width(),
+                        published ? std::vector<std::int64_t>{8 * d, 4 * d, 2 * d} : options.widths("hidden"),
+                        d, parse_activation("activation", options.text("activation"))),
+                options, instances);
+          },
+          PixelRange::zero_to_one};
 }
 
 GameKind conv_vae_kind() {

@@ -84,12 +84,13 @@ Pass<T>::Pass(const Perceptron& a_net, std::size_t samples, const Kernels<T>& so
       packed(arrays.numbers(packed_numbers<T>(net))),
       turned(arrays.numbers(turned_numbers(net, arrays.columns(), some_kernels.lanes))) {
   for (const DenseLayer& layer : net) {
-    const bool relu = layer.activation == Activation::relu, tangents = a_kink_width >= 0;
-    const bool curved = layer.activation != Activation::linear && (!relu || a_kink_width > 0);
+    const bool kinked = layer.activation == Activation::relu || layer.activation == Activation::leaky_relu;
+    const bool tangents = a_kink_width >= 0;
+    const bool curved = layer.activation != Activation::linear && (!kinked || a_kink_width > 0);
     h.push_back(arrays.rows(layer.out));
     adjoint.push_back(arrays.rows(layer.out));
     curvature.push_back(tangents && curved ? arrays.rows(layer.out) : nullptr);
-    a.push_back(tangents && curved && relu ? arrays.rows(layer.out) : nullptr);
+    a.push_back(tangents && curved && kinked ? arrays.rows(layer.out) : nullptr);
   }
   for (std::size_t b = 0; b < samples; ++b) present[b] = 1;
 }

@@ -5,6 +5,7 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/gt.h>
+#include <ATen/ops/leaky_relu.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softplus.h>
@@ -12,6 +13,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "whence/core/error.h"
+#include "whence/net/kink.h"
 
 namespace whence {
 namespace {
@@ -53,20 +55,26 @@ struct KinkedRelu : Function<KinkedRelu> {
 Activation parse_activation(const std::string& option, const std::string& name) {
   if (name == "linear") return Activation::linear;
   if (name == "relu") return Activation::relu;
+  if (name == "leaky-relu") return Activation::leaky_relu;
   if (name == "tanh") return Activation::tanh;
   if (name == "sigmoid") return Activation::sigmoid;
-  refuse("--{}: '{}' is not an activation (linear, relu, tanh, sigmoid)", option, name);
+  refuse("--{}: '{}' is not an activation (linear, relu, leaky-relu, tanh, sigmoid)", option, name);
 }
 
-std::optional<KinkSlopes> kink_slopes(Activation activation) {
+std::optional<KinkSlopes> kink_slopes(Activation activation, double leak) {
   if (activation == Activation::relu) return KinkSlopes{0.0, 1.0};
+  if (activation == Activation::leaky_relu) return KinkSlopes{leak, 1.0};
   return std::nullopt;
 }
 
-at::Tensor activate(Activation activation, const at::Tensor& x, double kink_width) {
+at::Tensor activate(Activation activation, const at::Tensor& x, double kink_width, double leak) {
   switch (activation) {
     case Activation::relu:
       return relu(x, kink_width);
+    case Activation::leaky_relu: {
+      const at::Tensor y = at::leaky_relu(x, leak);
+      return kink_width > 0 ? y + kink_curvature(x, {0.0}, {1.0 - leak}, kink_width) : y;
+    }
     case Activation::tanh:
       return by_replica(x, [](const at::Tensor& values) { return at::tanh(values); });
     case Activation::sigmoid:

@@ -136,14 +136,14 @@ at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at:
   if (layer.kind == LayerKind::pool)
     return largest_of_four(planes(h, stage.in)).reshape({replicas, samples, stage.out.values()});
   if (layer.kind == LayerKind::linear)
-    return activate(layer.activation, linear_output(stage, tensors, h), kink_width);
+    return activate(layer.activation, linear_output(stage, tensors, h), kink_width, layer.leak);
   // Devices are slow at asking: there several replicas are one operation, and one has the library's own.
   if (layer.order == WeightOrder::channels_first && (h.device().is_cpu() || replicas == 1))
-    return activate(layer.activation, each_replica(stage, tensors, h), kink_width);
+    return activate(layer.activation, each_replica(stage, tensors, h), kink_width, layer.leak);
   at::Tensor y = convolve_by_patches(stage, tensors[0], planes(h, stage.in))
                      .reshape({replicas, samples, stage.out.channels, -1}) +
                  tensors[1].unsqueeze(1).unsqueeze(3);
-  y = activate(layer.activation, y, kink_width);
+  y = activate(layer.activation, y, kink_width, layer.leak);
   if (layer.norm) y = normalised(y, tensors[2], tensors[3]);
   return y.reshape({replicas, samples, stage.out.values()});
 }

@@ -24,9 +24,9 @@ class PreActivations : public DenseWatch {
   explicit PreActivations(const Game& game)
       : layout_(game.layout()), player_(game.perceptrons()->instance_player()) {}
   at::Tensor activated(const Stage& stage, const at::Tensor&, const at::Tensor& a) override {
-    if (kink_slopes(stage.layer.activation))
+    if (kink_slopes(stage.layer.activation, stage.layer.leak))
       (layout_.specs()[stage.first].player == player_ ? own : others).push_back(a);
-    return activate(stage.layer.activation, a, 0);
+    return activate(stage.layer.activation, a, 0, stage.layer.leak);
   }
   void passed_on(const at::Tensor&) override {}
 

@@ -43,7 +43,7 @@ constexpr double reach_in_moves = 2;
 
 std::string crossings_left_out(const RecordedSteps& run) {
   if (!run.data.instances.device().is_cpu()) return "they are counted on the CPU alone";
-  if (run.game.perceptrons() == nullptr) return "its game is not one of perceptrons alone";
+  if (run.game.perceptrons() == nullptr) return run.game.perceptrons_left_out();
   if (!run.optimiser.move_of(1))
     return fmt::format("the optimiser {} moves parameters by factors of their own", run.optimiser.name());
   const std::int64_t t = run.steps - 1;

@@ -30,12 +30,23 @@ std::vector<at::Tensor> reach_of_units(const KinkPass& pass, const LayerRecord& 
                                        std::int64_t queries) {
   std::vector<at::Tensor> all;
   at::Tensor before, open;  // [steps, m]: how far the input can move; [steps, m, in]: the slopes behind it
+  std::vector<at::Tensor> alone;  // [steps, m] how far a layer's own weights can move its output
   for (std::size_t l = 0; l < record.layers().size(); ++l) {
     const SeenLayer& layer = record.layers()[l];
     const at::Tensor w = by_step(pass.tensors[layer.stage->first], queries);
     const at::Tensor input = norm_of_input(by_step(layer.h, queries), layer.stage->layer.bias);
     at::Tensor bound = input.unsqueeze(2) * reach.of_unit[l];
     at::Tensor norm = input * reach.of_layer[l];
+    const double steepest =
+        layer.slope.defined()
+            ? std::max(1.0, kink_slopes(layer.stage->layer.activation, layer.stage->layer.leak)->above)
+            : 1.0;
+    alone.push_back(norm * steepest);
+    if (!layer.reliance.empty()) {
+      open.reset();
+      before = at::zeros_like(norm);
+      for (std::size_t p = 0; p < l; ++p) before = before + by_step(layer.reliance[p], queries) * alone[p];
+    }
     if (before.defined()) {
       if (layer.stretch.defined()) {
         before = before * by_step(layer.stretch, queries);
@@ -50,8 +61,6 @@ std::vector<at::Tensor> reach_of_units(const KinkPass& pass, const LayerRecord& 
     all.push_back(bound);
     open = layer.slope.defined() ? by_step(layer.slope, queries) : at::Tensor();
     const at::Tensor passed = open.defined() ? bound * open.abs() : bound;
-    const double steepest =
-        layer.slope.defined() ? std::max(1.0, kink_slopes(layer.stage->layer.activation)->above) : 1.0;
     before = at::minimum(passed.norm(2, 2), norm * steepest);
   }
   return all;
@@ -118,6 +127,18 @@ KinkPass RowsOfFound::alone(const Game& game, const at::Tensor& thetas, const Ba
   return {game, thetas, rows_of(batches, of_instances, alike ? of_instances : latents.index())};
 }
 
+namespace {
+
+// Not every layer has to be behind another.
+std::vector<at::Tensor> derivatives_of(const at::Tensor& a, const std::vector<at::Tensor>& earlier) {
+  auto all = grad({a.sum()}, earlier, {}, true, false, /*allow_unused=*/true);
+  for (std::size_t l = 0; l < all.size(); ++l)
+    if (!all[l].defined()) all[l] = at::zeros_like(earlier[l]);
+  return all;
+}
+
+}  // namespace
+
 KinksInReach looked_into(const KinkPass& alone, const FoundUnits& found, const at::Tensor& places,
                          const std::vector<std::int64_t>& steps) {
   const LayerRecord& record = found.of_latents ? alone.latents : alone.instances;
@@ -135,7 +156,7 @@ KinksInReach looked_into(const KinkPass& alone, const FoundUnits& found, const a
   for (std::int64_t i = 0; i < found.steps.size(0); ++i)
     kinks.step.push_back(steps[found.steps.data_ptr<std::int64_t>()[i]]);
   if (found.layer > 0)
-    for (const at::Tensor& by_a : grad({a.sum()}, record.pre_activations(found.layer), {}, true))
+    for (const at::Tensor& by_a : derivatives_of(a, record.pre_activations(found.layer)))
       kinks.by_a.push_back(own(by_a));
   for (std::size_t l = 0; l <= found.layer; ++l) {
     kinks.h.push_back(own(record.layers()[l].h.detach()));

@@ -2,31 +2,64 @@
 
 #include <algorithm>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gt.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include "whence/core/random.h"
 #include "whence/net/activation.h"
 #include "whence/net/kink.h"
 
 namespace whence {
 
+namespace {
+
+// Of |J^T v| over normal v the mean square is the squared Frobenius norm of J, which the largest stretch
+// cannot pass; the margin makes up for there being few v.
+std::vector<at::Tensor> reliance_on(const std::vector<SeenLayer>& layers, const at::Tensor& h) {
+  constexpr int probes = 8;
+  constexpr double margin = 3;
+  std::vector<at::Tensor> outputs, squares;
+  for (const SeenLayer& layer : layers) {
+    outputs.push_back(layer.y);
+    squares.push_back(at::zeros({h.size(0), h.size(1)}, h.options()));
+  }
+  if (!h.requires_grad()) return squares;
+  const RandomStream stream(0, Purpose::probes, static_cast<std::uint32_t>(layers.size()));
+  for (int p = 0; p < probes; ++p) {
+    at::Tensor v = at::empty({h.size(2)}, at::kDouble);
+    stream.normal(p * h.size(2), v.data_ptr<double>(), v.size(0));
+    const auto pulled = torch::autograd::grad({h.matmul(v).sum()}, outputs, {}, true, false, true);
+    for (std::size_t l = 0; l < outputs.size(); ++l)
+      if (pulled[l].defined()) squares[l].add_(pulled[l].square().sum(2));
+  }
+  for (at::Tensor& square : squares) square.mul_(1.0 / probes).sqrt_().mul_(margin);
+  return squares;
+}
+
+}  // namespace
+
 at::Tensor LayerRecord::activated(const Stage& stage, const at::Tensor& h, const at::Tensor& a) {
-  const auto slopes = kink_slopes(stage.layer.activation);
+  const auto slopes = kink_slopes(stage.layer.activation, stage.layer.leak);
   at::Tensor slope;
   if (slopes)
     slope = (at::gt(a.detach(), 0).to(a.scalar_type()) * (slopes->above - slopes->below) + slopes->below)
                 .requires_grad_();
-  const at::Tensor y = slopes ? with_slope(a, slope) : activate(stage.layer.activation, a, 0);
+  const at::Tensor y =
+      slopes ? with_slope(a, slope) : activate(stage.layer.activation, a, 0, stage.layer.leak);
   const bool own = layout_.specs()[stage.first].player == player_;
-  (own ? layers_ : others_).push_back({&stage, h, a, y, slope, stretch_});
+  const bool apart = own && !layers_.empty() && !stretch_.defined() && !h.is_same(layers_.back().y);
+  const auto reliance = apart ? reliance_on(layers_, h) : std::vector<at::Tensor>();
+  (own ? layers_ : others_).push_back({&stage, h, a, y, slope, stretch_, reliance});
   stretch_.reset();
   return y;
 }
 
 double SeenLayer::jump() const {
-  const auto slopes = kink_slopes(stage->layer.activation);
+  const auto slopes = kink_slopes(stage->layer.activation, stage->layer.leak);
   return slopes->above - slopes->below;
 }
 

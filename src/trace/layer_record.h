@@ -18,6 +18,9 @@ struct SeenLayer {
   at::Tensor h, a, y;  ///< input [R, m, in], pre-activation and output [R, m, out], in the graph
   at::Tensor slope;    ///< [R, m, out] of the activation, a leaf; undefined where it has no kink
   at::Tensor stretch;  ///< DenseWatch::passed_on() just before this layer, or undefined
+  /// Where h is not the last layer's output and no stretch was told: bounds [R, m] of the norm of its
+  /// derivative by each earlier layer's output, which random directions say.
+  std::vector<at::Tensor> reliance = {};
 
   double jump() const;  ///< of the slope at the kink, upwards
 };

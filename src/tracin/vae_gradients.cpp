@@ -6,14 +6,34 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/leaky_relu_backward.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/sigmoid_backward.h>
 #include <ATen/ops/softplus.h>
+#include <ATen/ops/tanh_backward.h>
 #include <ATen/ops/threshold_backward.h>
+
+#include "whence/net/activation.h"
 
 namespace whence {
 namespace {
 
-bool has_relu(const Stage& stage) { return stage.layer.activation == Activation::relu; }
+// by_output *= act'(a), from y = act(a).
+at::Tensor times_slope(const Layer& layer, const at::Tensor& by_output, const at::Tensor& y) {
+  switch (layer.activation) {
+    case Activation::relu:
+      return at::threshold_backward(by_output, y, 0);
+    case Activation::leaky_relu:
+      return at::leaky_relu_backward(by_output, y, layer.leak, /*self_is_result=*/true);
+    case Activation::tanh:
+      return at::tanh_backward(by_output, y);
+    case Activation::sigmoid:
+      return at::sigmoid_backward(by_output, y);
+    case Activation::linear:
+      break;
+  }
+  return by_output;
+}
 
 // A network's forward pass: the input of each layer, and the output.
 struct Pass {
@@ -26,7 +46,9 @@ Pass run_forward(const Network& network, const std::vector<at::Tensor>& tensors,
   for (const Stage& stage : network.stages()) {
     pass.inputs.push_back(x);
     x = affine(stage, tensors[stage.first], tensors[stage.first + 1], x);
-    if (has_relu(stage)) x.relu_();
+    x = stage.layer.activation == Activation::relu
+            ? x.relu_()
+            : activate(stage.layer.activation, x.unsqueeze(0), 0, stage.layer.leak).squeeze(0);
   }
   pass.output = x;
   return pass;
@@ -65,8 +87,7 @@ at::Tensor run_backward(const Network& network, const std::vector<at::Tensor>& t
       take(want.number_of(l), gradients_of(network.stages()[l], pass.inputs[l], by_output, n));
     if (!by_input && l <= want.first) break;
     by_output = affine_pull_back(network.stages()[l], tensors[network.stages()[l].first], by_output);
-    if (l > 0 && has_relu(network.stages()[l - 1]))
-      by_output = at::threshold_backward(by_output, pass.inputs[l], 0);
+    if (l > 0) by_output = times_slope(network.stages()[l - 1].layer, by_output, pass.inputs[l]);
   }
   return by_output;
 }

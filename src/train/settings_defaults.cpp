@@ -12,6 +12,9 @@
 namespace whence {
 namespace {
 
+// What a game's own options say in the settings of other games.
+const std::string of_other_games = "preset";
+
 // The part of a line `name = value` before the equals sign, without blanks.
 std::string name_in(const std::string& line) {
   const std::string name = line.substr(0, line.find('='));
@@ -29,10 +32,11 @@ std::string with_defaults(const std::string& settings) {
     const std::string name = name_in(line);
     const std::size_t equals = line.find('=');
     if (equals == std::string::npos) continue;
+    const std::size_t begin = line.find_first_not_of(" \t", equals + 1);
+    const std::string value = begin == std::string::npos ? "" : line.substr(begin);
+    if (value == of_other_games && table.forms().count(name) > 0) continue;  // it may have it by now
     lines[name] = line;
-    const std::size_t value = line.find_first_not_of(" \t", equals + 1);
-    if (table.forms().count(name) > 0)
-      arguments.push_back("--" + name + "=" + (value == std::string::npos ? "" : line.substr(value)));
+    if (table.forms().count(name) > 0) arguments.push_back("--" + name + "=" + value);
   }
   std::string all;
   try {

@@ -49,6 +49,7 @@ const std::vector<Case>& cases() {
       {{4, 3}, {5, 4}, Activation::relu, Activation::tanh, true, 0.1},
       {{4}, {5}, Activation::tanh, Activation::linear, true, 0.3},
       {{1}, {1, 2}, Activation::sigmoid, Activation::tanh, true, 0},
+      {{4, 3}, {5, 4}, Activation::leaky_relu, Activation::linear, true, 0.1},
   };
   return all;
 }

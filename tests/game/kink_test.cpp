@@ -48,5 +48,15 @@ TEST(KinkCurvature, OfClampIsTwoDensities) {
   }
 }
 
+TEST(KinkCurvature, OfLeakyReluIsWhatItLacksOfRelus) {
+  const at::Tensor x = at::linspace(-0.4, 0.5, 40, at::kDouble).requires_grad_();
+  const at::Tensor leaky = activate(Activation::leaky_relu, x, 0.1, 0.3);
+  const auto [first, second] = derivatives(leaky, x);
+  const auto [of_relu, curvature] = derivatives(relu(x, 0.1), x);
+  EXPECT_LT((leaky - (relu(x, 0) * 0.7 + x * 0.3)).abs().max().item<double>(), 1e-15);
+  EXPECT_LT((first - (of_relu * 0.7 + 0.3)).abs().max().item<double>(), 1e-15);
+  EXPECT_LT((second - curvature * 0.7).abs().max().item<double>(), 1e-13);
+}
+
 }  // namespace
 }  // namespace whence

@@ -46,6 +46,7 @@ const std::vector<Net>& nets() {
       {5, 2, {3, 8, 2}, {12, 6, 3}, Activation::linear, Activation::sigmoid, true, 0.1},
       {11, 13, {19}, {2, 2, 2}, Activation::relu, Activation::tanh, true, 0},
       {2, 10, {32, 32}, {64, 64}, Activation::relu, Activation::linear, false, 0},
+      {3, 4, {9, 5}, {18, 7}, Activation::leaky_relu, Activation::leaky_relu, true, 0.1},
   };
   return all;
 }

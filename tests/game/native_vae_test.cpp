@@ -46,6 +46,7 @@ const std::vector<Net>& nets() {
       {5, 2, {3, 8, 2}, Activation::linear, Activation::sigmoid, true, Likelihood::squared, 0},
       {19, 8, {17, 33}, Activation::relu, Activation::linear, true, Likelihood::bernoulli, 4},
       {49, 8, {64, 32}, Activation::relu, Activation::linear, true, Likelihood::squared, 4},
+      {7, 3, {18, 5}, Activation::leaky_relu, Activation::leaky_relu, true, Likelihood::bernoulli, 2},
   };
   return all;
 }

@@ -121,6 +121,10 @@ TEST(Crossings, OfADeepGanAreWhatDifferencesOfGradientsShow) {
   expect_like_differences(run_of(small_fcgan(Activation::relu, true), 3, 1e-2), 1e-2);
 }
 
+TEST(Crossings, OfLeakyUnitsAreOfTheirSmallerJump) {
+  expect_like_differences(run_of(small_fcgan(Activation::leaky_relu, true), 3, 3e-3), 1e-2);
+}
+
 TEST(Crossings, OfAVaeReachFromTheEncoderIntoTheDecoder) {
   const auto vae = std::make_shared<Vae>(test::small_mlp_vae(Likelihood::bernoulli));
   expect_like_differences(run_of(vae, 12, 2e-4), 1e-3);

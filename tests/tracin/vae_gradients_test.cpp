@@ -171,6 +171,16 @@ TEST(VaeGradients, ScoresAreThoseOfExplicitGradients) {
     }
 }
 
+TEST(VaeGradients, HiddenLayersMayHaveAnyActivation) {
+  for (const Activation inside :
+       {Activation::leaky_relu, Activation::tanh, Activation::sigmoid, Activation::linear}) {
+    VaeOptions options = mlp_vae(12, {9, 7}, 3, inside);
+    options.dtype = at::kDouble;
+    Scores seen;
+    EXPECT_LT(check(options, 3, {TracinLoss::training, LatentGradient::reparameterised, 4, 0}, seen), 1e-10);
+  }
+}
+
 TEST(VaeGradients, Float32AgreesToSinglePrecision) {
   Scores seen;
   EXPECT_LT(check(test::small_mlp_vae(Likelihood::bernoulli, at::kFloat), 5, {}, seen), 1e-4);

@@ -51,6 +51,15 @@ TEST(SettingsDefaults, AnOptionThatIsNotThereIsAtItsDefault) {
   }
 }
 
+// A VAE of before it had activations to choose from names the option all the same: GANs had it.
+TEST(SettingsDefaults, AnOptionThatOtherGamesHadIsAtItsDefault) {
+  const std::string today = settings_of({"--game=mlp-vae"});
+  const std::string before = without(today, "activation") + "activation = preset\n";
+  EXPECT_EQ(run_settings_difference(before, today), "");
+  EXPECT_EQ(run_settings_difference(before, settings_of({"--game=mlp-vae", "--activation=tanh"})),
+            "activation is relu there and tanh here");
+}
+
 TEST(SettingsDefaults, AnotherValueThanTheDefaultIsADifference) {
   const std::string adam = settings_of({"--optimiser=adam", "--beta1=0.5", "--average=0.9", "--warmup=3"});
   for (const char* name : {"beta1", "average", "warmup", "optimiser"})

@@ -30,6 +30,7 @@ enum class Purpose : std::uint32_t {
   paths = 26,
   random_truths = 27,
   pilots = 28,
+  probes = 29,
 };
 
 /// The draws of one (seed, purpose, step), addressed by index. Philox4x32-10 (Salmon et al., SC 2011) through

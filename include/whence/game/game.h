@@ -62,6 +62,8 @@ class Game {
 
   /// Null where layers are of other kinds, too.
   virtual const Perceptrons* perceptrons() const { return nullptr; }
+  /// Why it is null.
+  virtual std::string perceptrons_left_out() const { return "its game is not one of perceptrons alone"; }
 };
 
 /// A game of a generator G (player 0) against a discriminator D (player 1).

@@ -65,6 +65,8 @@ struct GameOption {
 };
 
 /// Those that several games have.
+inline const GameOption activation_option{
+    "activation", "hidden activation: relu, leaky-relu (slope 0.2 below 0), tanh, sigmoid or linear"};
 inline const GameOption generator_rate_option{"rate-generator", "learning rate of the generator"},
     discriminator_rate_option{"rate-discriminator", "learning rate of the discriminator"},
     l2_option{"l2", "gamma: gamma/2 * sum(kernel^2) is added to the owner's loss"},

@@ -20,6 +20,7 @@ class ScriptGame : public Game, public Generator, public OwnMetrics {
   /// `drawn`: it starts from numbers that the seed draws, not from those of the file.
   ScriptGame(std::shared_ptr<const ScriptModel> model, at::ScalarType dtype,
              const std::vector<std::int64_t>& shape, std::int64_t classes, bool drawn = false);
+  ~ScriptGame() override;
 
   std::string name() const override { return "script"; }
   std::string fingerprint() const override { return model_->fingerprint(); }
@@ -45,6 +46,9 @@ class ScriptGame : public Game, public Generator, public OwnMetrics {
   bool metric_larger_is_better(const std::string& name) const override;
   at::Tensor metric(const std::string& name, const at::Tensor& params, const Batch& points) const override;
 
+  const Perceptrons* perceptrons() const override;
+  std::string perceptrons_left_out() const override;
+
   const ScriptModel& model() const { return *model_; }
 
  private:
@@ -56,6 +60,8 @@ class ScriptGame : public Game, public Generator, public OwnMetrics {
   at::ScalarType dtype_;
   ParameterLayout layout_;
   bool drawn_;
+  struct Layers;
+  std::unique_ptr<Layers> layers_;
 };
 
 }  // namespace whence

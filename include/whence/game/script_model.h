@@ -9,6 +9,10 @@
 
 #include <ATen/core/Tensor.h>
 
+namespace torch::jit {
+struct Graph;
+}
+
 namespace whence {
 
 /// What the file of a model says of it.
@@ -67,6 +71,9 @@ class ScriptModel {
   /// Names of operators whose slope jumps where no curvature is known for (see kink_curvature), e.g.
   /// "max_pool2d"; those of relu, leaky_relu, clamp, hardtanh, relu6 and abs are known.
   const std::vector<std::string>& kinks_left_out() const { return kinks_left_out_; }
+
+  /// A copy of the graph of "terms": parameters, x, noise and, if used, labels in; all parts in a tuple out.
+  std::shared_ptr<torch::jit::Graph> terms_graph() const;
 
   /// The results of a function ("terms", "sample", "metrics") of one replica's parameters and other tensors,
   /// differentiable by the parameters. `kink_width`: see relu(). Error naming file and function when it

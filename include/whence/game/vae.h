@@ -25,7 +25,8 @@ struct VaeOptions {
 };
 
 /// Layers of the published networks: perceptrons in - hidden - 2d and d - hidden reversed - in.
-VaeOptions mlp_vae(std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t latent_size);
+VaeOptions mlp_vae(std::int64_t in, const std::vector<std::int64_t>& hidden, std::int64_t latent_size,
+                   Activation inside = Activation::relu);
 /// For images of 3 x 64 x 64: convolutions 4x4 of stride 2 and padding 1, 3-32-32-64-64, then 4x4 of stride 1
 /// to 256, then linear to 2d; the mirror image of it with transposed convolutions.
 VaeOptions conv_vae(std::int64_t latent_size);

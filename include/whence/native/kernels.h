@@ -102,8 +102,8 @@ struct Kernels {
   /// a multiple of lanes.
   void (*slope)(Activation, std::size_t count, const T* value, const T* x, const T* curvature,
                 const T* tangent, T* y);
-  /// adjoint[i] *= act''(a[i]), from value = act(a) and, for relu, the input a: N(a; 0, kink_width), which
-  /// must be positive. Count: a multiple of lanes.
+  /// adjoint[i] *= act''(a[i]), from value = act(a) and, for relu and leaky_relu, the input a: N(a; 0,
+  /// kink_width), which must be positive. Count: a multiple of lanes.
   void (*curvature)(Activation, std::size_t count, const T* value, const T* input, T kink_width, T* adjoint);
   void (*likelihood)(const LikelihoodTerms<T>&);
   /// y[i] += factor * x[i].

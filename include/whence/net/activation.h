@@ -11,17 +11,18 @@
 
 namespace whence {
 
-/// "linear", "relu", "tanh", "sigmoid"; UsageError naming `option` otherwise.
+/// "linear", "relu", "leaky-relu", "tanh", "sigmoid"; UsageError naming `option` otherwise.
 Activation parse_activation(const std::string& option, const std::string& name);
 
 /// The slopes of an activation that is linear on either side of 0 and has a kink there.
 struct KinkSlopes {
   double below, above;
 };
-std::optional<KinkSlopes> kink_slopes(Activation activation);
+std::optional<KinkSlopes> kink_slopes(Activation activation, double leak);
 
-/// The activation of x. `kink_width`: see relu(); the others do not use it.
-at::Tensor activate(Activation activation, const at::Tensor& x, double kink_width);
+/// The activation of x. `kink_width`: see relu(), and leaky_relu likewise; the others do not use it. `leak`:
+/// leaky_relu's slope below 0.
+at::Tensor activate(Activation activation, const at::Tensor& x, double kink_width, double leak = usual_leak);
 
 /// max(x, 0) with derivative 1[x > 0]. The second derivative is a Dirac delta at 0, which automatic
 /// differentiation takes as 0; over a mini-batch this missing curvature is most of a trace's error. With

@@ -29,7 +29,8 @@ struct Layer {
   Activation activation = Activation::linear;
   bool norm = false;
   WeightOrder order = WeightOrder::channels_last;
-  bool bias = true;  ///< only linear layers can be without
+  bool bias = true;          ///< only linear layers can be without
+  double leak = usual_leak;  ///< leaky_relu's slope below 0
 };
 
 /// y = act(W x + b) with `out` features.

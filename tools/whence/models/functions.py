@@ -29,8 +29,8 @@ def used_parts(terms):
 
 def flat_terms(players, x, noise, labels):
     """The parts that there are, player by player, as tensors."""
-    flat = []
-    for name, terms in ((name, terms_of(players, x, noise, labels)[name]) for name in players.modules):
+    flat, found = [], terms_of(players, x, noise, labels)
+    for name, terms in ((name, found[name]) for name in players.modules):
         if not torch.jit.is_tracing():  # sizes are tensors there
             check_shapes(name, terms, x.shape[0], noise.shape[0], x.dtype)
         used = used_parts(terms)
