@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
@@ -21,6 +21,7 @@
 #include "instance_moves.h"
 #include "layer_record.h"
 #include "pilots.h"
+#include "shared_kinks.h"
 
 namespace whence {
 namespace {
@@ -44,8 +45,8 @@ constexpr std::int64_t steps_at_once = 16;
 // What some steps take from moves along the directions.
 struct Pull {
   std::int64_t begin, end;
-  at::Tensor mean;                // [r, P], over the steps
-  std::vector<at::Tensor> along;  // of each step [r, r]: pull_b . b'
+  at::Tensor mean;   // [r, P], over the steps
+  at::Tensor along;  // [steps, r, r]: pull_b . b'
 };
 
 // The units of a few of these steps.
@@ -61,22 +62,31 @@ class Carrying {
       : run_(run),
         first_(run.steps - epochs_back * run.steps_per_epoch),
         epochs_back_(epochs_back),
+        ranks_(ranks),
         moves_(run, epochs_back, 1, ranks.rank(), ranks.size()) {
     moves_.take();
+    for (std::size_t l = 0; l < moves_.reach().of_unit.size(); ++l) {
+      reach_.of_unit.push_back(std::get<0>(of_all_ranks(moves_.reach().of_unit[l], ranks).max(0)));
+      reach_.of_layer.push_back(ranks.max(moves_.reach().of_layer[l]));
+    }
     directions_ = main_directions(run, epochs_back, most_pilots, most_directions, ranks);
     state_ = run.state(first_).unsqueeze(0).clone();
     for (std::size_t g = 0; g < moves_.groups(); ++g)
       w_.push_back(at::zeros({moves_.members(g).size(0), directions_.size(0)}, at::kDouble));
   }
 
-  // The next steps up to `end`.
+  // The next steps up to `end`. Ranks share what is the same for all instances by steps. Collective.
   void carry(std::int64_t begin, std::int64_t end, std::vector<CrossedUnits>& crossed) {
     const Pull pull = pull_over(begin, end);
     std::vector<at::Tensor> of_frozen;
-    for (std::size_t g = 0; g < w_.size(); ++g) of_frozen.push_back(drift(pull, g));
+    ranks_.on_every_rank([&] {
+      for (std::size_t g = 0; g < w_.size(); ++g) of_frozen.push_back(drift(pull, g));
+    });
     for (std::int64_t first = begin; first < end; first += steps_at_once) {
       const Block block = look_at(first, std::min(first + steps_at_once, end));
-      for (std::size_t g = 0; g < w_.size(); ++g) carry_group(block, pull, of_frozen[g], g, crossed);
+      ranks_.on_every_rank([&] {
+        for (std::size_t g = 0; g < w_.size(); ++g) carry_group(block, pull, of_frozen[g], g, crossed);
+      });
     }
   }
 
@@ -85,7 +95,10 @@ class Carrying {
     at::Tensor each;  // [r]
     double norm;
   };
+  bool is_own(std::int64_t t) const { return t % ranks_.size() == ranks_.rank(); }
+  double growth(std::int64_t begin, std::int64_t end) const;
   Spread spread_of(const at::Tensor& w, std::int64_t begin, std::int64_t end) const;
+  Spread spread_of_all(std::int64_t begin, std::int64_t end) const;
   void advance(at::Tensor& state, std::int64_t t) const;
   Pull pull_over(std::int64_t begin, std::int64_t end) const;
   Block look_at(std::int64_t begin, std::int64_t end);
@@ -100,19 +113,34 @@ class Carrying {
 
   const RecordedSteps& run_;
   std::int64_t first_, epochs_back_;
+  const Communicator& ranks_;
   InstanceMoves moves_;
+  Reach reach_;                // of all ranks' instances
   at::Tensor directions_;      // [r, P]
   at::Tensor state_;           // [1, P], before the next step
   std::vector<at::Tensor> w_;  // of each group [members, r]
 };
 
-// How large w may become in the steps from `begin` to `end`: it grows about as they go on.
+// How much larger w may become in the steps from `begin` to `end`: it grows about as they go on.
+double Carrying::growth(std::int64_t begin, std::int64_t end) const {
+  return std::min(1.2 + 2 * static_cast<double>(end - begin) / static_cast<double>(begin - first_ + 1), 4.0);
+}
+
 Carrying::Spread Carrying::spread_of(const at::Tensor& w, std::int64_t begin, std::int64_t end) const {
   if (w.size(0) == 0) return {at::zeros({w.size(1)}, at::kDouble), 0};
   const at::Tensor each = w.square().mean(0).sqrt().clamp_min(1e-300);
-  const double norm = (w / each).norm(2, 1).max().item<double>();
-  const double growth = 1.2 + 2 * static_cast<double>(end - begin) / static_cast<double>(begin - first_ + 1);
-  return {each, norm * std::min(growth, 4.0)};
+  return {each, (w / each).norm(2, 1).max().item<double>() * growth(begin, end)};
+}
+
+Carrying::Spread Carrying::spread_of_all(std::int64_t begin, std::int64_t end) const {
+  at::Tensor squares = at::zeros({directions_.size(0)}, at::kDouble);
+  for (const at::Tensor& w : w_) squares.add_(w.square().sum(0));
+  ranks_.sum(squares);
+  const at::Tensor each = (squares / static_cast<double>(run_.data.size())).sqrt_().clamp_min_(1e-300);
+  double norm = 0;
+  for (const at::Tensor& w : w_)
+    if (w.size(0) > 0) norm = std::max(norm, (w / each).norm(2, 1).max().item<double>());
+  return {each, ranks_.max(norm) * growth(begin, end)};
 }
 
 void Carrying::advance(at::Tensor& state, std::int64_t t) const {
@@ -120,33 +148,45 @@ void Carrying::advance(at::Tensor& state, std::int64_t t) const {
 }
 
 Pull Carrying::pull_over(std::int64_t begin, std::int64_t end) const {
-  Pull all{begin, end, at::zeros_like(directions_), {}};
-  at::Tensor state = state_.clone();
-  for (std::int64_t t = begin; t < end; ++t) {
-    const at::Tensor pull = pull_of(run_, t, state[0], directions_);
-    all.along.push_back(at::mm(pull, directions_.t()));
-    all.mean.add_(pull, 1 / static_cast<double>(end - begin));
-    advance(state, t);
-  }
+  const std::int64_t r = directions_.size(0);
+  Pull all{begin, end, at::zeros_like(directions_), at::zeros({end - begin, r, r}, at::kDouble)};
+  ranks_.on_every_rank([&] {
+    at::Tensor state = state_.clone();
+    for (std::int64_t t = begin; t < end; ++t) {
+      if (is_own(t)) {
+        const at::Tensor pull = pull_of(run_, t, state[0], directions_);
+        all.along[t - begin].copy_(at::mm(pull, directions_.t()));
+        all.mean.add_(pull, 1 / static_cast<double>(end - begin));
+      }
+      advance(state, t);
+    }
+  });
+  ranks_.sum(all.mean);
+  ranks_.sum(all.along);
   return all;
 }
 
 Block Carrying::look_at(std::int64_t begin, std::int64_t end) {
-  Block block{begin, end, {}, {}};
-  std::vector<at::Tensor> all{at::zeros({0, directions_.size(0)}, at::kDouble)};
-  all.insert(all.end(), w_.begin(), w_.end());
-  const Spread spread = spread_of(at::cat(all), begin, end);
-  std::map<std::size_t, std::vector<KinksInReach>> own, others;
-  for (std::int64_t t = begin; t < end; ++t) {
-    CarriedStep step =
-        carried_step(run_, t, state_[0], directions_, {moves_.reach(), spread.each, spread.norm});
-    for (KinksInReach& kinks : step.own) own[kinks.layer].push_back(std::move(kinks));
-    for (KinksInReach& kinks : step.others) others[kinks.layer].push_back(std::move(kinks));
-    advance(state_, t);
-  }
-  for (const auto& [layer, parts] : own) block.own.push_back(joined(parts));
-  for (const auto& [layer, parts] : others) block.others.push_back(joined(parts));
-  return block;
+  const Spread spread = spread_of_all(begin, end);
+  CarriedStep found;
+  ranks_.on_every_rank([&] {
+    for (std::int64_t t = begin; t < end; ++t) {
+      if (is_own(t)) {
+        CarriedStep step = carried_step(run_, t, state_[0], directions_, {reach_, spread.each, spread.norm});
+        std::move(step.own.begin(), step.own.end(), std::back_inserter(found.own));
+        std::move(step.others.begin(), step.others.end(), std::back_inserter(found.others));
+      }
+      advance(state_, t);
+    }
+  });
+  const auto by_layer = [&](const std::vector<KinksInReach>& of_rank) {
+    std::map<std::size_t, std::vector<KinksInReach>> layers;
+    for (KinksInReach& kinks : shared_kinks(of_rank, ranks_)) layers[kinks.layer].push_back(std::move(kinks));
+    std::vector<KinksInReach> all;
+    for (const auto& [layer, parts] : layers) all.push_back(joined(parts));
+    return all;
+  };
+  return {begin, end, by_layer(found.own), by_layer(found.others)};
 }
 
 // What frozen moves do to units [members, C].
@@ -299,7 +339,7 @@ bool CarriedMoves::carry(const std::function<bool(double)>& going_on) {
   for (std::int64_t begin = first_; begin < run_.steps;) {
     const std::int64_t epoch_end = begin + run_.steps_per_epoch - (begin - first_) % run_.steps_per_epoch;
     const std::int64_t end = std::min(begin + steps_pulled_at_once(run_.steps - first_), epoch_end);
-    ranks_.on_every_rank([&] { carrying.carry(begin, end, crossed_); });
+    carrying.carry(begin, end, crossed_);
     begin = end;
     if (!going_on(static_cast<double>(begin - first_) / static_cast<double>(run_.steps - first_)))
       return false;
