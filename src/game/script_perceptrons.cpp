@@ -135,6 +135,15 @@ class Evaluation {
   std::unordered_map<Value*, InReplicas> values_;
 };
 
+// Rows [R, m, ...], or a row of zeros in place of none: shapes that a model finds by itself are not those of
+// nothing.
+at::Tensor some_rows(const at::Tensor& rows) {
+  if (!rows.defined() || rows.size(1) > 0) return rows;
+  std::vector<std::int64_t> shape = rows.sizes().vec();
+  shape[1] = 1;
+  return at::zeros(shape, rows.options());
+}
+
 // Computes and remembers nothing.
 struct Unseeing : DenseWatch {
   at::Tensor activated(const Stage& stage, const at::Tensor&, const at::Tensor& a) override {
@@ -162,9 +171,9 @@ std::vector<std::vector<at::Tensor>> ScriptPerceptrons::terms(const std::vector<
     shape.insert(shape.begin(), {replicas, rows.size(1)});
     return InReplicas(rows.reshape(shape));
   };
-  all.set(inputs[1], given(batch.instances, about.shape));
-  all.set(inputs[2], given(batch.latents, {about.noise}));
-  if (about.labels) all.set(inputs[3], InReplicas(batch.labels));
+  all.set(inputs[1], given(some_rows(batch.instances), about.shape));
+  all.set(inputs[2], given(some_rows(batch.latents), {about.noise}));
+  if (about.labels) all.set(inputs[3], InReplicas(some_rows(batch.labels)));
   all.run(tensors, instances, latents);
   std::vector<std::vector<at::Tensor>> results;
   for (std::int64_t r = 0; r < replicas; ++r) {
@@ -184,15 +193,20 @@ std::vector<at::Tensor> ScriptPerceptrons::losses_seen(const std::vector<at::Ten
   std::vector<std::vector<at::Tensor>> by_player(parts.size());
   const auto flat = terms(tensors, batch, instances, latents);
   const double scale = 1.0 / static_cast<double>(batch.divisor);
+  const bool any_instances = batch.instances.size(1) > 0, any_latents = batch.latents.size(1) > 0;
   for (std::size_t r = 0; r < flat.size(); ++r) {
     std::size_t next = 0;
+    const at::Tensor present = weights[static_cast<std::int64_t>(r)];
     for (std::size_t p = 0; p < parts.size(); ++p) {
       at::Tensor loss = at::zeros({}, at::kDouble);
-      if (parts[p].instances)
-        loss = loss + (weights[static_cast<std::int64_t>(r)] * flat[r][next++]).sum() * scale;
-      if (parts[p].noise) loss = loss + flat[r][next++].sum() * scale;
-      if (parts[p].penalty && batch.carries_penalty) loss = loss + flat[r][next];
-      next += parts[p].penalty;
+      const auto add = [&](bool there, bool wanted, const auto& part) {
+        if (there && wanted) loss = loss + part(flat[r][next]);
+        next += there;
+      };
+      add(parts[p].instances, any_instances,
+          [&](const at::Tensor& each) { return (present * each).sum() * scale; });
+      add(parts[p].noise, any_latents, [&](const at::Tensor& each) { return each.sum() * scale; });
+      add(parts[p].penalty, batch.carries_penalty, [](const at::Tensor& penalty) { return penalty; });
       by_player[p].push_back(loss);
     }
   }
@@ -225,7 +239,8 @@ std::string ScriptPerceptrons::checked(const ParameterLayout& layout) const {
       if (about.labels) inputs.push_back(batch.labels[r]);
       const auto right = wide_->call("terms", own, inputs, 0);
       for (std::size_t i = 0; i < right.size(); ++i)
-        if (!at::allclose(seen[r][i], right[i], 1e-9, 1e-12)) return "its layers do not give what it gives";
+        if (!at::allclose(seen[r][i], right[i], 1e-9, 1e-12, /*equal_nan=*/true))
+          return "its layers do not give what it gives";
     }
   } catch (const std::exception& error) {
     return fmt::format("its layers cannot be computed alone ({})", visible(one_line(error), 120));

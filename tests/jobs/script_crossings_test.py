@@ -31,6 +31,13 @@ class Gan(whence.Game):
                 "discriminator": whence.Terms(instances=self.loss(-real), noise=softplus(fake))}
 
 
+class Rows(nn.Module):
+    """What a model may do that finds the number of rows by itself."""
+
+    def forward(self, h):
+        return h.view(h.size(0), -1)
+
+
 class TwoHeads(whence.Game):
     """A VAE whose mean and log-variance are layers of their own. The decoder takes small codes by large weights, so that its
     units are moved by the encoder's weights and hardly by their own."""
@@ -110,8 +117,8 @@ class ScriptCrossingsTest(ProgramTest):
         """Errors to the size of the truth: with crossings little is left but the curvature of what is smooth."""
         leaky = lambda: nn.LeakyReLU(0.1)
         leaks = lambda: Gan(net(3, 8, 2, between=leaky), net(2, 40, 40, 1, between=leaky))
-        mixed = lambda: Gan(net(3, 8, 2, between=nn.SiLU), nn.Sequential(nn.Linear(2, 40), nn.Tanh(), nn.Linear(40, 40),
-                                                                         nn.ReLU(), nn.Linear(40, 1)))
+        mixed = lambda: Gan(nn.Sequential(Rows(), net(3, 8, 2, between=nn.SiLU)),
+                            nn.Sequential(Rows(), nn.Linear(2, 40), nn.Tanh(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 1)))
         momentum = ("--optimiser", "momentum", "--momentum", 0.5)  # its moves are frozen
         for name, game, rate, within, options in (
             ("leaky", leaks, 0.003, 0.001, ("--dtype", "float64")),
