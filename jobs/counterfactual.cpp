@@ -47,9 +47,7 @@ OptionTable counterfactual_options() {
   add_metric_option(table.required("run", "run folder"), "metrics")
       .add<std::string>("epochs-back", "1", "k, how many epochs to take again; several with commas between")
       .flag("from-start", "take the whole training again, whatever --epochs-back is");
-  add_replicas_option(add_removal_options(table), "counterfactuals", largest_block)
-      .add<std::int64_t>("noise-draws", 1,
-                         "a metric is the mean over so many draws of the latents (or noise) it looks through")
+  add_noise_draws_option(add_replicas_option(add_removal_options(table), "counterfactuals", largest_block))
       .flag("overwrite", "replace a result that was made with other options");
   add_place_options(table);
   add_classifier_option(table);

@@ -51,7 +51,7 @@ void run_influence(const Options& options, const Communicator& all) {
     run->check_epochs_back("epochs-back", trace.epochs_back);
     run->walk_back(world, memory_limit(options));
     metric_classifier = read_metric_classifier(options, parts);
-    metrics = make_metrics(metric_names, parts.game, validation_of(parts, metric_classifier));
+    metrics = metrics_over_draws(metric_names, parts, metric_classifier, options.integer("noise-draws", 1));
     trace.grid = read_grid(options.text("grid"), world.size(), static_cast<std::int64_t>(metrics.size()),
                            parts.settings.schedule.batch);
     result = run->folder() + "/influence.h5";

@@ -20,7 +20,7 @@ Grid read_grid(const std::string& text, std::int64_t ranks, std::int64_t queries
 
 OptionTable influence_options() {
   OptionTable table("influence");
-  add_metric_option(table.required("run", "run folder"), "metrics")
+  add_noise_draws_option(add_metric_option(table.required("run", "run folder"), "metrics"))
       .add<std::string>("epochs-back", "1", "k, how many epochs to trace back; several with commas between")
       .add<std::string>(
           "kink-width", "1e-3",

@@ -76,6 +76,11 @@ Validation validation_of(const RunParts& parts, const MetricClassifier& metric_c
           labels_of(parts.data.held_out, parts.device)};
 }
 
+OptionTable& add_noise_draws_option(OptionTable& table) {
+  return table.add<std::int64_t>(
+      "noise-draws", 1, "a metric is the mean over so many draws of the latents (or noise) it looks through");
+}
+
 std::vector<std::shared_ptr<const Metric>> metrics_over_draws(const std::vector<std::string>& names,
                                                               const RunParts& parts,
                                                               const MetricClassifier& metric_classifier,

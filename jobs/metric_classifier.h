@@ -30,6 +30,8 @@ Validation validation_of(const RunParts& parts, const MetricClassifier& metric_c
 /// The names that --metric gives, or, for `auto`, the first metric that there is for the game (metrics_for).
 std::vector<std::string> metric_names_of(const Options& options, const Game& game);
 
+/// --noise-draws, for metrics_over_draws.
+OptionTable& add_noise_draws_option(OptionTable& table);
 /// Metrics by name (make_metrics), each the mean over so many draws of the latents that it looks through; the
 /// first draw is validation_of's.
 std::vector<std::shared_ptr<const Metric>> metrics_over_draws(const std::vector<std::string>& names,

@@ -79,10 +79,12 @@ void run_validate(const Options& options, const Communicator& world) {
     std::vector<std::vector<LdsValue>> lds;
     std::vector<Settings> settings;
     nlohmann::json sources = nlohmann::json::array();
+    std::string cautions;
     for (const std::string& folder : folders) {
       read.push_back(read_run(options, folder, critical));
       runs.push_back(read.back().agreement);
       lds.push_back(read.back().lds);
+      cautions += read.back().caution;
       settings.push_back(runs.back().settings);
       sources.push_back(made_of(options, folder));
     }
@@ -102,7 +104,7 @@ void run_validate(const Options& options, const Communicator& world) {
     bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
     result = path;
     tell(options, world,
-         (json["rows"].empty() ? "" : validation_table(json["rows"], json["groups"])) +
+         (json["rows"].empty() ? "" : validation_table(json["rows"], json["groups"])) + cautions +
              ceilings_table(json["ceilings"]) + merged_table(json["merged"]) + lds_table(json["lds"]));
   });
   if (world.broadcast(bytes) == 0) return;

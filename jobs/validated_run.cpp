@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "whence/core/error.h"
+#include "whence/core/settings_text.h"
 #include "whence/retrain/truth.h"
 #include "whence/stats/rank_correlation.h"
 #include "whence/trace/estimates.h"
@@ -46,11 +47,20 @@ std::vector<Ceiling> ceilings_of(const std::string& folder, const Counterfactual
   return ceilings;
 }
 
+// Whether the estimates' metrics are means over as many draws of noise as those of the truth.
+std::string caution_of_draws(const std::string& folder, const CounterfactualTruth& truth) {
+  const std::string settings = H5File::open_to_read(folder + "/influence.h5").attribute("settings");
+  const std::string named = setting_in(settings, "noise-draws"), draws = named.empty() ? "1" : named;
+  if (draws == noise_draws_of(truth)) return "";
+  return fmt::format("{}: the truth is a mean over {} --noise-draws, the estimates are of {}\n", folder,
+                     noise_draws_of(truth), draws);
+}
+
 }  // namespace
 
 ReadRun read_run(const Options& options, const std::string& folder, std::size_t extremes) {
   const Trajectory trajectory(folder + "/trajectory.h5");
-  ReadRun run{{folder, experiment_of(trajectory.attribute("settings")), "none", {}}, {}, {}, {}};
+  ReadRun run{{folder, experiment_of(trajectory.attribute("settings")), "none", {}}, {}, "", {}, {}};
   const auto groups = files_like(folder, "groups");
   if (!groups.empty()) {
     const auto scores = scores_of(folder, options.texts("scores"), trajectory);
@@ -67,6 +77,7 @@ ReadRun read_run(const Options& options, const std::string& folder, std::size_t 
   const auto pairs = paired(read_influence(needed_file(folder, "influence.h5"), trajectory), truth);
   if (pairs.empty())
     fail("{}: influence.h5 and {} have no metric and epochs-back in common", folder, truth_file(options));
+  run.caution = caution_of_draws(folder, truth);
   run.agreement.classifier = truth.classifier;
   run.agreement.settings["targets"] = std::to_string(truth.target_ids.size());
   for (const Pair& pair : pairs)

@@ -33,6 +33,7 @@ struct Merged {
 struct ReadRun {
   ValidatedRun agreement;
   std::vector<LdsValue> lds;
+  std::string caution;  ///< what the reader of its table has to know, or ""
   std::vector<Ceiling> ceilings;
   std::vector<Merged> merged;  ///< with --merged
 };

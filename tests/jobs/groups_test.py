@@ -214,6 +214,20 @@ class GroupsTest(ProgramTest):
             losses = [torch_loss(model, torch.from_numpy(images[i]), torch.from_numpy(normals(0, VALIDATION_LATENTS, d, 3 * q, 3)[None]), 4.0, True).item()
                       for d in range(draws) for q, i in enumerate(held_out)]
             np.testing.assert_allclose(found["baseline"], np.mean(losses), rtol=1e-10)
+        # Estimates of that mean: its value, and the mean of the estimates of its losses, each at one draw.
+        self.run_fine("influence", "--run", folder, "--metric", "loss", "--noise-draws", 3, "--kink-width", 0)
+        estimates = arrays(folder + "/influence.h5")
+        np.testing.assert_allclose(estimates["value"], np.mean(losses), rtol=1e-10)
+        table = self.run_fine("validate", "--run", folder, "--truth", "draws1").out
+        self.assertIn("the truth is a mean over 1 --noise-draws, the estimates are of 3", table)
+        self.assertNotIn("--noise-draws", self.run_fine("validate", "--run", folder, "--truth", "draws3").out)
+        gradients = []
+        for d in range(3):
+            model.zero_grad()
+            for q, i in enumerate(held_out):
+                torch_loss(model, torch.from_numpy(images[i]), torch.from_numpy(normals(0, VALIDATION_LATENTS, d, 3 * q, 3)[None]), 4.0, True).backward()
+            gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]).numpy() / len(held_out))
+        np.testing.assert_allclose(estimates["adjoint_norm"][0, 0, 0], np.linalg.norm(np.mean(gradients, 0)), rtol=1e-9)
 
 
 if __name__ == "__main__":
