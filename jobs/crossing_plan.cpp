@@ -36,7 +36,10 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   if (option != "auto" && option != "on") refuse_value("crossings", option, {"auto", "off", "on"});
   const bool all = option == "on";
   if (!all && run.game.layout().player_count() == 1)
-    return {{}, {}, "--crossings auto: none are counted in games of one player, which gained nothing by it"};
+    return {
+        {},
+        {},
+        "--crossings auto: none are counted in games of one player, where it takes long (--crossings on)"};
   const std::int64_t ranks_a_group = ranks / options.grid.query_groups;
   const bool can_be_carried = run.game.perceptrons() != nullptr && moves_can_be_carried(run);
   CrossingPlan plan;

@@ -55,6 +55,8 @@ TracedStep derivatives_along(const at::Tensor& queries, const std::vector<at::Te
     const at::Tensor term = (directions[i] * gradient[i]).sum();
     along_u = along_u.defined() ? along_u + term : term;
   }
+  // A rank without instances may have losses that nothing moves.
+  if (!along_u.requires_grad()) return {at::zeros_like(queries), at::zeros_like(weights)};
   std::vector<at::Tensor> inputs = leaves.tensors;
   inputs.push_back(weights);
   auto derivatives = grad({along_u}, inputs, {}, again, false, /*allow_unused=*/true);

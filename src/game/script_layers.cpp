@@ -18,6 +18,12 @@ using torch::jit::Value;
 // What a value's rows depend on besides parameters.
 enum Source : unsigned { nothing = 0, instances = 1, latents = 2 };
 
+struct Origin {
+  unsigned source = nothing;
+  bool own = false;   // made of the parameters of the player that holds the instances, and of no rows
+  bool bent = false;  // made of parameters alone by way of a kink
+};
+
 // Goes through the graph once.
 class Finder {
  public:
@@ -34,9 +40,12 @@ class Finder {
     if (!description_.mixes.empty()) return description_.mixes + " mix the instances of a mini-batch";
     const auto inputs = found_.graph->inputs();
     for (std::size_t i = 1; i < inputs.size(); ++i)  // x, noise, labels
-      source_[inputs[i]] = i == 2 ? latents : instances;
+      origin_[inputs[i]].source = i == 2 ? latents : instances;
     for (Node* node : found_.graph->nodes())
       if (std::string reason = take(node); !reason.empty()) return reason;
+    if (found_.latents_of_instances)
+      for (ScriptLayer& layer : found_.layers)
+        if (layer.player == found_.instance_player) layer.of_latents = false;
     return check_order();
   }
 
@@ -44,18 +53,34 @@ class Finder {
   std::string take(Node* node) {
     if (!node->blocks().empty()) return "it has branches or loops";
     if (node->kind() == c10::prim::ListUnpack && node->input(0) == found_.graph->inputs()[0]) {
-      for (std::size_t i = 0; i < node->outputs().size(); ++i) parameter_[node->outputs()[i]] = i;
+      for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+        parameter_[node->outputs()[i]] = i;
+        origin_[node->outputs()[i]].own = layout_.specs()[i].player == found_.instance_player;
+      }
       return "";
     }
-    unsigned source = nothing;
-    for (Value* input : node->inputs()) source |= source_[input];
-    for (Value* output : node->outputs()) source_[output] = source;
-    if (source == nothing) return "";
-    if (node->kind() == c10::aten::linear && parameter_.count(node->input(1)) > 0)
-      return take_layer(node, source);
-    for (Value* input : node->inputs())
-      if (is_own(input)) return fmt::format("{} uses {}", node->kind().toUnqualString(), name_of(input));
-    return take_activation(node);
+    if (node == found_.graph->outputs()[0]->node() && node->kind() == c10::prim::TupleConstruct) return "";
+    const std::string name = node->kind().toUnqualString();
+    if (node->maybeSchema() != nullptr && node->maybeSchema()->is_mutable())
+      return name + " changes a tensor in place";
+    Origin origin;
+    for (Value* input : node->inputs()) origin.source |= origin_[input].source;
+    const bool is_layer =
+        origin.source != nothing && node->kind() == c10::aten::linear && parameter_.count(node->input(1)) > 0;
+    for (Value* input : node->inputs()) {
+      const Origin& from = origin_[input];
+      if (origin.source == nothing) {
+        origin.own = origin.own || from.own;
+        origin.bent = origin.bent || from.bent || has_kink(*node);
+      } else if (from.bent) {
+        return name + " uses a kink of parameters";
+      } else if (from.own && !(is_layer && parameter_.count(input) > 0 && input != node->input(0))) {
+        return fmt::format("{} uses parameters of {}", name, layout_.players()[found_.instance_player]);
+      }
+    }
+    for (Value* output : node->outputs()) origin_[output] = origin;
+    if (origin.source == nothing) return "";
+    return is_layer ? take_layer(node, origin.source) : take_activation(node);
   }
 
   std::string take_layer(Node* node, unsigned source) {
@@ -63,7 +88,7 @@ class Finder {
     const ParameterSpec& weight = layout_.specs()[first];
     const auto bias = parameter_.find(node->input(2));
     const bool biased = bias != parameter_.end();
-    if (is_own(node->input(0))) return "a product of parameters";
+    if (weight.shape.size() != 2) return fmt::format("{} is not of a dense layer", weight.name);
     if (biased && bias->second != first + 1)
       return fmt::format("the bias of {} does not follow it", weight.name);
     if (!biased && node->input(2)->type()->kind() != c10::TypeKind::NoneType)
@@ -111,8 +136,7 @@ class Finder {
     bool biases = true;
     for (const ScriptLayer& layer : found_.layers) {
       if (layer.player != found_.instance_player) continue;
-      (layer.of_latents && !found_.latents_of_instances ? on_latents : on_instances)
-          .push_back(layer.stage.first);
+      (layer.of_latents ? on_latents : on_instances).push_back(layer.stage.first);
       const std::size_t next = layer.stage.first + 1;
       biases = biases && (layer.stage.layer.bias || next == layout_.specs().size() ||
                           layout_.specs()[next].shape.size() != 1);
@@ -126,17 +150,11 @@ class Finder {
     return kinks ? "" : "its units have no kinks";
   }
 
-  bool is_own(Value* value) const {
-    const auto found = parameter_.find(value);
-    return found != parameter_.end() && layout_.specs()[found->second].player == found_.instance_player;
-  }
-  const std::string& name_of(Value* value) const { return layout_.specs()[parameter_.at(value)].name; }
-
   ScriptLayers& found_;
   const ScriptDescription& description_;
   const ParameterLayout& layout_;
   std::unordered_map<Value*, std::size_t> parameter_, layer_;  // their numbers
-  std::unordered_map<Value*, unsigned> source_;
+  std::unordered_map<Value*, Origin> origin_;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/runtime/operator.h>
@@ -70,10 +71,7 @@ class Evaluation {
     for (Node* node : layers_.graph->nodes()) {
       const auto layer = layer_of_.find(node);
       if (layer != layer_of_.end())
-        take_layer(node, *layer->second, tensors,
-                   layer->second->of_latents && !(layers_.latents_of_instances && is_own(*layer->second))
-                       ? latents
-                       : instances);
+        take_layer(node, *layer->second, tensors, layer->second->of_latents ? latents : instances);
       else if (node->kind() == c10::prim::ListUnpack && node->input(0) == layers_.graph->inputs()[0])
         for (std::size_t i = 0; i < tensors.size(); ++i) set(node->output(i), InReplicas(tensors[i]));
       else
@@ -82,8 +80,6 @@ class Evaluation {
   }
 
  private:
-  bool is_own(const ScriptLayer& layer) const { return layer.player == layers_.instance_player; }
-
   // A layer is watched where its activation stands, or where it ends if it has none.
   void take_layer(Node* node, const ScriptLayer& layer, const std::vector<at::Tensor>& tensors,
                   DenseWatch& watch) {
@@ -135,22 +131,20 @@ class Evaluation {
   std::unordered_map<Value*, InReplicas> values_;
 };
 
-// Rows [R, m, ...], or a row of zeros in place of none: shapes that a model finds by itself are not those of
-// nothing.
-at::Tensor some_rows(const at::Tensor& rows) {
-  if (!rows.defined() || rows.size(1) > 0) return rows;
-  std::vector<std::int64_t> shape = rows.sizes().vec();
-  shape[1] = 1;
-  return at::zeros(shape, rows.options());
-}
-
-// Computes and remembers nothing.
-struct Unseeing : DenseWatch {
+// Keeps what layers give.
+struct Outputs : DenseWatch {
   at::Tensor activated(const Stage& stage, const at::Tensor&, const at::Tensor& a) override {
+    all.push_back(a);
     return activate(stage.layer.activation, a, 0, stage.layer.leak);
   }
   void passed_on(const at::Tensor&) override {}
+
+  std::vector<at::Tensor> all;  // [R, m, out]
 };
+
+bool alike(const at::Tensor& one, const at::Tensor& other) {
+  return at::allclose(one, other, 1e-9, 1e-12, /*equal_nan=*/true);
+}
 
 }  // namespace
 
@@ -171,9 +165,9 @@ std::vector<std::vector<at::Tensor>> ScriptPerceptrons::terms(const std::vector<
     shape.insert(shape.begin(), {replicas, rows.size(1)});
     return InReplicas(rows.reshape(shape));
   };
-  all.set(inputs[1], given(some_rows(batch.instances), about.shape));
-  all.set(inputs[2], given(some_rows(batch.latents), {about.noise}));
-  if (about.labels) all.set(inputs[3], InReplicas(some_rows(batch.labels)));
+  all.set(inputs[1], given(batch.instances, about.shape));
+  all.set(inputs[2], given(batch.latents, {about.noise}));
+  if (about.labels) all.set(inputs[3], InReplicas(batch.labels));
   all.run(tensors, instances, latents);
   std::vector<std::vector<at::Tensor>> results;
   for (std::int64_t r = 0; r < replicas; ++r) {
@@ -193,20 +187,15 @@ std::vector<at::Tensor> ScriptPerceptrons::losses_seen(const std::vector<at::Ten
   std::vector<std::vector<at::Tensor>> by_player(parts.size());
   const auto flat = terms(tensors, batch, instances, latents);
   const double scale = 1.0 / static_cast<double>(batch.divisor);
-  const bool any_instances = batch.instances.size(1) > 0, any_latents = batch.latents.size(1) > 0;
   for (std::size_t r = 0; r < flat.size(); ++r) {
     std::size_t next = 0;
     const at::Tensor present = weights[static_cast<std::int64_t>(r)];
     for (std::size_t p = 0; p < parts.size(); ++p) {
       at::Tensor loss = at::zeros({}, at::kDouble);
-      const auto add = [&](bool there, bool wanted, const auto& part) {
-        if (there && wanted) loss = loss + part(flat[r][next]);
-        next += there;
-      };
-      add(parts[p].instances, any_instances,
-          [&](const at::Tensor& each) { return (present * each).sum() * scale; });
-      add(parts[p].noise, any_latents, [&](const at::Tensor& each) { return each.sum() * scale; });
-      add(parts[p].penalty, batch.carries_penalty, [](const at::Tensor& penalty) { return penalty; });
+      if (parts[p].instances) loss = loss + (present * flat[r][next++]).sum() * scale;
+      if (parts[p].noise) loss = loss + flat[r][next++].sum() * scale;
+      if (parts[p].penalty && batch.carries_penalty) loss = loss + flat[r][next];
+      next += parts[p].penalty;
       by_player[p].push_back(loss);
     }
   }
@@ -217,8 +206,18 @@ std::vector<at::Tensor> ScriptPerceptrons::losses_seen(const std::vector<at::Ten
 
 std::string ScriptPerceptrons::checked(const ParameterLayout& layout) const {
   const at::NoGradGuard no_graph;
+  try {
+    return checked_values(layout);
+  } catch (const std::exception& error) {
+    return fmt::format("its layers cannot be computed alone ({})", visible(one_line(error), 120));
+  }
+}
+
+// In two replicas: the terms are the model's own, layers have a row for each instance (or latent), and rows
+// depend on nothing but their own instance (and latent).
+std::string ScriptPerceptrons::checked_values(const ParameterLayout& layout) const {
   const ScriptDescription& about = wide_->description();
-  constexpr std::int64_t rows = 3;
+  constexpr std::int64_t rows = 5;
   const auto waves = [](const std::vector<std::int64_t>& shape, double step) {
     const at::Tensor all = at::ones(shape, at::kDouble);
     return at::sin(all.flatten().cumsum(0) * step).reshape(shape);
@@ -228,24 +227,42 @@ std::string ScriptPerceptrons::checked(const ParameterLayout& layout) const {
   Batch batch{waves(shape, 0.7), waves({2, rows, about.noise}, 1.1), rows};
   if (about.labels) batch.labels = at::zeros({2, rows}, at::kLong);
   const at::Tensor& initial = wide_->initial();
-  const at::Tensor thetas = at::stack({initial, initial + waves({initial.size(0)}, 1.3) * 0.1});
-  const auto tensors = layout.views(thetas);
-  try {
-    Unseeing watch;
-    const auto seen = terms(tensors, batch, watch, watch);
-    for (std::int64_t r = 0; r < 2; ++r) {
-      std::vector<at::Tensor> own, inputs{batch.instances[r], batch.latents[r]};
-      for (const at::Tensor& tensor : tensors) own.push_back(tensor[r]);
-      if (about.labels) inputs.push_back(batch.labels[r]);
-      const auto right = wide_->call("terms", own, inputs, 0);
-      for (std::size_t i = 0; i < right.size(); ++i)
-        if (!at::allclose(seen[r][i], right[i], 1e-9, 1e-12, /*equal_nan=*/true))
-          return "its layers do not give what it gives";
-    }
-  } catch (const std::exception& error) {
-    return fmt::format("its layers cannot be computed alone ({})", visible(one_line(error), 120));
+  const auto tensors = layout.views(at::stack({initial, initial + waves({initial.size(0)}, 1.3) * 0.1}));
+  Outputs instances, latents;
+  const auto seen = terms(tensors, batch, instances, latents);
+  for (std::int64_t r = 0; r < 2; ++r) {
+    std::vector<at::Tensor> own, inputs{batch.instances[r], batch.latents[r]};
+    for (const at::Tensor& tensor : tensors) own.push_back(tensor[r]);
+    if (about.labels) inputs.push_back(batch.labels[r]);
+    const auto right = wide_->call("terms", own, inputs, 0);
+    for (std::size_t i = 0; i < right.size(); ++i)
+      if (!alike(seen[r][i], right[i])) return "its layers do not give what it gives";
   }
-  return "";
+  for (const Outputs* some : {&instances, &latents})
+    for (const at::Tensor& a : some->all)
+      if (a.size(1) != rows) return "a layer has other rows than instances and latents";
+  const at::Tensor few = at::tensor({3, 1, 0}, at::kLong),
+                   others = latents_of_instances() ? few : at::tensor({4, 2, 2}, at::kLong);
+  const Batch part{batch.instances.index_select(1, few), batch.latents.index_select(1, others), rows, true,
+                   about.labels ? batch.labels.index_select(1, few) : at::Tensor()};
+  Outputs of_few, of_others;
+  const auto again = terms(tensors, part, of_few, of_others);
+  const auto same_rows = [](const Outputs& all, const Outputs& some, const at::Tensor& chosen) {
+    for (std::size_t l = 0; l < all.all.size(); ++l)
+      if (!alike(all.all[l].index_select(1, chosen), some.all[l])) return false;
+    return true;
+  };
+  bool same = same_rows(instances, of_few, few) && same_rows(latents, of_others, others);
+  std::size_t next = 0;
+  for (const auto& of_player : about.terms) {
+    for (const auto& [there, chosen] : {std::pair(of_player.instances, few), {of_player.noise, others}})
+      if (there) {
+        same = same && alike(seen[1][next].index_select(0, chosen), again[1][next]);
+        ++next;
+      }
+    next += of_player.penalty;
+  }
+  return same ? "" : "a row of its layers or terms depends on other rows, or an instance's on latents";
 }
 
 }  // namespace whence

@@ -24,6 +24,7 @@ class ScriptPerceptrons : public Perceptrons {
 
   std::int64_t instance_player() const override { return layers_.instance_player; }
   bool latents_of_instances() const override { return layers_.latents_of_instances; }
+  bool as_many_latents() const override { return true; }
   std::vector<at::Tensor> losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                       const at::Tensor& weights, DenseWatch& instances,
                                       DenseWatch& latents) const override;
@@ -31,8 +32,9 @@ class ScriptPerceptrons : public Perceptrons {
  private:
   std::vector<std::vector<at::Tensor>> terms(const std::vector<at::Tensor>& tensors, const Batch& batch,
                                              DenseWatch& instances, DenseWatch& latents) const;
-  // "", or why they do not give what the model itself gives, in two replicas at some instances and latents.
+  // "", or why they are not what they look like, at some instances, latents and parameters.
   std::string checked(const ParameterLayout& layout) const;
+  std::string checked_values(const ParameterLayout& layout) const;
 
   std::shared_ptr<const ScriptModel> wide_;
   ScriptLayers layers_;

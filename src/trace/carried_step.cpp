@@ -166,10 +166,10 @@ CarriedStep carried_step(const RecordedSteps& run, std::int64_t t, const at::Ten
       step.others.push_back(seen_only(found, layers[i], t));
   }
   if (own.empty()) return step;
-  const RowsOfFound rows(own, 1);
-  const KinkPass alone = rows.alone(run.game, wide, batch);
+  const RowsOfFound rows(run.game, own, 1);
+  const KinkPass alone = rows.alone(wide, batch);
   for (std::size_t i = 0; i < own.size(); ++i)
-    step.own.push_back(looked_into(alone, own[i], rows.places[i], {t}));
+    step.own.push_back(looked_into(alone, own[i], rows.places(i), {t}));
   return step;
 }
 

@@ -1,6 +1,7 @@
 #include "found_units.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 #include <ATen/core/grad_mode.h>
@@ -39,7 +40,8 @@ std::vector<at::Tensor> reach_of_units(const KinkPass& pass, const LayerRecord& 
     at::Tensor norm = input * reach.of_layer[l];
     const double steepest =
         layer.slope.defined()
-            ? std::max(1.0, kink_slopes(layer.stage->layer.activation, layer.stage->layer.leak)->above)
+            ? std::max(1.0,
+                       std::abs(kink_slopes(layer.stage->layer.activation, layer.stage->layer.leak)->below))
             : 1.0;
     alone.push_back(norm * steepest);
     if (!layer.reliance.empty()) {
@@ -108,23 +110,28 @@ at::Tensor of_found(const FoundUnits& found, const at::Tensor& all) {
   return all.flatten(-3).index_select(-1, (found.steps * samples + found.rows) * units + found.units);
 }
 
-RowsOfFound::RowsOfFound(const std::vector<FoundUnits>& found, std::size_t steps)
-    : instances(steps), latents(steps) {
+RowsOfFound::RowsOfFound(const Game& game, const std::vector<FoundUnits>& found, std::size_t steps)
+    : game_(game), instances_(steps), latents_(steps) {
   for (const FoundUnits& some : found) {
-    places.push_back(at::empty_like(some.rows));
+    places_.push_back(at::empty_like(some.rows));
     for (std::int64_t i = 0; i < some.rows.size(0); ++i)
-      places.back().data_ptr<std::int64_t>()[i] =
-          (some.of_latents ? latents : instances)
+      places_.back().data_ptr<std::int64_t>()[i] =
+          (some.of_latents ? latents_ : instances_)
               .add(some.steps.data_ptr<std::int64_t>()[i], some.rows.data_ptr<std::int64_t>()[i]);
   }
+  most_instances_ = instances_.most();
+  most_latents_ = latents_.most();
+  if (game.perceptrons()->as_many_latents())
+    most_instances_ = most_latents_ = std::max({most_instances_, most_latents_, std::int64_t{1}});
   for (std::size_t i = 0; i < found.size(); ++i)
-    places[i].add_(found[i].steps * (found[i].of_latents ? latents : instances).most());
+    places_[i].add_(found[i].steps * (found[i].of_latents ? most_latents_ : most_instances_));
 }
 
-KinkPass RowsOfFound::alone(const Game& game, const at::Tensor& thetas, const Batch& batches) const {
-  const at::Tensor of_instances = instances.index();
-  const bool alike = game.perceptrons()->latents_of_instances();
-  return {game, thetas, rows_of(batches, of_instances, alike ? of_instances : latents.index())};
+KinkPass RowsOfFound::alone(const at::Tensor& thetas, const Batch& batches) const {
+  const at::Tensor of_instances = instances_.index(most_instances_);
+  const bool alike = game_.perceptrons()->latents_of_instances();
+  return {game_, thetas,
+          rows_of(batches, of_instances, alike ? of_instances : latents_.index(most_latents_))};
 }
 
 namespace {

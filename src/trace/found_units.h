@@ -42,13 +42,22 @@ FoundUnits found_where(const at::Tensor& near, const KinkedLayer& layer);
 at::Tensor of_found(const FoundUnits& found, const at::Tensor& all);
 
 /// A row of its own for each unit that was found.
-struct RowsOfFound {
-  RowsOfSteps instances, latents;
-  std::vector<at::Tensor> places;  ///< [C] of each that was found, among all steps' rows
+class RowsOfFound {
+ public:
+  RowsOfFound(const Game& game, const std::vector<FoundUnits>& found, std::size_t steps);
 
-  RowsOfFound(const std::vector<FoundUnits>& found, std::size_t steps);
+  /// [C] of those of one layer, in the order of `found`, among all steps' rows.
+  const at::Tensor& places(std::size_t i) const { return places_[i]; }
+  /// How many rows a step has, of instances and latents together.
+  std::int64_t most() const { return most_instances_ + most_latents_; }
   /// The pass of the steps' thetas and mini-batches in which each has its row.
-  KinkPass alone(const Game& game, const at::Tensor& thetas, const Batch& batches) const;
+  KinkPass alone(const at::Tensor& thetas, const Batch& batches) const;
+
+ private:
+  const Game& game_;
+  RowsOfSteps instances_, latents_;
+  std::int64_t most_instances_, most_latents_;
+  std::vector<at::Tensor> places_;
 };
 
 /// The same with the derivatives of each unit's pre-activation, of RowsOfFound::alone(); `steps`: their t.

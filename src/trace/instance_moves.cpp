@@ -45,9 +45,11 @@ std::vector<InstanceMoves::StepUses> InstanceMoves::uses_of(const std::vector<st
     uses.push_back(
         {positions.index_select(0, rows).floor_divide(ranks_), static_cast<double>(move.taken), {}, {}});
   }
-  const at::Tensor rows = own.index(), none = rows.narrow(1, 0, 0);
+  const at::Tensor rows =
+                       own.index(game.as_many_latents() ? std::max(own.most(), std::int64_t{1}) : own.most()),
+                   none = rows.narrow(1, 0, 0);
   const KinkPass pass(run_.game, at::stack(thetas),
-                      rows_of(wide_batches(run_, steps), rows, game.latents_of_instances() ? rows : none));
+                      rows_of(wide_batches(run_, steps), rows, game.as_many_latents() ? rows : none));
   const auto& layers = pass.instances.layers();
   const auto derivatives = torch::autograd::grad({pass.losses[game.instance_player()].sum()},
                                                  pass.instances.pre_activations(layers.size()));

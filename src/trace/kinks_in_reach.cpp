@@ -126,20 +126,19 @@ std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, const std::ve
   }
   if (found.empty()) return {};
 
-  const RowsOfFound rows(found, steps.size());
+  const RowsOfFound rows(run.game, found, steps.size());
   const auto count = static_cast<std::int64_t>(steps.size());
-  const std::int64_t most = rows.instances.most() + rows.latents.most();
-  if (count > 1 && count * most * numbers_a_sample(run.game) > numbers_a_pass) {
+  if (count > 1 && count * rows.most() * numbers_a_sample(run.game) > numbers_a_pass) {
     const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
     auto all = kinks_in_reach(run, {steps.begin(), middle}, reach);
     for (KinksInReach& kinks : kinks_in_reach(run, {middle, steps.end()}, reach))
       all.push_back(std::move(kinks));
     return all;
   }
-  const KinkPass alone = rows.alone(run.game, theta, batches);
+  const KinkPass alone = rows.alone(theta, batches);
   std::vector<KinksInReach> all;
   for (std::size_t i = 0; i < found.size(); ++i) {
-    KinksInReach kinks = still_in_reach(looked_into(alone, found[i], rows.places[i], numbers), reach);
+    KinksInReach kinks = still_in_reach(looked_into(alone, found[i], rows.places(i), numbers), reach);
     if (kinks.size() > 0) all.push_back(std::move(kinks));
   }
   return all;

@@ -125,11 +125,11 @@ std::int64_t RowsOfSteps::most() const {
   return static_cast<std::int64_t>(most);
 }
 
-at::Tensor RowsOfSteps::index() const {
-  at::Tensor all = at::zeros({static_cast<std::int64_t>(rows_.size()), most()}, at::kLong);
+at::Tensor RowsOfSteps::index(std::int64_t columns) const {
+  at::Tensor all = at::zeros({static_cast<std::int64_t>(rows_.size()), columns}, at::kLong);
   auto* into = all.data_ptr<std::int64_t>();
   for (std::size_t s = 0; s < rows_.size(); ++s)
-    std::copy(rows_[s].begin(), rows_[s].end(), into + static_cast<std::int64_t>(s) * most());
+    std::copy(rows_[s].begin(), rows_[s].end(), into + static_cast<std::int64_t>(s) * columns);
   return all;
 }
 

@@ -78,8 +78,8 @@ class RowsOfSteps {
   /// The place among its step's rows.
   std::int64_t add(std::int64_t step, std::int64_t row);
   std::int64_t most() const;
-  /// [steps, most()]; 0 where a step has fewer.
-  at::Tensor index() const;
+  /// [steps, columns]; 0 where a step has fewer.
+  at::Tensor index(std::int64_t columns) const;
 
  private:
   std::vector<std::vector<std::int64_t>> rows_;

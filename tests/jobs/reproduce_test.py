@@ -49,6 +49,10 @@ class Reproduce(ProgramTest):
     def test_planted_images_of_table_8(self):
         self.small("table8-vae", "--mnist", PLACES["mnist"], "--kmnist", PLACES["kmnist"])
 
+    @unittest.skipUnless(DATA, "WHENCE_DATA is not set")
+    def test_lds_of_groups(self):
+        self.small("lds-vae", "--mnist", PLACES["mnist"])
+
     def test_a_figure_that_differs_is_marked_and_ends_in_status_1(self):
         tools = self.path("tools")
         shutil.copytree(os.path.join(SOURCE, "tools"), tools, ignore=shutil.ignore_patterns("__pycache__"))

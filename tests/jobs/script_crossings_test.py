@@ -31,6 +31,44 @@ class Gan(whence.Game):
                 "discriminator": whence.Terms(instances=self.loss(-real), noise=softplus(fake))}
 
 
+class ByRows(Gan):
+    """Asks how many rows there are, as code for whole mini-batches does."""
+
+    def terms(self, players, x, noise, labels):
+        real, fake = players["discriminator"](x).view(x.shape[0]), players["discriminator"](players["generator"](noise)).view(x.shape[0])
+        cross = F.binary_cross_entropy_with_logits
+        one, none = torch.ones(x.size(0), dtype=x.dtype), torch.zeros(x.size(0), dtype=x.dtype)
+        return {"generator": whence.Terms(noise=cross(fake, one, reduction="none")),
+                "discriminator": whence.Terms(instances=cross(real, torch.ones_like(fake), reduction="none"),
+                                              noise=cross(fake, none, reduction="none"))}
+
+
+class Together(Gan):
+    """The discriminator sees instances and points at once."""
+
+    def terms(self, players, x, noise, labels):
+        real, fake = players["discriminator"](torch.cat([x, players["generator"](noise)])).squeeze(1).chunk(2)
+        return {"generator": whence.Terms(noise=softplus(-fake)),
+                "discriminator": whence.Terms(instances=softplus(-real), noise=softplus(fake))}
+
+
+class Compared(Gan):
+    """An instance's term looks at the points of the mini-batch."""
+
+    def terms(self, players, x, noise, labels):
+        real, fake = players["discriminator"](x).squeeze(1), players["discriminator"](players["generator"](noise)).squeeze(1)
+        return {"generator": whence.Terms(noise=softplus(-fake)), "discriminator": whence.Terms(instances=softplus(fake.mean() - real))}
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 12), nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.last(F.linear(F.relu(self.first(x)), self.first.weight.t()))
+
+
 class Rows(nn.Module):
     """What a model may do that finds the number of rows by itself."""
 
@@ -141,6 +179,24 @@ class ScriptCrossingsTest(ProgramTest):
                 self.assertLess(error["on"], within, error)
                 self.assertGreater(error["off"], 2 * error["on"], error)
 
+    def test_a_model_that_asks_for_the_number_of_rows(self):
+        """Few of them are looked at again, and a rank may hold none."""
+        folders = []
+        for game in (ByRows, Gan):
+            torch.manual_seed(1)
+            folders.append(self.exported(game.__name__, game(net(3, 8, 2), net(2, 40, 40, 1)), "--dtype", "float64", *POINTS,
+                                         "--instances", 400, rates=0.05))
+        folder, plain = folders
+        right, crossings = self.influence(plain, "--metric", "disc-loss", "--epochs-back", "1,2")
+        found, each = self.influence(folder, "--metric", "disc-loss", "--epochs-back", "1,2")
+        self.assertEqual(each, crossings)
+        self.assertLess(relative_difference(found, right), 1e-9)
+        few = self.exported("few", Gan(net(3, 4, 2), net(2, 12, 1)), "--dtype", "float64", *POINTS[:4], "--batch", 2, *POINTS[6:], "--instances", 40)
+        alone, crossings = self.influence(few, "--metric", "disc-loss", "--epochs-back", "1")
+        apart, each = self.influence(few, "--metric", "disc-loss", "--epochs-back", "1", ranks=4)
+        self.assertEqual(each, crossings)
+        self.assertLess(relative_difference(apart, alone), 1e-9)
+
     def test_reasons_where_layers_are_not_recognised(self):
         twice = nn.Linear(2, 2)
         for name, game, reason in (
@@ -149,7 +205,12 @@ class ScriptCrossingsTest(ProgramTest):
             ("twice", Gan(net(3, 4, 2), nn.Sequential(twice, nn.ReLU(), twice, nn.ReLU(), nn.Linear(2, 1))),
              "are not used once each on instances"),
             ("norm", Gan(net(3, 4, 2), nn.Sequential(nn.Linear(2, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1))),
-             "layer_norm uses discriminator.1.weight"),
+             "layer_norm uses parameters of discriminator"),
+            ("tied", Gan(net(3, 4, 2), Tied()), "linear uses parameters of discriminator"),
+            ("together", Together(net(3, 4, 2), net(2, 4, 1)), "a layer has other rows than instances and latents"),
+            ("compared", Compared(net(3, 4, 2), net(2, 4, 1)), "or an instance's on latents"),
+            ("mixed-points", Gan(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Tanh(),
+                                               nn.Linear(4, 2)), net(2, 4, 1)), "depends on other rows"),
             ("smooth", Gan(net(3, 4, 2, between=nn.Tanh), net(2, 4, 1, between=nn.Tanh)), "its units have no kinks"),
         ):
             with self.subTest(name):

@@ -51,6 +51,8 @@ class Perceptrons {
   virtual std::int64_t instance_player() const = 0;
   /// Whether row j of the latents belongs to instance j.
   virtual bool latents_of_instances() const = 0;
+  /// Whether losses_seen() takes as many latents as instances only, one at least.
+  virtual bool as_many_latents() const { return latents_of_instances(); }
   /// Game::losses(), every dense layer of which is seen by one of two watches: `instances` where its rows are
   /// instances, `latents` where they are latents alone.
   virtual std::vector<at::Tensor> losses_seen(const std::vector<at::Tensor>& tensors, const Batch& batch,

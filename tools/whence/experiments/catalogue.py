@@ -133,4 +133,23 @@ OPTIMISERS = Experiment(
     end=VALIDATE,
     figures=agreement({1: .999, 5: .995, 10: .989}, {1: 1.0, 3: 1.0}, within=.02))
 
-CATALOGUE = (FIGURE1_2D, FIGURE1_2D_PAPER, FIGURE1_MNIST, FIGURE2_2D, TABLES7_8, VAE_MNIST, PLANTED, OPTIMISERS)
+def losses(count):
+    return ",".join("loss:%d" % number for number in range(count))
+
+
+LDS_VAE = Experiment(
+    "lds-vae", "Groups removed and retrained without, from the start of training: LDS of trace-back, mlp-vae of tanh units, MNIST",
+    full=Size(3, "15 min", {"size": "--rate 0.001 --instances 2000 --held-out 64 --batch 50 --epochs 10 --latent 8 --hidden 64,32 --dtype float64",
+                            "losses": losses(64), "back": 10, "groups": "100 --fraction 0.01,0.05,0.1,0.5"}),
+    small=Size(1, "10 s", {"size": "--rate 0.0001 --instances 200 --held-out 8 --batch 20 --epochs 3 --latent 4 --hidden 16 --dtype float64",
+                           "losses": losses(8), "back": 3, "groups": "20 --fraction 0.05"}),
+    each=("train --out {run} --game mlp-vae --data mnist:{mnist} --activation tanh --seed {seed} {size}",
+          "influence --run {run} --metric {losses} --epochs-back {back} --kink-width 0",
+          "counterfactual --run {run} --metric {losses} --epochs-back {back} --groups {groups}"),
+    end=VALIDATE,
+    figures=tuple(Figure("LDS of groups of %g%%" % (100 * fraction), "validation.json",
+                         ("lds", {"metric": "loss:*", "fraction": fraction, "source": "influence, kink 0"}, "lds"),
+                         full=Expected(full, .02), small=Expected(small, .02) if small else None)
+                  for fraction, full, small in ((.01, .992, None), (.05, .979, .99), (.1, .962, None), (.5, .739, None))))
+
+CATALOGUE = (FIGURE1_2D, FIGURE1_2D_PAPER, FIGURE1_MNIST, FIGURE2_2D, TABLES7_8, VAE_MNIST, PLANTED, OPTIMISERS, LDS_VAE)
