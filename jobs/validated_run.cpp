@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "whence/core/error.h"
-#include "whence/core/settings_text.h"
 #include "whence/retrain/truth.h"
 #include "whence/stats/rank_correlation.h"
 #include "whence/trace/estimates.h"
@@ -47,13 +46,14 @@ std::vector<Ceiling> ceilings_of(const std::string& folder, const Counterfactual
   return ceilings;
 }
 
-// Whether the estimates' metrics are means over as many draws of noise as those of the truth.
-std::string caution_of_draws(const std::string& folder, const CounterfactualTruth& truth) {
-  const std::string settings = H5File::open_to_read(folder + "/influence.h5").attribute("settings");
-  const std::string named = setting_in(settings, "noise-draws"), draws = named.empty() ? "1" : named;
+// Whether the estimates' metrics are means over as many draws of noise as those of a truth.
+std::string caution_of_draws(const std::string& folder, const RetrainedValues& truth) {
+  const std::string path = folder + "/influence.h5";
+  if (!std::filesystem::exists(path)) return "";
+  const std::string draws = noise_draws_in(H5File::open_to_read(path).attribute("settings"));
   if (draws == noise_draws_of(truth)) return "";
-  return fmt::format("{}: the truth is a mean over {} --noise-draws, the estimates are of {}\n", folder,
-                     noise_draws_of(truth), draws);
+  return fmt::format("{}/{}: the truth is a mean over {} --noise-draws, the estimates are of {}\n", folder,
+                     truth.file, noise_draws_of(truth), draws);
 }
 
 }  // namespace
@@ -66,7 +66,9 @@ ReadRun read_run(const Options& options, const std::string& folder, std::size_t 
     const auto scores = scores_of(folder, options.texts("scores"), trajectory);
     for (const std::string& path : groups) {
       const std::string name = std::filesystem::path(path).stem().string();
-      for (LdsValue value : lds_values(scores, read_groups(path, trajectory))) {
+      const GroupTruth truth = read_groups(path, trajectory);
+      run.caution += caution_of_draws(folder, truth);
+      for (LdsValue value : lds_values(scores, truth)) {
         if (name != "groups") value.source += " (" + name + ")";  // groups of other files are not one sample
         run.lds.push_back(value);
       }
@@ -77,7 +79,7 @@ ReadRun read_run(const Options& options, const std::string& folder, std::size_t 
   const auto pairs = paired(read_influence(needed_file(folder, "influence.h5"), trajectory), truth);
   if (pairs.empty())
     fail("{}: influence.h5 and {} have no metric and epochs-back in common", folder, truth_file(options));
-  run.caution = caution_of_draws(folder, truth);
+  run.caution += caution_of_draws(folder, truth);
   run.agreement.classifier = truth.classifier;
   run.agreement.settings["targets"] = std::to_string(truth.target_ids.size());
   for (const Pair& pair : pairs)

@@ -68,10 +68,12 @@ RetrainedValues values_in(const H5File& file) {
           attribute_or_none(file, "settings")};
 }
 
-std::string noise_draws_of(const RetrainedValues& values) {
-  const std::string draws = setting_in(values.settings, "noise-draws");
+std::string noise_draws_in(const std::string& settings) {
+  const std::string draws = setting_in(settings, "noise-draws");
   return draws.empty() ? "1" : draws;
 }
+
+std::string noise_draws_of(const RetrainedValues& values) { return noise_draws_in(values.settings); }
 
 void write_counterfactual(const std::string& path, const CounterfactualTruth& truth,
                           const Attributes& attributes) {

@@ -317,8 +317,8 @@ CarriedMoves::CarriedMoves(const RecordedSteps& run, std::int64_t epochs_back, c
       ranks_(ranks) {}
 
 // The pilots' rows, and what they are multiplied to; a step's replicas along the directions; each instance's
-// w; the units of some steps, of which as a rule a twentieth is in reach, and twice how far they are moved;
-// and those that cross, about 3 k^2 an instance.
+// w; the units of some steps, of which as a rule a twentieth is in reach (thrice while ranks exchange them),
+// and twice how far they are moved; and those that cross, about 3 k^2 an instance.
 double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t epochs_back, std::int64_t ranks) {
   const auto parameters = static_cast<double>(run.game.layout().size()),
              a_sample = static_cast<double>(numbers_a_sample(run.game)),
@@ -327,7 +327,7 @@ double CarriedMoves::bytes(const RecordedSteps& run, std::int64_t epochs_back, s
   const double pilots = 2 * pilot_rows(most_pilots) * parameters;
   const double step = most_directions * (6 * parameters + 2 * samples * a_sample);
   const double units = steps_at_once * samples * a_sample / 4 / 20;
-  const double of_units = units * (a_sample + 2 * most_directions) +
+  const double of_units = (ranks > 1 ? 3 : 1) * units * (a_sample + 2 * most_directions) +
                           2 * std::min(static_cast<double>(numbers_at_once), units * instances);
   const double crossed = 3 * std::pow(passes(run, epochs_back * run.steps_per_epoch), 2) * 2 * instances;
   return 8 * (std::max(pilots, step + of_units) + crossed + most_directions * (parameters + 4 * instances));

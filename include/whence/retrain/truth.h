@@ -44,6 +44,8 @@ CounterfactualTruth read_counterfactual(const std::string& path, const Trajector
 
 /// --noise-draws of retrained values: a metric over other draws is another quantity.
 std::string noise_draws_of(const RetrainedValues& values);
+/// The same of a file's settings.
+std::string noise_draws_in(const std::string& settings);
 
 /// A file's name and the fingerprint of the classifier that it judges images by.
 struct JudgedBy {
