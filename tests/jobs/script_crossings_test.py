@@ -69,6 +69,17 @@ class Tied(nn.Module):
         return self.last(F.linear(F.relu(self.first(x)), self.first.weight.t()))
 
 
+class Edited(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 12), nn.Linear(12, 1)
+
+    def forward(self, x):
+        h = self.first(x)
+        h[:, :4].mul_(2.0)
+        return self.last(torch.relu(h))
+
+
 class Rows(nn.Module):
     """What a model may do that finds the number of rows by itself."""
 
@@ -207,6 +218,7 @@ class ScriptCrossingsTest(ProgramTest):
             ("norm", Gan(net(3, 4, 2), nn.Sequential(nn.Linear(2, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1))),
              "layer_norm uses parameters of discriminator"),
             ("tied", Gan(net(3, 4, 2), Tied()), "linear uses parameters of discriminator"),
+            ("edited", Gan(net(3, 4, 2), Edited()), "mul_ changes a tensor in place"),
             ("together", Together(net(3, 4, 2), net(2, 4, 1)), "a layer has other rows than instances and latents"),
             ("compared", Compared(net(3, 4, 2), net(2, 4, 1)), "or an instance's on latents"),
             ("mixed-points", Gan(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Tanh(),
