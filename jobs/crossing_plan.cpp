@@ -76,7 +76,9 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
   return plan;
 }
 
-void add_attributes(const CrossingPlan& plan, Attributes& attributes) {
+void follow(const CrossingPlan& plan, TraceBackOptions& options, Attributes& attributes) {
+  options.counted = plan.counted;
+  options.carried = plan.carried;
   if (!plan.counted.empty()) attributes["crossings"] = fmt::format("{}", fmt::join(plan.counted, ","));
   if (!plan.carried.empty()) attributes["moves_carried"] = fmt::format("{}", fmt::join(plan.carried, ","));
 }

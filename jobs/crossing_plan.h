@@ -26,8 +26,8 @@ CrossingPlan plan_crossings(const std::string& option, const RecordedSteps& run,
                             const TraceBackOptions& options, const std::string& formula, std::int64_t memory,
                             std::int64_t ranks);
 
-/// What the file of estimates says of it.
-void add_attributes(const CrossingPlan& plan, Attributes& attributes);
+/// Puts it into the options of the trace, and into what the file of estimates says.
+void follow(const CrossingPlan& plan, TraceBackOptions& options, Attributes& attributes);
 
 /// How many steps moves were carried over, and how many it takes.
 struct CarryProgress {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fmt/format.h>
 
+#include "whence/comm/agreement.h"
 #include "whence/comm/stop_vote.h"
 #include "whence/io/summary.h"
 #include "whence/metric/metric.h"
@@ -63,11 +64,10 @@ void run_influence(const Options& options, const Communicator& all) {
   world.on_every_rank([&] {
     crossings = plan_crossings(options.text("crossings"), recorded, trace, formula, memory_limit(options),
                                world.size());
-    trace.counted = crossings.counted;
-    trace.carried = crossings.carried;
+    follow(crossings, trace, attributes);
     paths = plan_paths(options, recorded, trace.epochs_back);
-    add_attributes(crossings, attributes);
   });
+  check_alike({{"--crossings", crossings.sentence}}, world);
   const ResultClaim claim(result, influence_schema, attributes, claim_of(options, log), world);
   const std::int64_t steps = trace.epochs_back.back() * run->parts().schedule.steps_per_epoch();
   const std::int64_t numbers =

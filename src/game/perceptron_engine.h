@@ -20,11 +20,14 @@ namespace whence {
 
 inline native::Perceptron perceptron_of(const Network& network) {
   native::Perceptron net;
-  for (const Stage& stage : network.stages())
+  for (const Stage& stage : network.stages()) {
+    if (stage.layer.activation == Activation::leaky_relu && stage.layer.leak != usual_leak)
+      fail("the native engine has leaky_relu of the slope {} only", usual_leak);
     net.push_back({static_cast<std::size_t>(stage.in.values()), static_cast<std::size_t>(stage.out.values()),
                    static_cast<std::size_t>(stage.weight),
                    stage.layer.bias ? static_cast<std::size_t>(stage.bias) : native::DenseLayer::no_bias,
                    stage.layer.activation});
+  }
   return net;
 }
 

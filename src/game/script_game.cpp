@@ -44,6 +44,7 @@ std::vector<at::Tensor> replica(const std::vector<at::Tensor>& tensors, std::int
 struct ScriptGame::Layers {
   std::once_flag looked;
   std::unique_ptr<const ScriptPerceptrons> found;
+  std::string missing;
 };
 
 ScriptGame::ScriptGame(std::shared_ptr<const ScriptModel> model, at::ScalarType dtype,
@@ -69,15 +70,20 @@ ScriptGame::~ScriptGame() = default;
 
 const Perceptrons* ScriptGame::perceptrons() const {
   std::call_once(layers_->looked, [&] {
+    // The model in float64 is only kept, and for most models not even read, where it is of use.
+    layers_->missing = find_script_layers(model_->terms_graph(), model_->description(), layout_).missing;
+    if (!layers_->missing.empty()) return;
     const auto wide =
         dtype_ == at::kDouble ? model_ : std::make_shared<const ScriptModel>(model_->path(), at::kDouble);
-    layers_->found = std::make_unique<const ScriptPerceptrons>(wide, layout_);
+    auto found = std::make_unique<const ScriptPerceptrons>(wide, layout_);
+    layers_->missing = found->missing();
+    if (layers_->missing.empty()) layers_->found = std::move(found);
   });
-  return layers_->found->missing().empty() ? layers_->found.get() : nullptr;
+  return layers_->found.get();
 }
 
 std::string ScriptGame::perceptrons_left_out() const {
-  return perceptrons() == nullptr ? "of the model's layers: " + layers_->found->missing() : "";
+  return perceptrons() == nullptr ? "of the model's layers: " + layers_->missing : "";
 }
 
 std::int64_t ScriptGame::graph_numbers(std::int64_t) const {

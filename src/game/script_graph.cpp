@@ -67,6 +67,13 @@ void check_operators(const std::string& where, Graph& graph) {
   });
 }
 
+std::vector<at::Tensor> tensors_in(const c10::IValue& result) {
+  if (result.isTensor()) return {result.toTensor()};
+  std::vector<at::Tensor> tensors;
+  for (const c10::IValue& one : result.toTupleRef().elements()) tensors.push_back(one.toTensor());
+  return tensors;
+}
+
 void move_constants(Graph& graph, c10::Device device) {
   std::vector<Node*> constants;
   for_each_node(graph.block(), [&](Node* node) {

@@ -26,6 +26,9 @@ bool has_kink(torch::jit::Node& node);
 /// way is computed once.
 void simplify(const std::shared_ptr<torch::jit::Graph>& graph);
 
+/// The tensors of a function's result: one, or a tuple of them.
+std::vector<at::Tensor> tensors_in(const c10::IValue& result);
+
 /// Makes constants those of another device.
 void move_constants(torch::jit::Graph& graph, c10::Device device);
 

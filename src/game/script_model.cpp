@@ -147,12 +147,7 @@ std::vector<at::Tensor> ScriptModel::call(const std::string& name, const std::ve
     fail("{}: {}() fails: {}", path_, name,
          visible(told == std::string::npos ? text : text.substr(told + 14), 200));
   }
-  std::vector<at::Tensor> results;
-  const c10::IValue result = torch::jit::pop(stack);
-  if (result.isTensor())
-    results.push_back(result.toTensor());
-  else
-    for (const c10::IValue& one : result.toTupleRef().elements()) results.push_back(one.toTensor());
+  std::vector<at::Tensor> results = tensors_in(torch::jit::pop(stack));
   if (own_graph)
     for (at::Tensor& one : results) one = one.detach();
   return results;

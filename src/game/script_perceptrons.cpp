@@ -21,6 +21,8 @@
 #include "whence/net/activation.h"
 #include "whence/net/dense_watch.h"
 
+#include "script_graph.h"
+
 namespace whence {
 namespace {
 
@@ -170,13 +172,8 @@ std::vector<std::vector<at::Tensor>> ScriptPerceptrons::terms(const std::vector<
   if (about.labels) all.set(inputs[3], InReplicas(batch.labels));
   all.run(tensors, instances, latents);
   std::vector<std::vector<at::Tensor>> results;
-  for (std::int64_t r = 0; r < replicas; ++r) {
-    const IValue result = all.at(layers_.graph->outputs()[0]).of(r);
-    results.emplace_back();
-    if (result.isTensor()) results.back().push_back(result.toTensor());
-    if (result.isTuple())
-      for (const IValue& one : result.toTupleRef().elements()) results.back().push_back(one.toTensor());
-  }
+  for (std::int64_t r = 0; r < replicas; ++r)
+    results.push_back(tensors_in(all.at(layers_.graph->outputs()[0]).of(r)));
   return results;
 }
 

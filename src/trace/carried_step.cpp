@@ -145,7 +145,7 @@ CarriedStep carried_step(const RecordedSteps& run, std::int64_t t, const at::Ten
                          const at::Tensor& directions, const CarriedReach& reach) {
   const at::Tensor wide = theta.to(at::kDouble).unsqueeze(0);
   const Batch batch = wide_batches(run, {t});
-  KinkPass pass(run.game, wide, batch);
+  KinkPass pass(run.game, wide, batch, /*reaching=*/true);
   const auto layers = pass.kinked_layers();
   const UnitsAlong units = units_along(run, t, wide, batch, directions, pass);
   CarriedStep step;

@@ -118,7 +118,7 @@ std::vector<KinksInReach> kinks_in_reach(const RecordedSteps& run, const std::ve
   const Batch batches = wide_batches(run, numbers);
   std::vector<FoundUnits> found;
   {
-    KinkPass pass(run.game, repeated(theta, each), repeated(batches, each));
+    KinkPass pass(run.game, repeated(theta, each), repeated(batches, each), /*reaching=*/true);
     std::vector<KinkedLayer> own;
     for (const KinkedLayer& layer : pass.kinked_layers())
       if (layer.own) own.push_back(layer);

@@ -51,7 +51,8 @@ at::Tensor LayerRecord::activated(const Stage& stage, const at::Tensor& h, const
   const at::Tensor y =
       slopes ? with_slope(a, slope) : activate(stage.layer.activation, a, 0, stage.layer.leak);
   const bool own = layout_.specs()[stage.first].player == player_;
-  const bool apart = own && !layers_.empty() && !stretch_.defined() && !h.is_same(layers_.back().y);
+  const bool apart =
+      reaching_ && own && !layers_.empty() && !stretch_.defined() && !h.is_same(layers_.back().y);
   const auto reliance = apart ? reliance_on(layers_, h) : std::vector<at::Tensor>();
   (own ? layers_ : others_).push_back({&stage, h, a, y, slope, stretch_, reliance});
   stretch_.reset();
@@ -69,9 +70,9 @@ std::vector<at::Tensor> LayerRecord::pre_activations(std::size_t count) const {
   return all;
 }
 
-KinkPass::KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches)
-    : instances(game.layout(), game.perceptrons()->instance_player()),
-      latents(game.layout(), game.perceptrons()->instance_player()) {
+KinkPass::KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches, bool reaching)
+    : instances(game.layout(), game.perceptrons()->instance_player(), reaching),
+      latents(game.layout(), game.perceptrons()->instance_player(), reaching) {
   for (const at::Tensor& view : game.layout().views(thetas.to(at::kDouble)))
     tensors.push_back(view.detach().requires_grad_());
   const at::Tensor present = at::ones({thetas.size(0), batches.instances.size(1)}, at::kDouble);

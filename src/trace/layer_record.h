@@ -25,10 +25,11 @@ struct SeenLayer {
   double jump() const;  ///< of the slope at the kink, upwards
 };
 
-/// Keeps the layers of one player, and those of others.
+/// Keeps the layers of one player, and those of others; `reaching`: with SeenLayer::reliance.
 class LayerRecord : public DenseWatch {
  public:
-  LayerRecord(const ParameterLayout& layout, std::int64_t player) : layout_(layout), player_(player) {}
+  LayerRecord(const ParameterLayout& layout, std::int64_t player, bool reaching)
+      : layout_(layout), player_(player), reaching_(reaching) {}
   at::Tensor activated(const Stage& stage, const at::Tensor& h, const at::Tensor& a) override;
   void passed_on(const at::Tensor& stretch) override { stretch_ = stretch; }
 
@@ -39,6 +40,7 @@ class LayerRecord : public DenseWatch {
  private:
   const ParameterLayout& layout_;
   std::int64_t player_;
+  bool reaching_;
   at::Tensor stretch_;
   std::vector<SeenLayer> layers_, others_;
 };
@@ -59,7 +61,8 @@ struct KinkPass {
   LayerRecord instances, latents;
 
   /// thetas [R, P], each with a mini-batch of its own; every instance has the weight 1.
-  KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches);
+  /// `reaching`: reach_of_units() is asked of it.
+  KinkPass(const Game& game, const at::Tensor& thetas, const Batch& batches, bool reaching = false);
 
   /// Those of all players, in the order in which a step's units are numbered. They point into this pass.
   std::vector<KinkedLayer> kinked_layers() const;
