@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include <ATen/ops/col2im.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 namespace whence {
@@ -18,14 +20,70 @@ using torch::autograd::tensor_list;
 
 using Pair = std::array<std::int64_t, 2>;
 
+// Whether there is one place, which sees the whole image: a dense layer.
+bool is_dense(const PatchGrid& grid) {
+  return grid.places() == 1 && grid.padding == 0 && grid.image.height == grid.kernel &&
+         grid.image.width == grid.kernel;
+}
+
+// The library fills a vector of so many channels of an image with zeros.
+bool is_mostly_zeros(const PatchGrid& grid) { return grid.image.channels <= 4; }
+
+// Where one of them has its channels last, so have all that the library is given.
+at::MemoryFormat format_of(const at::Tensor& a, const at::Tensor& b) {
+  const auto is_last = [](const at::Tensor& x) {
+    return x.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+  };
+  return is_last(a) || is_last(b) ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
 // The library's derivatives of sum <y, K * x> by x and by K. Of the one asked for it reads the sizes alone.
 at::Tensor library_derivative(const PatchGrid& grid, const at::Tensor& places, const at::Tensor& image,
                               const at::Tensor& kernel, bool by_image) {
   const Pair stride{grid.stride, grid.stride}, padding{grid.padding, grid.padding};
-  const auto all = at::convolution_backward(places.contiguous(), image.contiguous(), kernel.contiguous(),
-                                            c10::nullopt, stride, padding, Pair{1, 1}, false, Pair{0, 0}, 1,
-                                            {by_image, !by_image, false});
+  const at::MemoryFormat format = format_of(places, by_image ? kernel : image);
+  const auto all = at::convolution_backward(places.contiguous(format), image.contiguous(format),
+                                            kernel.contiguous(format), c10::nullopt, stride, padding,
+                                            Pair{1, 1}, false, Pair{0, 0}, 1, {by_image, !by_image, false});
   return by_image ? std::get<0>(all) : std::get<1>(all);
+}
+
+// [n, values] of x [n, channels, height, width] in this order of its values.
+at::Tensor rows_of(const at::Tensor& x, at::MemoryFormat format) {
+  return format == at::MemoryFormat::ChannelsLast ? x.permute({0, 2, 3, 1}).flatten(1) : x.flatten(1);
+}
+
+// From rows [n, values] back to images of the grid's.
+at::Tensor images_of(const at::Tensor& rows, const PatchGrid& grid, at::MemoryFormat format) {
+  const std::int64_t n = rows.size(0), c = grid.image.channels, k = grid.kernel;
+  return format == at::MemoryFormat::ChannelsLast ? rows.view({n, k, k, c}).permute({0, 3, 1, 2})
+                                                  : rows.view({n, c, k, k});
+}
+
+at::Tensor dense(const at::Tensor& image, const at::Tensor& kernel) {
+  const at::MemoryFormat format = kernel.suggest_memory_format();
+  return at::mm(rows_of(image, format), rows_of(kernel, format).t())
+      .view({image.size(0), kernel.size(0), 1, 1});
+}
+
+at::Tensor dense_transposed(const PatchGrid& grid, const at::Tensor& places, const at::Tensor& kernel) {
+  const at::MemoryFormat format = kernel.suggest_memory_format();
+  return images_of(at::mm(places.flatten(1), rows_of(kernel, format)), grid, format);
+}
+
+at::Tensor dense_gradient(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& places) {
+  const at::MemoryFormat format = image.suggest_memory_format();
+  return images_of(at::mm(places.flatten(1).t(), rows_of(image, format)), grid, format);
+}
+
+// One product for all samples' places, of which the pixels are added up.
+at::Tensor transposed_by_columns(const PatchGrid& grid, const at::Tensor& places, const at::Tensor& kernel) {
+  const std::int64_t samples = places.size(0), k = grid.kernel;
+  const at::Tensor rows = places.permute({0, 2, 3, 1}).reshape({-1, places.size(1)}),
+                   columns = at::mm(kernel.flatten(1).t(), rows.t());
+  return at::col2im(columns.view({grid.patch(), samples, grid.places()}).transpose(0, 1),
+                    {grid.image.height, grid.image.width}, {k, k}, {1, 1}, {grid.padding, grid.padding},
+                    {grid.stride, grid.stride});
 }
 
 // What an operation's derivatives need: its two tensors and the grid.
@@ -55,6 +113,7 @@ struct Convolved : Function<Convolved> {
   static at::Tensor forward(AutogradContext* context, const PatchGrid& grid, const at::Tensor& image,
                             const at::Tensor& kernel) {
     keep(context, grid, image, kernel);
+    if (is_dense(grid)) return dense(image, kernel);
     const Pair stride{grid.stride, grid.stride}, padding{grid.padding, grid.padding};
     return at::convolution(image, kernel, c10::nullopt, stride, padding, Pair{1, 1}, false, Pair{0, 0}, 1);
   }
@@ -73,9 +132,11 @@ struct TransposedConvolved : Function<TransposedConvolved> {
   static at::Tensor forward(AutogradContext* context, const PatchGrid& grid, const at::Tensor& places,
                             const at::Tensor& kernel) {
     keep(context, grid, places, kernel);
+    if (is_dense(grid)) return dense_transposed(grid, places, kernel);
+    if (is_mostly_zeros(grid)) return transposed_by_columns(grid, places, kernel);
     const ImageSize& image = grid.image;
-    const at::Tensor of_image_size =
-        at::empty({places.size(0), image.channels, image.height, image.width}, places.options());
+    const at::Tensor of_image_size = at::empty({places.size(0), image.channels, image.height, image.width},
+                                               places.options().memory_format(format_of(places, kernel)));
     return library_derivative(grid, places, of_image_size, kernel, true);
   }
   static tensor_list backward(AutogradContext* context, const tensor_list& upstream) {
@@ -90,8 +151,10 @@ struct KernelGradient : Function<KernelGradient> {
   static at::Tensor forward(AutogradContext* context, const PatchGrid& grid, const at::Tensor& image,
                             const at::Tensor& places) {
     keep(context, grid, image, places);
+    if (is_dense(grid)) return dense_gradient(grid, image, places);
     const at::Tensor of_kernel_size =
-        at::empty({places.size(1), grid.image.channels, grid.kernel, grid.kernel}, places.options());
+        at::empty({places.size(1), grid.image.channels, grid.kernel, grid.kernel},
+                  places.options().memory_format(format_of(image, places)));
     return library_derivative(grid, places, image, of_kernel_size, false);
   }
   static tensor_list backward(AutogradContext* context, const tensor_list& upstream) {
@@ -117,6 +180,12 @@ at::Tensor transposed_convolved(const PatchGrid& grid, const at::Tensor& places,
 
 at::Tensor kernel_gradient(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& places) {
   return KernelGradient::apply(grid, image, places);
+}
+
+// The library's kernels of float32 work on vectors of channels.
+at::Tensor in_fast_order(const at::Tensor& kernel) {
+  if (kernel.dim() != 4 || !kernel.device().is_cpu() || kernel.scalar_type() != at::kFloat) return kernel;
+  return kernel.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 }  // namespace whence

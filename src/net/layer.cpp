@@ -20,10 +20,6 @@ namespace {
 
 constexpr double norm_epsilon = 1e-12;
 
-at::Tensor planes(const at::Tensor& rows, const ImageSize& size) {
-  return rows.reshape({-1, size.channels, size.height, size.width});
-}
-
 // LibTorch's convolutions of planes of pixels, or their adjoint (`reverse`).
 at::Tensor convolve(const Stage& stage, const at::Tensor& x, const at::Tensor& weight, bool reverse) {
   const Layer& layer = stage.layer;
@@ -39,7 +35,7 @@ at::Tensor each_replica(const Stage& stage, const at::Tensor* tensors, const at:
   std::vector<at::Tensor> each;
   for (std::int64_t r = 0; r < h.size(0); ++r)
     each.push_back(affine(stage, tensors[0][r], tensors[1][r], h[r]));
-  return at::stack(each);
+  return at::stack(each).flatten(2);
 }
 
 // The kernels of R replicas as matrices, [R, out, in k^2] or, of a transposed convolution, [R, out k^2, in].
@@ -109,16 +105,18 @@ ImageSize output_of(const Layer& layer, const ImageSize& in, const std::string& 
   return out;
 }
 
+at::Tensor planes_of(const at::Tensor& x, const ImageSize& size) {
+  return x.dim() == 4 ? x : x.reshape({-1, size.channels, size.height, size.width});
+}
+
 at::Tensor affine(const Stage& stage, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) {
-  if (stage.layer.kind == LayerKind::linear) return at::addmm(bias, x, weight.t());
-  return (convolve(stage, planes(x, stage.in), weight, false) + bias.view({-1, 1, 1}))
-      .reshape({x.size(0), stage.out.values()});
+  if (stage.layer.kind == LayerKind::linear) return at::addmm(bias, x.flatten(1), weight.t());
+  return convolve(stage, planes_of(x, stage.in), weight, false) + bias.view({-1, 1, 1});
 }
 
 at::Tensor affine_pull_back(const Stage& stage, const at::Tensor& weight, const at::Tensor& by_output) {
-  if (stage.layer.kind == LayerKind::linear) return at::mm(by_output, weight);
-  return convolve(stage, planes(by_output, stage.out), weight, true)
-      .reshape({by_output.size(0), stage.in.values()});
+  if (stage.layer.kind == LayerKind::linear) return at::mm(by_output.flatten(1), weight);
+  return convolve(stage, planes_of(by_output, stage.out), weight, true);
 }
 
 // W h^T rather than h W^T: autograd then forms the gradient of W in W's own layout, without a copy.
@@ -134,13 +132,13 @@ at::Tensor layer_output(const Stage& stage, const at::Tensor* tensors, const at:
   const Layer& layer = stage.layer;
   const std::int64_t replicas = h.size(0), samples = h.size(1);
   if (layer.kind == LayerKind::pool)
-    return largest_of_four(planes(h, stage.in)).reshape({replicas, samples, stage.out.values()});
+    return largest_of_four(planes_of(h, stage.in)).reshape({replicas, samples, stage.out.values()});
   if (layer.kind == LayerKind::linear)
     return activate(layer.activation, linear_output(stage, tensors, h), kink_width, layer.leak);
   // Devices are slow at asking: there several replicas are one operation, and one has the library's own.
   if (layer.order == WeightOrder::channels_first && (h.device().is_cpu() || replicas == 1))
     return activate(layer.activation, each_replica(stage, tensors, h), kink_width, layer.leak);
-  at::Tensor y = convolve_by_patches(stage, tensors[0], planes(h, stage.in))
+  at::Tensor y = convolve_by_patches(stage, tensors[0], planes_of(h, stage.in))
                      .reshape({replicas, samples, stage.out.channels, -1}) +
                  tensors[1].unsqueeze(1).unsqueeze(3);
   y = activate(layer.activation, y, kink_width, layer.leak);

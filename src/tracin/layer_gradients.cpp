@@ -11,12 +11,10 @@
 namespace whence {
 namespace {
 
-// Patches of images [N, values] under a layer's kernel: [N, channels k^2, positions].
-at::Tensor patches(const Stage& stage, const at::Tensor& flat) {
+// Patches of images, N of them, under a layer's kernel: [N, channels k^2, positions].
+at::Tensor patches(const Stage& stage, const at::Tensor& images) {
   const PatchGrid grid = patch_grid(stage);
-  const ImageSize& size = grid.image;
-  return patch_columns(grid, flat.reshape({flat.size(0), size.channels, size.height, size.width}),
-                       flat.size(0));
+  return patch_columns(grid, planes_of(images, grid.image), images.size(0));
 }
 
 // [n m, width, positions] to [n, m * positions, width].
@@ -31,10 +29,7 @@ at::Tensor sums_of(const Stage& stage, const at::Tensor& image, const at::Tensor
   std::vector<at::Tensor> each;
   for (std::int64_t i = 0; i < n; ++i)
     each.push_back(
-        kernel_gradient(grid,
-                        image.narrow(0, i * samples, samples)
-                            .view({samples, grid.image.channels, grid.image.height, grid.image.width}),
-                        places.narrow(0, i * samples, samples).view({samples, -1, grid.rows, grid.columns}))
+        kernel_gradient(grid, image.narrow(0, i * samples, samples), places.narrow(0, i * samples, samples))
             .flatten());
   return at::stack(each);
 }
@@ -72,19 +67,15 @@ LayerGradients gradients_of(const Stage& stage, const at::Tensor& input, const a
                             std::int64_t n) {
   const Layer& layer = stage.layer;
   const bool transposed = layer.kind == LayerKind::transposed;
-  const at::Tensor out = by_output.view({by_output.size(0), stage.out.channels, -1});
-  const at::Tensor bias = out.sum(2).view({n, -1, stage.out.channels}).sum(1);
+  const at::Tensor out = planes_of(by_output, stage.out), in = planes_of(input, stage.in);
+  const at::Tensor bias = out.sum({2, 3}).view({n, -1, stage.out.channels}).sum(1);
   if (added_up_at_once(stage, input.size(0) / n, input.device()))
-    return {
-        {}, {}, bias, transposed ? sums_of(stage, by_output, input, n) : sums_of(stage, input, by_output, n)};
+    return {{}, {}, bias, transposed ? sums_of(stage, out, in, n) : sums_of(stage, in, out, n)};
   if (layer.kind == LayerKind::convolution)
-    return {by_instance(out, n), by_instance(patches(stage, input), n), bias, {}};
-  if (transposed)
-    return {by_instance(input.view({input.size(0), stage.in.channels, -1}), n),
-            by_instance(patches(stage, by_output), n),
-            bias,
-            {}};
-  return {by_output.view({n, -1, stage.out.values()}), input.reshape({n, -1, stage.in.values()}), bias, {}};
+    return {by_instance(out.flatten(2), n), by_instance(patches(stage, in), n), bias, {}};
+  if (transposed) return {by_instance(in.flatten(2), n), by_instance(patches(stage, out), n), bias, {}};
+  return {
+      by_output.reshape({n, -1, stage.out.values()}), input.reshape({n, -1, stage.in.values()}), bias, {}};
 }
 
 void keep_rows(at::Tensor& all, std::int64_t count, std::int64_t first, const at::Tensor& rows) {

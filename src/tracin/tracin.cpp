@@ -12,6 +12,7 @@
 
 #include "whence/core/error.h"
 #include "whence/core/random.h"
+#include "whence/net/convolution.h"
 #include "whence/train/finite_watch.h"
 #include "whence/train/step.h"
 
@@ -119,7 +120,7 @@ void TracinWorker::enter_checkpoint(std::int64_t checkpoint) {
   theta_ = run_.params(plan_.steps[checkpoint]);
   tensors_.clear();
   for (const at::Tensor& view : run_.parts().game->layout().views(theta_.unsqueeze(0)))
-    tensors_.push_back(view[0]);
+    tensors_.push_back(vae_ == nullptr ? view[0] : in_fast_order(view[0]));
   checkpoint_ = checkpoint;
 }
 

@@ -35,7 +35,7 @@ at::Tensor times_slope(const Layer& layer, const at::Tensor& by_output, const at
   return by_output;
 }
 
-// A network's forward pass: the input of each layer, and the output.
+// A network's forward pass: the input of each layer, rows or planes, and the output [n, values].
 struct Pass {
   std::vector<at::Tensor> inputs;
   at::Tensor output;
@@ -50,7 +50,7 @@ Pass run_forward(const Network& network, const std::vector<at::Tensor>& tensors,
             ? x.relu_()
             : activate(stage.layer.activation, x.unsqueeze(0), 0, stage.layer.leak).squeeze(0);
   }
-  pass.output = x;
+  pass.output = x.flatten(1);
   return pass;
 }
 
@@ -83,10 +83,12 @@ at::Tensor run_backward(const Network& network, const std::vector<at::Tensor>& t
                         at::Tensor by_output, std::int64_t n, const Wanted& want, bool by_input,
                         const TakeLayer& take) {
   for (std::size_t l = network.stages().size(); l-- > 0;) {
-    if (want.layer[l])
-      take(want.number_of(l), gradients_of(network.stages()[l], pass.inputs[l], by_output, n));
+    const Stage& stage = network.stages()[l];
+    if (stage.layer.kind != LayerKind::linear)
+      by_output = planes_of(by_output, stage.out).contiguous(tensors[stage.first].suggest_memory_format());
+    if (want.layer[l]) take(want.number_of(l), gradients_of(stage, pass.inputs[l], by_output, n));
     if (!by_input && l <= want.first) break;
-    by_output = affine_pull_back(network.stages()[l], tensors[network.stages()[l].first], by_output);
+    by_output = affine_pull_back(stage, tensors[stage.first], by_output).reshape(pass.inputs[l].sizes());
     if (l > 0) by_output = times_slope(network.stages()[l - 1].layer, by_output, pass.inputs[l]);
   }
   return by_output;

@@ -23,17 +23,20 @@ at::Tensor draws(std::vector<std::int64_t> shape, std::uint32_t step, at::Scalar
   return values.to(dtype);
 }
 
-// A convolution of kernel k, stride s and padding p with `channels` into `places` channels, and the side of
-// what it makes.
+// A convolution of kernel k, stride s and padding p with `channels` into `places` channels, and the rows of
+// what it makes, which has `more` columns than that.
 struct Case {
-  std::int64_t k, s, p, channels, places, side;
+  std::int64_t k, s, p, channels, places, rows, more = 1;
 };
-const std::vector<Case> cases{
-    {4, 2, 1, 3, 5, 4}, {4, 1, 0, 2, 7, 1}, {3, 1, 1, 4, 2, 5}, {3, 3, 2, 1, 3, 3}, {1, 1, 0, 3, 4, 6}};
+// Of few and of many channels, and with one place alone.
+const std::vector<Case> cases{{4, 2, 1, 3, 5, 4},    {4, 1, 0, 2, 7, 1},   {3, 1, 1, 4, 2, 5},
+                              {3, 3, 2, 1, 3, 3},    {1, 1, 0, 3, 4, 6},   {4, 2, 1, 6, 5, 4},
+                              {3, 1, 1, 5, 2, 5},    {4, 1, 0, 6, 7, 1},   {4, 1, 0, 6, 7, 1, 0},
+                              {4, 1, 0, 3, 2, 1, 0}, {4, 2, 1, 6, 5, 1, 0}};
 
 PatchGrid grid_of(const Case& c) {
-  const std::int64_t side = (c.side - 1) * c.s + c.k - 2 * c.p;
-  return {{c.channels, side, side + c.s}, c.k, c.s, c.p, c.side, c.side + 1};
+  const std::int64_t side = (c.rows - 1) * c.s + c.k - 2 * c.p;
+  return {{c.channels, side, side + c.s * c.more}, c.k, c.s, c.p, c.rows, c.rows + c.more};
 }
 
 using Operation = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& kernel)>;
@@ -113,6 +116,34 @@ TEST(Convolution, TakesTensorsThatLieInAnyOrder) {
                   .allclose(transposed_convolved(grid, places.contiguous(), kernel.contiguous())));
   EXPECT_TRUE(kernel_gradient(grid, image, places)
                   .allclose(kernel_gradient(grid, image.contiguous(), places.contiguous())));
+}
+
+// Whichever of the arguments have their channels last in memory; a kernel's order is passed on.
+TEST(Convolution, ChannelsMayBeLastInMemory) {
+  constexpr auto last = at::MemoryFormat::ChannelsLast;
+  for (const Case& c : cases)
+    for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+      SCOPED_TRACE(::testing::Message() << "kernel " << c.k << ", channels " << c.channels);
+      const PatchGrid grid = grid_of(c);
+      const double within = dtype == at::kFloat ? 1e-4 : 1e-11;
+      const at::Tensor kernel = draws({c.places, c.channels, c.k, c.k}, 10, dtype);
+      const at::Tensor image = draws({2, c.channels, grid.image.height, grid.image.width}, 11, dtype);
+      const at::Tensor places = draws({2, c.places, grid.rows, grid.columns}, 12, dtype);
+      const auto expect = [&](const auto& operation, const at::Tensor& a, const at::Tensor& b) {
+        const at::Tensor right = operation(grid, a, b);
+        for (const auto& [first, second] :
+             {std::pair{a.contiguous(last), b.contiguous(last)}, std::pair{a, b.contiguous(last)},
+              std::pair{a.contiguous(last), b}})
+          EXPECT_TRUE(operation(grid, first, second).allclose(right, within, within));
+      };
+      expect(convolved, image, kernel);
+      expect(transposed_convolved, places, kernel);
+      expect(kernel_gradient, image, places);
+    }
+  const at::Tensor kernel = draws({8, 8, 3, 3}, 13, at::kFloat), wide = kernel.to(at::kDouble);
+  EXPECT_TRUE(in_fast_order(kernel).equal(kernel));
+  EXPECT_TRUE(in_fast_order(kernel).is_contiguous(last));
+  EXPECT_TRUE(in_fast_order(wide).is_same(wide));
 }
 
 }  // namespace

@@ -15,9 +15,16 @@ namespace whence {
 /// they can be taken as often as need be.
 ///
 /// All three are asked of the library as parts of a convolution: what it calls a transposed convolution, and
-/// the gradient of its kernel, take several times as long in float32 for the same numbers.
+/// the gradient of its kernel, take several times as long in float32 for the same numbers. Where there is one
+/// place they are products of matrices, and the transposed convolution to an image of few channels is one
+/// product, whose columns are added up. The results have their channels last in memory where one of the two
+/// arguments has.
 at::Tensor convolved(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& kernel);
 at::Tensor transposed_convolved(const PatchGrid& grid, const at::Tensor& places, const at::Tensor& kernel);
 at::Tensor kernel_gradient(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& places);
+
+/// A kernel [out, channels, k, k] in the order in memory in which the three are fastest on its device; other
+/// tensors as they are.
+at::Tensor in_fast_order(const at::Tensor& kernel);
 
 }  // namespace whence
