@@ -82,6 +82,9 @@ OptionTable density_options() {
                         "ids:ID,ID,..., held-out:NUMBER; auto: all up to 1,000 instances, else 128")
       .add<std::string>("self-influence", "yes", "influence of every instance on itself, N^2 d: yes or no")
       .add<std::int64_t>("seed", 0, "of drawn data, the choice of rows and the choice of queries")
+      .add<std::int64_t>("memory", 1024,
+                         "MiB a rank that the data may take in float64; of more, blocks are read as needed",
+                         Kind::execution)
       .flag("overwrite", "replace a density.h5 that was made with other options");
   add_access_options(table);
   add_execution_options(table);
@@ -100,7 +103,8 @@ void run_density(const Options& options, const Communicator& world) {
   DataOptions source{};
   world.on_every_rank([&] {
     estimators = {split_list("estimator", options.text("estimator")), options.integer("k", 1),
-                  options.real("sigma", 0, true), read_self_influence(options.text("self-influence"))};
+                  options.real("sigma", 0, true), read_self_influence(options.text("self-influence")),
+                  memory_limit(options)};
     choice = density::parse_queries(options.text("queries"));
     source = {absolute_source(options.text("data")), read_instances(options.text("instances")),
               choice.held_out(), options.seed("seed"), at::kDouble};

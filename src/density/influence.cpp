@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
@@ -87,14 +88,14 @@ class TableWork {
         queries_(queries),
         instances_(instances),
         options_(options),
-        near_(queries, instances, fitted.neighbours()),
+        near_(queries.size(), fitted.neighbours()),
         differences(at::zeros({fitted.rows}, at::kDouble)) {}
 
   const DensityTables& fill(Range rows) {
     make_room(rows.size());
-    const at::Tensor squared = squared_distances(queries_, rows, instances_, {0, instances_.size()});
+    const PointBlock block = queries_.block(rows);
+    const at::Tensor squared = distances_of(block);
     tables_.distance.copy_(squared).sqrt_();
-    if (fitted_.neighbours() > 0) near_.visit(rows, {0, instances_.size()}, squared);
     if (fitted_.knn) {
       const std::int64_t e = fitted_.knn_row;
       knn_rows(*fitted_.knn, near_, rows, tables_.log_likelihood[e], tables_.closed[e], tables_.exact[e]);
@@ -104,7 +105,7 @@ class TableWork {
       put(fitted_.kde_row, kde.log_density, kde.closed, kde.exact);
     }
     if (fitted_.gmm) {
-      const MixtureInfluence gmm = fitted_.gmm->influence(queries_, rows, squared, near_);
+      const MixtureInfluence gmm = fitted_.gmm->influence(block, squared, near_);
       put(fitted_.gmm_row, gmm.log_density, gmm.closed, gmm.exact);
       tables_.corrected.copy_(gmm.corrected);
       not_separated += fitted_.gmm->not_separated(near_, rows);
@@ -117,6 +118,19 @@ class TableWork {
   }
 
  private:
+  // Squared distances [q, N] of some queries to all instances, whose neighbours are found on the way.
+  at::Tensor distances_of(const PointBlock& block) {
+    at::Tensor all;
+    for (const Range range : instances_.stretches()) {
+      const PointBlock some = instances_.block(range);
+      const at::Tensor squared = squared_distances(block, some);
+      if (fitted_.neighbours() > 0) near_.visit(block, some, squared);
+      if (some.size() == instances_.size()) return squared;
+      if (!all.defined()) all = at::empty({block.size(), instances_.size()}, at::kDouble);
+      all.narrow(1, range.begin, range.size()).copy_(squared);
+    }
+    return all;
+  }
   void make_room(std::int64_t q) {
     const std::int64_t n = instances_.size(), e = fitted_.rows;
     if (tables_.distance.defined() && tables_.distance.size(0) == q) return;
@@ -184,10 +198,10 @@ void knn_self(const KnnDensity& knn, const Neighbours& near, at::Tensor density,
 // What the self-influences gather from blocks of pairs.
 struct PairSums {
   PairSums(const Estimators& fitted, const PointSet& instances)
-      : near(instances, instances, fitted.neighbours()) {
+      : near(instances.size(), fitted.neighbours()) {
     if (fitted.kde) sums.emplace(*fitted.kde, instances.size(), pair_groups(instances.size()));
   }
-  void visit(Range rows, Range columns, const at::Tensor& squared) {
+  void visit(const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
     if (near.count() > 0) near.visit(rows, columns, squared);
     if (sums) sums->visit(rows, columns, squared);
   }
@@ -203,7 +217,7 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
   ranks.on_every_rank([&] {
     sweep_pairs(
         instances, pair_groups(n), ranks,
-        [&pairs](Range rows, Range columns, const at::Tensor& squared) {
+        [&pairs](const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
           pairs.visit(rows, columns, squared);
         },
         done);
@@ -225,7 +239,8 @@ void fill_self(const Estimators& fitted, const PointSet& instances, const Commun
     result.self_exact[fitted.kde_row].copy_(kde.exact);
   }
   if (fitted.gmm) {
-    const MixtureInfluence gmm = fitted.gmm->self_influence(near);
+    MixtureInfluence gmm;
+    ranks.on_every_rank([&] { gmm = fitted.gmm->self_influence(near); });
     result.log_likelihood[fitted.gmm_row].copy_(gmm.log_density);
     result.self_closed[fitted.gmm_row].copy_(gmm.closed);
     result.self_exact[fitted.gmm_row].copy_(gmm.exact);
@@ -271,7 +286,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
   std::optional<Estimators> fitted;
   ranks.on_every_rank([&] {
     check_options(options, train);
-    instances.emplace(train.instances);
+    instances.emplace(train.instances, options.memory);
     points.emplace(queries.points, *instances);
     fitted.emplace(options, train, *instances);
   });
@@ -297,7 +312,9 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
 
 struct PairTrial::Parts {
   Parts(const Dataset& train, const EstimatorOptions& options)
-      : instances(train.instances), fitted(options, train, instances), pairs(fitted, instances) {}
+      : instances(train.instances, options.memory),
+        fitted(options, train, instances),
+        pairs(fitted, instances) {}
   PointSet instances;
   Estimators fitted;
   PairSums pairs;
@@ -310,9 +327,10 @@ PairTrial::~PairTrial() = default;
 
 void PairTrial::visit() {
   const std::int64_t next = parts_->instances.size() > pair_block ? pair_block : 0;
-  visit_pairs(parts_->instances, 0, next, [this](Range rows, Range columns, const at::Tensor& squared) {
-    parts_->pairs.visit(rows, columns, squared);
-  });
+  visit_pairs(parts_->instances, 0, next,
+              [this](const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
+                parts_->pairs.visit(rows, columns, squared);
+              });
 }
 
 double PairTrial::pairs() const {

@@ -89,11 +89,12 @@ KernelSums::KernelSums(const KernelDensity& density, std::int64_t instances, std
     group_of_.insert(group_of_.end(), static_cast<std::size_t>(part_of(blocks, groups, g).size()), g);
 }
 
-void KernelSums::visit(Range rows, Range columns, const at::Tensor& squared) {
-  const std::int64_t group = group_of_[columns.begin / pair_block];
-  at::Tensor sums = partial_.narrow(0, rows.begin, rows.size()).select(1, group);
-  const at::Tensor more = density_.log_kernel_sum(squared, rows == columns);
-  std::vector<bool>::reference begun = begun_[rows.begin / pair_block * partial_.size(1) + group];
+void KernelSums::visit(const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
+  const Range range = rows.range;
+  const std::int64_t group = group_of_[columns.range.begin / pair_block];
+  at::Tensor sums = partial_.narrow(0, range.begin, range.size()).select(1, group);
+  const at::Tensor more = density_.log_kernel_sum(squared, range == columns.range);
+  std::vector<bool>::reference begun = begun_[range.begin / pair_block * partial_.size(1) + group];
   sums.copy_(begun ? at::logaddexp(sums, more) : more);
   begun = true;
 }

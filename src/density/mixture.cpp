@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include "whence/core/error.h"
 
@@ -16,6 +16,14 @@ constexpr double log_two_pi = 1.8378770664093454835606594728112;
 MixtureInfluence empty_influence(std::int64_t queries, at::IntArrayRef shape) {
   return {at::empty({queries}, at::kDouble), at::empty(shape, at::kDouble), at::empty(shape, at::kDouble),
           at::empty(shape, at::kDouble)};
+}
+
+// Calls take(first, members) for some of them after the other, whose points are some MB.
+template <typename Take>
+void over_members(const std::vector<std::int64_t>& all, std::int64_t width, const Take& take) {
+  const auto size = static_cast<std::int64_t>(all.size()), each = points_at_once(width);
+  for (std::int64_t first = 0; first < size; first += each)
+    take(first, std::vector<std::int64_t>(all.begin() + first, all.begin() + std::min(size, first + each)));
 }
 
 }  // namespace
@@ -57,12 +65,31 @@ SphericalMixture::SphericalMixture(const PointSet& instances, const at::Tensor& 
   for (std::size_t c = 0; c < clusters_.size(); ++c) fit(static_cast<std::int64_t>(c));
 }
 
+// [d] of instances.
+at::Tensor SphericalMixture::mean_of(const std::vector<std::int64_t>& members) const {
+  at::Tensor sum = at::zeros({instances_.width()}, at::kDouble);
+  over_members(members, instances_.width(), [&](std::int64_t, const std::vector<std::int64_t>& some) {
+    sum += instances_.chosen(some).sum(0);
+  });
+  return sum / static_cast<double>(members.size());
+}
+
+// [n] squared distances of instances to their mean.
+at::Tensor SphericalMixture::squares_from(const at::Tensor& mean,
+                                          const std::vector<std::int64_t>& members) const {
+  at::Tensor all = at::empty({static_cast<std::int64_t>(members.size())}, at::kDouble);
+  over_members(members, instances_.width(), [&](std::int64_t first, const std::vector<std::int64_t>& some) {
+    all.narrow(0, first, static_cast<std::int64_t>(some.size()))
+        .copy_((instances_.chosen(some) - mean).square().sum(1));
+  });
+  return all;
+}
+
 // Formula (3), and (A.1.3) the variance without each member in turn.
 void SphericalMixture::fit(std::int64_t number) {
   Cluster& cluster = clusters_[number];
-  const at::Tensor points = instances_.values().index_select(0, at::tensor(cluster.members, at::kLong));
-  const at::Tensor mean = points.mean(0);
-  const at::Tensor from_mean = (points - mean).square().sum(1);
+  const at::Tensor mean = mean_of(cluster.members);
+  const at::Tensor from_mean = squares_from(mean, cluster.members);
   const double n = cluster.size();
   cluster.mean.assign(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel());
   cluster.variance = from_mean.sum().item<double>() / (n * width_);
@@ -82,10 +109,9 @@ void SphericalMixture::fit(std::int64_t number) {
 void SphericalMixture::fit_without(const Cluster& cluster, std::int64_t i) {
   std::vector<std::int64_t> others = cluster.members;
   others.erase(std::find(others.begin(), others.end(), i));
-  const at::Tensor points = instances_.values().index_select(0, at::tensor(others, at::kLong));
-  const at::Tensor mean = points.mean(0);
+  const at::Tensor mean = mean_of(others);
   variance_without_[i] =
-      (points - mean).square().sum().item<double>() / (static_cast<double>(others.size()) * width_);
+      squares_from(mean, others).sum().item<double>() / (static_cast<double>(others.size()) * width_);
   mean_without_[i].assign(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel());
 }
 
@@ -131,13 +157,14 @@ SphericalMixture::Values SphericalMixture::influence_of(std::int64_t i, const do
   return values;
 }
 
-MixtureInfluence SphericalMixture::influence(const PointSet& queries, Range rows, const at::Tensor& squared,
+MixtureInfluence SphericalMixture::influence(const PointBlock& queries, const at::Tensor& squared,
                                              const Neighbours& near) const {
+  const Range rows = queries.range;
   MixtureInfluence result = empty_influence(rows.size(), {rows.size(), instances_.size()});
   const double* from_i = squared.data_ptr<double>();
   std::int64_t entry = 0;
   for (std::int64_t q = rows.begin; q < rows.end; ++q) {
-    const double* z = queries.values().data_ptr<double>() + q * queries.width();
+    const double* z = queries.point(q);
     const Cluster& cluster = cluster_of(near.index(q, 0));
     const double from_mean = squared_difference(z, cluster.mean.data(), queries.width());
     result.log_density.data_ptr<double>()[q - rows.begin] = log_density(cluster, size_, from_mean);
@@ -153,15 +180,18 @@ MixtureInfluence SphericalMixture::influence(const PointSet& queries, Range rows
 
 MixtureInfluence SphericalMixture::self_influence(const Neighbours& near) const {
   MixtureInfluence result = empty_influence(instances_.size(), {instances_.size()});
-  for (std::int64_t i = 0; i < instances_.size(); ++i) {
-    const double* z = instances_.values().data_ptr<double>() + i * instances_.width();
-    const Cluster& cluster = cluster_of(near.index(i, 0));
-    const double from_mean = squared_difference(z, cluster.mean.data(), instances_.width());
-    const Values values = influence_of(i, z, near, i, from_mean, 0);
-    result.log_density.data_ptr<double>()[i] = log_density(cluster, size_, from_mean);
-    result.closed.data_ptr<double>()[i] = values.closed;
-    result.corrected.data_ptr<double>()[i] = values.corrected;
-    result.exact.data_ptr<double>()[i] = values.exact;
+  for (const Range range : instances_.stretches()) {
+    const PointBlock block = instances_.block(range);
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const double* z = block.point(i);
+      const Cluster& cluster = cluster_of(near.index(i, 0));
+      const double from_mean = squared_difference(z, cluster.mean.data(), instances_.width());
+      const Values values = influence_of(i, z, near, i, from_mean, 0);
+      result.log_density.data_ptr<double>()[i] = log_density(cluster, size_, from_mean);
+      result.closed.data_ptr<double>()[i] = values.closed;
+      result.corrected.data_ptr<double>()[i] = values.corrected;
+      result.exact.data_ptr<double>()[i] = values.exact;
+    }
   }
   return result;
 }

@@ -6,12 +6,10 @@
 
 namespace whence::density {
 
-Neighbours::Neighbours(const PointSet& queries, const PointSet& instances, std::int64_t count)
-    : queries_(queries),
-      instances_(instances),
-      count_(count),
-      squared_(queries.size() * count, std::numeric_limits<double>::infinity()),
-      index_(queries.size() * count, std::numeric_limits<std::int64_t>::max()) {}
+Neighbours::Neighbours(std::int64_t queries, std::int64_t count)
+    : count_(count),
+      squared_(queries * count, std::numeric_limits<double>::infinity()),
+      index_(queries * count, std::numeric_limits<std::int64_t>::max()) {}
 
 void Neighbours::insert(std::int64_t q, double squared, std::int64_t index) {
   double* distances = squared_.data() + q * count_;
@@ -29,20 +27,18 @@ void Neighbours::insert(std::int64_t q, double squared, std::int64_t index) {
   indices[n] = index;
 }
 
-void Neighbours::visit(Range rows, Range columns, const at::Tensor& squared) {
+void Neighbours::visit(const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
+  const std::int64_t width = columns.width();
   // What the product puts farther than this is farther: both sides of the comparison err.
-  const double slack = 1 + 2 * distance_error(instances_.width());
-  const std::int64_t width = instances_.width();
-  const double* points = instances_.values().data_ptr<double>();
-  for (std::int64_t q = rows.begin; q < rows.end; ++q) {
-    const double* row = squared.data_ptr<double>() + (q - rows.begin) * columns.size();
-    const double* query = queries_.values().data_ptr<double>() + q * width;
+  const double slack = 1 + 2 * distance_error(width);
+  for (std::int64_t q = rows.range.begin; q < rows.range.end; ++q) {
+    const double* row = squared.data_ptr<double>() + (q - rows.range.begin) * columns.size();
     const double& farthest = squared_[(q + 1) * count_ - 1];
     double limit = farthest * slack;
     for (std::int64_t c = 0; c < columns.size(); ++c) {
       if (row[c] > limit) continue;
-      const std::int64_t index = columns.begin + c;
-      insert(q, squared_difference(query, points + index * width, width), index);
+      const std::int64_t index = columns.range.begin + c;
+      insert(q, squared_difference(rows.point(q), columns.point(index), width), index);
       limit = farthest * slack;
     }
   }

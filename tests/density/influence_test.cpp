@@ -14,6 +14,8 @@
 #include "whence/core/error.h"
 #include "whence/density/kde.h"
 #include "whence/density/mixture.h"
+#include "whence/density/points.h"
+#include "whence/density/points.h"
 #include "whence/density/queries.h"
 
 #include "support/numbers.h"
@@ -86,6 +88,29 @@ Found influence(const Dataset& data, const Queries& queries, const EstimatorOpti
   found.distance = distance;
   found.most_queries = most;
   return found;
+}
+
+// 512 such points are read together.
+TEST(DensityInfluence, OfDataThatAreReadInBlocksIsThatOfDataThatAreHeld) {
+  const at::Tensor clusters = at::arange(1100, at::kLong).remainder(3);
+  const Dataset data = dataset(normals({1100, 4096}, 2) + 20 * clusters.unsqueeze(1), clusters);
+  EstimatorOptions options{{"gmm", "knn", "kde"}, 6, 40, true};
+  const Found held = influence(data, first(data, 20), options, world());
+  options.memory = 8 * 1100 * 4096 - 1;
+  ASSERT_GT(PointSet(data.instances, options.memory).stretches().size(), 2U);
+  const Found read = influence(data, first(data, 20), options, world());
+  const auto expect_close = [](const at::Tensor& a, const at::Tensor& b) {
+    EXPECT_LT((a - b).abs().max().item<double>(), 1e-9);
+  };
+  expect_close(read.closed, held.closed);
+  expect_close(read.exact, held.exact);
+  expect_close(read.corrected, held.corrected);
+  expect_close(read.distance, held.distance);
+  expect_close(read.query_log_likelihood, held.query_log_likelihood);
+  expect_close(read.log_likelihood, held.log_likelihood);
+  expect_close(read.self_closed, held.self_closed);
+  expect_close(read.self_exact, held.self_exact);
+  expect_close(read.self_corrected, held.self_corrected);
 }
 
 TEST(DensityInfluence, IsTheSameBitsOnAnyNumberOfRanks) {

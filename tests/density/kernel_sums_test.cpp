@@ -19,7 +19,9 @@ at::Tensor sums_of(const PointSet& points, std::int64_t groups, const Communicat
   blocks = 0;
   sweep_pairs(
       points, groups, ranks,
-      [&](Range rows, Range columns, const at::Tensor& squared) { sums.visit(rows, columns, squared); },
+      [&](const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
+        sums.visit(rows, columns, squared);
+      },
       [&] { ++blocks; });
   EXPECT_EQ(blocks, pair_blocks(points.size(), groups, ranks));
   return sums.merge(ranks);
@@ -29,17 +31,18 @@ at::Tensor sums_of(const PointSet& points, std::int64_t groups, const Communicat
 TEST(KernelSums, AreThoseOfAllPairsInAnyNumberOfGroupsOnAnyNumberOfRanks) {
   const Communicator world(MPI_COMM_WORLD), alone(MPI_COMM_SELF);
   const PointSet points(test::normals({4 * pair_block + 1, 2}, 7));
-  at::Tensor logs = at::cdist(points.values(), points.values(), 2, 2).square() * (-0.5 / (0.5 * 0.5));
+  const PointBlock all = points.block({0, points.size()});
+  at::Tensor logs = at::cdist(all.values, all.values, 2, 2).square() * (-0.5 / (0.5 * 0.5));
   logs.fill_diagonal_(-std::numeric_limits<double>::infinity());
   const at::Tensor right = at::logsumexp(logs, 1);
   for (const std::int64_t groups : {1, 2, 5}) {
-    std::int64_t blocks = 0, all = 0;
+    std::int64_t blocks = 0, all_blocks = 0;
     const at::Tensor shared = sums_of(points, groups, world, blocks),
-                     single = sums_of(points, groups, alone, all);
+                     single = sums_of(points, groups, alone, all_blocks);
     EXPECT_LT((shared - right).abs().max().item<double>(), 1e-11) << groups;
     EXPECT_TRUE(shared.equal(single)) << groups << " groups: other bits on " << world.size() << " ranks";
     EXPECT_EQ(world.sum(blocks), 15);
-    EXPECT_EQ(all, 15);
+    EXPECT_EQ(all_blocks, 15);
   }
 }
 

@@ -32,12 +32,12 @@ TEST(SquaredDistances, AreThoseOfDifferences) {
   for (const std::int64_t width : {1, 7, 300}) {
     const PointSet points(groups(50, width)), queries(normals({9, width}, 2), points);
     for (const PointSet* a : {&points, &queries}) {
-      const at::Tensor squared = squared_distances(*a, {2, a->size()}, points, {5, 50});
+      const PointBlock rows = a->block({2, a->size()}), columns = points.block({5, 50});
+      const at::Tensor squared = squared_distances(rows, columns);
       ASSERT_EQ(squared.sizes(), (at::IntArrayRef{a->size() - 2, 45}));
       for (std::int64_t r = 2; r < a->size(); ++r)
         for (std::int64_t c = 5; c < 50; ++c) {
-          const double exact = squared_difference(a->values().data_ptr<double>() + r * width,
-                                                  points.values().data_ptr<double>() + c * width, width);
+          const double exact = squared_difference(rows.point(r), columns.point(c), width);
           ASSERT_NEAR(squared[r - 2][c - 5].item<double>(), exact, distance_error(width) * exact);
         }
     }
@@ -46,7 +46,8 @@ TEST(SquaredDistances, AreThoseOfDifferences) {
 
 TEST(SquaredDistances, OfEqualPointsAreZero) {
   const PointSet points(groups(30, 40));
-  const at::Tensor squared = squared_distances(points, {0, 30}, points, {0, 30});
+  const PointBlock all = points.block({0, 30});
+  const at::Tensor squared = squared_distances(all, all);
   for (std::int64_t i = 0; i < 30; ++i) EXPECT_EQ(squared[i][i].item<double>(), 0);
   EXPECT_EQ(squared[29][2].item<double>(), 0);
   EXPECT_TRUE(test::same_bits(squared.t().diagonal(), squared.diagonal()));
@@ -74,12 +75,11 @@ TEST(SweepPairs, ShowsEveryPairOnceOnSomeRank) {
   std::int64_t done = 0;
   sweep_pairs(
       points, 1, world(),
-      [&](Range rows, Range columns, const at::Tensor& squared) {
+      [&](const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
         ASSERT_TRUE(squared.is_contiguous());
-        seen.narrow(0, rows.begin, rows.size()).narrow(1, columns.begin, columns.size()) += 1;
-        const at::Tensor& x = points.values();
+        seen.narrow(0, rows.range.begin, rows.size()).narrow(1, columns.range.begin, columns.size()) += 1;
         ASSERT_NEAR(squared[1][2].item<double>(),
-                    (x[rows.begin + 1] - x[columns.begin + 2]).square().item<double>(), 1e-12);
+                    (rows.values[1] - columns.values[2]).square().item<double>(), 1e-12);
       },
       [&] { ++done; });
   world().sum(seen);
@@ -93,18 +93,19 @@ TEST(Neighbours, AreSortedByDistanceAndThenByIndex) {
   const std::int64_t n = 1500, count = 12;
   const at::Tensor grid = (normals({n, 3}, 4) * 2).round();
   const PointSet points(grid);
-  Neighbours near(points, points, count);
+  Neighbours near(n, count);
   sweep_pairs(
       points, 1, world(),
-      [&](Range rows, Range columns, const at::Tensor& squared) { near.visit(rows, columns, squared); },
+      [&](const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared) {
+        near.visit(rows, columns, squared);
+      },
       [] {});
   near.merge(world());
+  const PointBlock whole = points.block({0, n});
   for (std::int64_t q = 0; q < n; q += 37) {
     std::vector<std::pair<double, std::int64_t>> all;
     for (std::int64_t i = 0; i < n; ++i)
-      all.emplace_back(squared_difference(points.values().data_ptr<double>() + 3 * q,
-                                          points.values().data_ptr<double>() + 3 * i, 3),
-                       i);
+      all.emplace_back(squared_difference(whole.point(q), whole.point(i), 3), i);
     std::sort(all.begin(), all.end());
     for (std::int64_t k = 0; k < count; ++k) {
       ASSERT_EQ(near.index(q, k), all[k].second) << "query " << q << ", neighbour " << k;

@@ -22,6 +22,8 @@ struct EstimatorOptions {
   std::int64_t k;                       ///< of k-NN
   double sigma;                         ///< of KDE, in the units of the data
   bool self_influence;                  ///< whether to compute every instance's influence on itself
+  /// Bytes a rank that the data may take in float64: of more, blocks are read when they are needed.
+  std::int64_t memory = std::int64_t{1} << 30;
 };
 
 /// Points z whose influences are asked for.
@@ -63,8 +65,9 @@ void check_options(const EstimatorOptions& options, const Dataset& train);
 /// Computes everything. Collective: blocks of queries, and of pairs of instances, are split over ranks. What
 /// is returned is on every rank; the tables of a block are with the rank that had it, which gives them to
 /// `take` (it must not communicate), and no rank has those of more than 16 queries at a time. All are the
-/// same bits on any number of ranks (with one number of threads a rank). Memory a rank: the data twice in
-/// float64, 8 bytes for each number of a block's tables, and 8 N^2 / 1024 bytes for self-influences. Cost:
+/// same bits on any number of ranks (with one number of threads a rank). Memory a rank: the data in
+/// float64 where they take at most EstimatorOptions::memory (else some blocks of them), 8 bytes for each
+/// number of a block's tables, and up to 512 bytes an instance for self-influences. Cost:
 /// N^2 d multiplications for the self-influences, 2 N Q d for the tables. `progress` is called with the parts
 /// done and to do. Error naming query or instance where a value is not finite (k-NN with R_k = 0), and as
 /// PointSet and SphericalMixture say.
@@ -76,7 +79,7 @@ DensityInfluence density_influence(const Dataset& train, const Queries& queries,
 /// What a block of the self-influences' pairs costs, for an estimate of the time of all N^2 / 2.
 class PairTrial {
  public:
-  /// Error as density_influence. Keeps `train`'s points, 8 N d bytes.
+  /// Error as density_influence.
   PairTrial(const Dataset& train, const EstimatorOptions& options);
   ~PairTrial();
 

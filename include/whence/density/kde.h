@@ -47,7 +47,7 @@ class KernelSums {
  public:
   /// For a sweep of the blocks in so many groups.
   KernelSums(const KernelDensity& density, std::int64_t instances, std::int64_t groups);
-  void visit(Range rows, Range columns, const at::Tensor& squared);
+  void visit(const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared);
   /// [N]; the same bits on any number of ranks. Collective.
   at::Tensor merge(const Communicator& ranks);
 

@@ -40,9 +40,9 @@ class SphericalMixture {
   /// equal, also without one of them (then it is named too). `instances` outlive this object.
   SphericalMixture(const PointSet& instances, const at::Tensor& clusters);
 
-  /// Influence on the queries `rows`. `squared` [B, N]: their squared distances to all instances; `near`:
-  /// lists of at least two neighbours of all queries.
-  MixtureInfluence influence(const PointSet& queries, Range rows, const at::Tensor& squared,
+  /// Influence on some queries. `squared` [B, N]: their squared distances to all instances; `near`: lists of
+  /// at least two neighbours of all queries.
+  MixtureInfluence influence(const PointBlock& queries, const at::Tensor& squared,
                              const Neighbours& near) const;
   /// Influence of every instance on itself; `near`: neighbours of all instances.
   MixtureInfluence self_influence(const Neighbours& near) const;
@@ -61,6 +61,8 @@ class SphericalMixture {
   struct Values {
     double closed, corrected, exact;
   };
+  at::Tensor mean_of(const std::vector<std::int64_t>& members) const;
+  at::Tensor squares_from(const at::Tensor& mean, const std::vector<std::int64_t>& members) const;
   void fit(std::int64_t number);
   void fit_without(const Cluster& cluster, std::int64_t i);
   const Cluster& cluster_of(std::int64_t i) const { return clusters_[label_[i]]; }

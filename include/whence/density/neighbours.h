@@ -14,12 +14,12 @@ namespace whence::density {
 /// as in the paper (its clusters of exactly k are those in which a point and its k - 1 neighbours fill R_k).
 class Neighbours {
  public:
-  /// `count` is at most the number of instances. Both point sets outlive this object.
-  Neighbours(const PointSet& queries, const PointSet& instances, std::int64_t count);
+  /// Of so many queries; `count` is at most the number of instances.
+  Neighbours(std::int64_t queries, std::int64_t count);
 
   /// Looks at a block of squared_distances of the queries `rows` to the instances `columns`. Every pair has
   /// to be seen once before the lists are read, in whatever order and on whatever rank.
-  void visit(Range rows, Range columns, const at::Tensor& squared);
+  void visit(const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared);
   /// Joins the lists of all ranks. Collective.
   void merge(const Communicator& ranks);
 
@@ -35,8 +35,6 @@ class Neighbours {
 
  private:
   void insert(std::int64_t q, double squared, std::int64_t index);
-  const PointSet& queries_;
-  const PointSet& instances_;
   std::int64_t count_;
   std::vector<double> squared_;
   std::vector<std::int64_t> index_;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -12,33 +14,56 @@
 
 namespace whence::density {
 
+/// Points of a set that lie beside each other.
+struct PointBlock {
+  Range range;        ///< where they are in the set
+  at::Tensor values;  ///< [n, d]
+  at::Tensor norms;   ///< [n] squared distances to the origin
+
+  std::int64_t size() const { return range.size(); }
+  std::int64_t width() const { return values.size(1); }
+  /// The numbers of the point at such a position of the set.
+  const double* point(std::int64_t position) const {
+    return values.data_ptr<double>() + (position - range.begin) * width();
+  }
+};
+
+/// How many points of so many numbers are taken together where they are not held: some MB of them.
+std::int64_t points_at_once(std::int64_t width);
+
 /// Points prepared for distances: float64, moved so that a common origin is 0. Distances do not change by it,
 /// but their rounding errors do: those of a matrix product grow with the distance to the origin.
 class PointSet {
  public:
-  /// Training instances [N, d], some rows of them read at a time, with their mean as origin. Error naming the
-  /// instance where a number is NaN or infinite, or its squared distance to the mean overflows.
-  explicit PointSet(const Instances& instances);
+  /// Training instances [N, d], with their mean as origin. Of more than `memory` bytes their norms alone are
+  /// held, and blocks are read when they are asked for. Error naming the instance where a number is NaN or
+  /// infinite, or its squared distance to the mean overflows.
+  explicit PointSet(const Instances& instances,
+                    std::int64_t memory = std::numeric_limits<std::int64_t>::max());
   /// Points [Q, d] with the origin of `instances`. Error naming the query in the same cases.
   PointSet(const at::Tensor& queries, const PointSet& instances);
 
-  std::int64_t size() const { return values_.size(0); }
-  std::int64_t width() const { return values_.size(1); }
-  /// [N, d], moved.
-  const at::Tensor& values() const { return values_; }
-  /// [N] squared distances to the origin.
-  const at::Tensor& norms() const { return norms_; }
+  std::int64_t size() const { return norms_.size(0); }
+  std::int64_t width() const { return origin_.size(1); }
+  /// Those of a range; a view where they are held.
+  PointBlock block(Range range) const;
+  /// [n, d]: the points at such positions, moved.
+  at::Tensor chosen(const std::vector<std::int64_t>& positions) const;
+  /// Ranges that are all points together: one where they are held, else of some MB each.
+  std::vector<Range> stretches() const;
 
  private:
-  void prepare(const Instances& points, const char* what);
-  at::Tensor origin_, values_, norms_;
+  void prepare(const char* what, bool hold);
+  Instances points_;
+  at::Tensor origin_, norms_;
+  at::Tensor held_;  // [N, d], moved; undefined where they are read
 };
 
-/// Squared distances [rows.size(), columns.size()] of points of `a` to points of `b` (of one origin),
-/// float64: |a|^2 + |b|^2 - 2 a.b from one matrix product, and where that cancels (a distance below about
-/// 1/30 of the norms) the sum of squared differences. So the relative error is at most about
-/// distance_error(d), and equal points have the distance 0 exactly.
-at::Tensor squared_distances(const PointSet& a, Range rows, const PointSet& b, Range columns);
+/// Squared distances [a.size(), b.size()] of points of `a` to points of `b` (of one origin), float64: |a|^2 +
+/// |b|^2 - 2 a.b from one matrix product, and where that cancels (a distance below about 1/30 of the norms)
+/// the sum of squared differences. So the relative error is at most about distance_error(d), and equal points
+/// have the distance 0 exactly.
+at::Tensor squared_distances(const PointBlock& a, const PointBlock& b);
 
 /// Bound on the relative error of squared_distances for points of d numbers.
 double distance_error(std::int64_t width);
@@ -46,8 +71,9 @@ double distance_error(std::int64_t width);
 /// |a - b|^2 of two points of `width` numbers, by differences; the same bits for (a, b) and (b, a).
 double squared_difference(const double* a, const double* b, std::int64_t width);
 
-/// Called with blocks of squared distances of the points `rows` to the points `columns`.
-using PairBlock = std::function<void(Range rows, Range columns, const at::Tensor& squared)>;
+/// Called with squared distances [rows, columns] of the points `rows` to the points `columns`.
+using PairBlock =
+    std::function<void(const PointBlock& rows, const PointBlock& columns, const at::Tensor& squared)>;
 
 /// Rows and columns of the blocks of sweep_pairs.
 inline constexpr std::int64_t pair_block = 1024;
