@@ -4,6 +4,7 @@
 #include "whence/retrain/counterfactual.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 
 #include "whence/core/stop.h"
@@ -117,7 +118,8 @@ void run_counterfactual(const Options& options, const Communicator& all) {
                "replica_steps",
                8 * done_now.finished * width,
                done_now.complete,
-               done_now.step_seconds};
+               done_now.step_seconds,
+               std::filesystem::path(result).stem().string()};
   if (!cost.finished) leave_off(store, done_now.finished, block_count, run->folder(), cost, log, world);
   log.say(run->replay_report(world));
   const at::Tensor rows = store.close_and_read();

@@ -116,7 +116,8 @@ void run_tracin(const Options& options, const Communicator& all) {
                "gradients",
                8 * finished * plan.row_width(),
                store.finished_count() + finished == blocks,
-               in_blocks};
+               in_blocks,
+               std::filesystem::path(result).stem().string()};
   if (!cost.finished) leave_off(store, finished, blocks, run->folder(), cost, log, world);
   store.close_and_check();
   write_tracin(result, *run, queries, tracin, plan, store, listed, attributes, world);

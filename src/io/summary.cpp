@@ -68,6 +68,7 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
   JobCost total = cost;
   total.seconds = ranks.max(cost.seconds);
   total.unit_seconds = ranks.max(cost.unit_seconds < 0 ? cost.seconds : cost.unit_seconds);
+  const std::string name = cost.result.empty() ? cost.job : cost.result;
   std::string line;
   ranks.on_root([&] {
     const std::string path = folder + "/summary.json";
@@ -76,18 +77,18 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
     if (std::filesystem::exists(path)) all = nlohmann::json::parse(read_text(path), nullptr, false);
     if (!all.is_object()) all = nlohmann::json::object();
     std::int64_t starts = 1;
-    total = with_earlier_starts(total, all.value(cost.job, nlohmann::json()), starts, peak);
-    all[cost.job] = {{"ranks", ranks.size()},
-                     {"nodes", nodes},
-                     {"seconds", total.seconds},
-                     {cost.unit, total.units},
-                     {cost.unit + "_seconds", total.unit_seconds},
-                     {cost.unit + "_per_second", rate_of(total)},
-                     {"bytes_written", total.bytes},
-                     {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)},
-                     {"matrix_products", matrix_kernels_in_use()},
-                     {"starts", starts},
-                     {"finished", cost.finished}};
+    total = with_earlier_starts(total, all.value(name, nlohmann::json()), starts, peak);
+    all[name] = {{"ranks", ranks.size()},
+                 {"nodes", nodes},
+                 {"seconds", total.seconds},
+                 {cost.unit, total.units},
+                 {cost.unit + "_seconds", total.unit_seconds},
+                 {cost.unit + "_per_second", rate_of(total)},
+                 {"bytes_written", total.bytes},
+                 {"peak_bytes_a_rank", static_cast<std::int64_t>(peak)},
+                 {"matrix_products", matrix_kernels_in_use()},
+                 {"starts", starts},
+                 {"finished", cost.finished}};
     write_text(path, all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     line = sentence(total, ranks.size(), nodes, starts, peak);
   });

@@ -15,7 +15,6 @@
 #include "whence/density/kde.h"
 #include "whence/density/mixture.h"
 #include "whence/density/points.h"
-#include "whence/density/points.h"
 #include "whence/density/queries.h"
 
 #include "support/numbers.h"

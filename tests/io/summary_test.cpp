@@ -61,6 +61,15 @@ TEST_F(Summary, AddsUpTheStartsOfAnInterruptedJob) {
   EXPECT_EQ(again.at("starts"), 1);
 }
 
+TEST_F(Summary, HasAnEntryForEachResultOfAJob) {
+  recorded({"tracin", 1.0, 100, "gradients", 1, false, -1, "tracin"});
+  const auto all = recorded({"tracin", 2.0, 30, "gradients", 2, true, -1, "tracin-other"});
+  EXPECT_EQ(all.at("tracin").at("gradients"), 100);
+  EXPECT_EQ(all.at("tracin").at("finished"), false);
+  EXPECT_EQ(all.at("tracin-other").at("gradients"), 30) << "an interrupted one of another result is added";
+  EXPECT_EQ(all.at("tracin-other").at("starts"), 1);
+}
+
 TEST_F(Summary, CountsARateByTheSecondsOfItsUnits) {
   const auto influence = recorded({"influence", 32.0, 100, "steps", 1, false, 4.0}).at("influence");
   EXPECT_EQ(influence.at("seconds"), 32.0);

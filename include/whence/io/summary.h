@@ -19,14 +19,18 @@ struct JobCost {
   bool finished = true;
   /// Those of `seconds` that the units took, by which their rate is; all of them where it is less than 0.
   double unit_seconds = -1;
+  /// The name of its result, without the end of the file's, where a run folder may hold several of the job's:
+  /// each has an entry of its own, the one called like the job as that.
+  std::string result = {};
 };
 
 /// The most memory that this process has had at once, in bytes.
 double peak_memory();
 
-/// Puts the job's entry (with ranks, nodes and peak memory, gathered over ranks) into FOLDER/summary.json. It
-/// replaces an earlier one, or, if that was interrupted, adds seconds, units and bytes to it and counts one
-/// start more. Returns the entry as a line for the log (on rank 0; "" elsewhere). Collective.
+/// Puts the entry of the job's result (with ranks, nodes and peak memory, gathered over ranks) into
+/// FOLDER/summary.json. It replaces an earlier one, or, if that was interrupted, adds seconds, units and
+/// bytes to it and counts one start more. Returns the entry as a line for the log (on rank 0; "" elsewhere).
+/// Collective.
 std::string record_cost(const std::string& folder, const JobCost& cost, const Communicator& ranks);
 
 }  // namespace whence
