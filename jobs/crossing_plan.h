@@ -46,8 +46,8 @@ std::string carrying_stopped_at(const std::string& folder, const CarryProgress& 
 std::string note_crossings(const std::vector<std::int64_t>& counted, const std::vector<double>& each,
                            Attributes& attributes);
 
-/// How many passes over the data back `auto` counts with moves of either kind (tests/results/README.md): what
-/// it costs grows with their number, or its square.
+/// How many passes over the data back `auto` counts with moves of either kind (tests/results/normal2d.md):
+/// what it costs grows with their number, or its square.
 inline constexpr double most_passes_frozen = 5, most_passes_carried = 10;
 
 }  // namespace whence

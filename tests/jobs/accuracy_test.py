@@ -8,7 +8,7 @@ from support import ProgramTest, arrays, main
 
 
 # One hidden layer each, 10-32-2 against 2-64-1. With the published preset's two, more kinks are crossed between a
-# counterfactual and the recorded run, and tau at k = 1 varies more from seed to seed (tests/results/README.md).
+# counterfactual and the recorded run, and tau at k = 1 varies more from seed to seed (tests/results/normal2d.md).
 ONE_HIDDEN_LAYER = ("--generator-hidden", "32", "--discriminator-hidden", "64")
 
 

@@ -14,7 +14,7 @@ namespace whence {
 /// |u| is noted every so many steps back, and its growth is looked for over so many.
 inline constexpr std::int64_t norm_stride = 5, growth_window = 25;
 /// Growth within the window from which on estimates are warned of. It rests on three runs of a prototype
-/// alone, which are not among the measurements of tests/results/README.md.
+/// alone, which are not among the measurements of tests/results/trust.md.
 inline constexpr double growth_to_warn_of = 1.5;
 
 /// How many steps back the norms of a trace-back of so many steps are of: 0, norm_stride, ..., and `steps`.
