@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
 #include <utility>
 
 #include "whence/density/files.h"
@@ -27,21 +28,23 @@ density::Queries first_queries(const density::Queries& all, std::int64_t count) 
 // its lists: k of the first k, and 1 / n of the n-th.
 double seconds_of_pairs(const Dataset& train, const density::EstimatorOptions& estimators,
                         const Communicator& world) {
-  density::PairTrial trial(train, estimators);
+  std::optional<density::PairTrial> trial;
+  world.on_every_rank([&] { trial.emplace(train, estimators); });
+  const auto visit = [&](std::int64_t times) {
+    world.on_every_rank([&] {
+      for (; times > 0; --times) trial->visit();
+    });
+  };
   const Stopwatch watch;
-  trial.visit();
+  visit(1);
   const double first = world.max(watch.seconds());
-  const double each = seconds_each(
-      [&trial](std::int64_t times) {
-        for (; times > 0; --times) trial.visit();
-      },
-      world);
+  const double each = seconds_each(visit, world);
   const auto n = static_cast<double>(train.size()), k = static_cast<double>(estimators.k),
              side = static_cast<double>(density::pair_block);
   const auto entered = [k](double seen) { return 1 + std::log(std::max(1.0, seen / k)); };
   // The first visit filled the lists of two blocks of instances.
   const double filling = std::max(0.0, first - each) / 2 * n / side * entered(n) / entered(side);
-  return (each * n * n / 2 / trial.pairs() + filling) / world.size();
+  return (each * n * n / 2 / trial->pairs() + filling) / world.size();
 }
 
 // Seconds of a block of scores alone, and of taking the queries' gradients before it. Collective.
@@ -118,10 +121,12 @@ Needs needs_of_density(const Dataset& train, const density::Queries& queries,
   const auto count = static_cast<double>(estimators.estimators.size());
   const double block = seconds_each(
       [&](std::int64_t times) {
-        for (; times > 0; --times)
-          density::density_influence(
-              train, first_queries(queries, piece), tables, alone, [](std::int64_t, std::int64_t) {},
-              [](Range, const density::DensityTables&) {});
+        world.on_every_rank([&] {
+          for (; times > 0; --times)
+            density::density_influence(
+                train, first_queries(queries, piece), tables, alone, [](std::int64_t, std::int64_t) {},
+                [](Range, const density::DensityTables&) {});
+        });
       },
       world);
   Needs needs{"density", fmt::format("instances {}, queries {}, {} estimators", n, q, count)};

@@ -63,14 +63,16 @@ PointSet::PointSet(const Instances& instances, std::int64_t memory) : points_(in
   at::Tensor sum = at::zeros({1, instances.width()}, at::kDouble);
   over_rows(instances, [&sum](std::int64_t, const at::Tensor& rows) { sum += rows.sum(0, true); });
   origin_ = sum / static_cast<double>(instances.size());
-  prepare("instance", instances.size() <= memory / (8 * std::max<std::int64_t>(1, instances.width())));
+  // A few blocks are there in any case.
+  prepare("instance", instances.size() <= 2 * pair_block ||
+                          instances.size() <= memory / (8 * std::max<std::int64_t>(1, instances.width())));
 }
 
 PointSet::PointSet(const at::Tensor& queries, const PointSet& instances)
     : points_(queries), origin_(instances.origin_) {
   if (queries.size(1) != instances.width())
     fail("queries have {} numbers, but instances {}", queries.size(1), instances.width());
-  prepare("query", true);
+  prepare("query", false);  // they are held as they are
 }
 
 void PointSet::prepare(const char* what, bool hold) {
@@ -97,7 +99,8 @@ void PointSet::prepare(const char* what, bool hold) {
 PointBlock PointSet::block(Range range) const {
   const at::Tensor norms = norms_.narrow(0, range.begin, range.size());
   if (held_.defined()) return {range, held_.narrow(0, range.begin, range.size()), norms};
-  return {range, points_.rows(range.begin, range.size()).to(at::kDouble) - origin_, norms};
+  const at::Tensor rows = points_.rows(range.begin, range.size()).to(at::kDouble);
+  return {range, points_.held() ? rows - origin_ : rows.sub_(origin_), norms};
 }
 
 at::Tensor PointSet::chosen(const std::vector<std::int64_t>& positions) const {
@@ -177,7 +180,8 @@ void visit_blocks(const PointBlock& rows, const PointBlock& columns, const PairB
 }  // namespace
 
 void visit_pairs(const PointSet& instances, std::int64_t row, std::int64_t column, const PairBlock& visit) {
-  visit_blocks(pair_block_of(instances, row), pair_block_of(instances, column), visit);
+  const PointBlock rows = pair_block_of(instances, row);
+  visit_blocks(rows, row == column ? rows : pair_block_of(instances, column), visit);
 }
 
 void sweep_pairs(const PointSet& instances, std::int64_t groups, const Communicator& ranks,

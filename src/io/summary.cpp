@@ -34,6 +34,12 @@ JobCost with_earlier_starts(JobCost cost, const nlohmann::json& before, std::int
   return cost;
 }
 
+// "tracin", "tracin-NAME", "counterfactual-groups".
+std::string entry_of(const JobCost& cost) {
+  const bool of_job = cost.result == cost.job || cost.result.rfind(cost.job + "-", 0) == 0;
+  return cost.result.empty() ? cost.job : of_job ? cost.result : cost.job + "-" + cost.result;
+}
+
 double rate_of(const JobCost& cost) {
   return cost.unit_seconds > 0 ? static_cast<double>(cost.units) / cost.unit_seconds : 0.0;
 }
@@ -68,7 +74,7 @@ std::string record_cost(const std::string& folder, const JobCost& cost, const Co
   JobCost total = cost;
   total.seconds = ranks.max(cost.seconds);
   total.unit_seconds = ranks.max(cost.unit_seconds < 0 ? cost.seconds : cost.unit_seconds);
-  const std::string name = cost.result.empty() ? cost.job : cost.result;
+  const std::string name = entry_of(cost);
   std::string line;
   ranks.on_root([&] {
     const std::string path = folder + "/summary.json";

@@ -26,9 +26,6 @@ bool is_dense(const PatchGrid& grid) {
          grid.image.width == grid.kernel;
 }
 
-// The library fills a vector of so many channels of an image with zeros.
-bool is_mostly_zeros(const PatchGrid& grid) { return grid.image.channels <= 4; }
-
 // Where one of them has its channels last, so have all that the library is given.
 at::MemoryFormat format_of(const at::Tensor& a, const at::Tensor& b) {
   const auto is_last = [](const at::Tensor& x) {
@@ -133,7 +130,8 @@ struct TransposedConvolved : Function<TransposedConvolved> {
                             const at::Tensor& kernel) {
     keep(context, grid, places, kernel);
     if (is_dense(grid)) return dense_transposed(grid, places, kernel);
-    if (is_mostly_zeros(grid)) return transposed_by_columns(grid, places, kernel);
+    if (column_numbers(grid, kernel.size(0), kernel.scalar_type()) > 0)
+      return transposed_by_columns(grid, places, kernel);
     const ImageSize& image = grid.image;
     const at::Tensor of_image_size = at::empty({places.size(0), image.channels, image.height, image.width},
                                                places.options().memory_format(format_of(places, kernel)));
@@ -180,6 +178,14 @@ at::Tensor transposed_convolved(const PatchGrid& grid, const at::Tensor& places,
 
 at::Tensor kernel_gradient(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& places) {
   return KernelGradient::apply(grid, image, places);
+}
+
+// Of so few channels in float32 the library fills most of a vector with zeros; but columns of a large kernel
+// that moves by small strides take longer.
+std::int64_t column_numbers(const PatchGrid& grid, std::int64_t channels, at::ScalarType dtype) {
+  const bool worth_it = grid.image.channels <= 4 && dtype == at::kFloat && grid.stride > 1 &&
+                        grid.patch() <= 2 * channels && !is_dense(grid);
+  return worth_it ? 2 * grid.patch() * grid.places() : 0;
 }
 
 // The library's kernels of float32 work on vectors of channels.

@@ -14,6 +14,8 @@
 #include <ATen/ops/threshold_backward.h>
 
 #include "whence/net/activation.h"
+#include "whence/net/convolution.h"
+#include "whence/net/patches.h"
 
 namespace whence {
 namespace {
@@ -134,7 +136,11 @@ void add_extents(const Network& network, std::int64_t samples, const GradientOpt
 }
 
 std::int64_t decoded_numbers(const Autoencoder& vae, const GradientOptions& options) {
-  return options.samples * (width(vae.decoder()) + 4 * vae.decoder().output().values());
+  std::int64_t columns = 0;
+  for (const Stage& stage : vae.decoder().stages())
+    if (stage.layer.kind == LayerKind::transposed)
+      columns = std::max(columns, column_numbers(patch_grid(stage), stage.in.channels, at::kFloat));
+  return options.samples * (width(vae.decoder()) + 4 * vae.decoder().output().values() + columns);
 }
 
 // Instances whose decoder's passes are taken together; 0: all. Images of many samples are large, and passes

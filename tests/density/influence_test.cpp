@@ -89,13 +89,14 @@ Found influence(const Dataset& data, const Queries& queries, const EstimatorOpti
   return found;
 }
 
-// 512 such points are read together.
+// 1,024 such points are read together.
 TEST(DensityInfluence, OfDataThatAreReadInBlocksIsThatOfDataThatAreHeld) {
-  const at::Tensor clusters = at::arange(1100, at::kLong).remainder(3);
-  const Dataset data = dataset(normals({1100, 4096}, 2) + 20 * clusters.unsqueeze(1), clusters);
-  EstimatorOptions options{{"gmm", "knn", "kde"}, 6, 40, true};
+  constexpr std::int64_t n = 2 * pair_block + 52, d = 2048;
+  const at::Tensor clusters = at::arange(n, at::kLong).remainder(3);
+  const Dataset data = dataset(normals({n, d}, 2) + 20 * clusters.unsqueeze(1), clusters);
+  EstimatorOptions options{{"gmm", "knn", "kde"}, 6, 30, true};
   const Found held = influence(data, first(data, 20), options, world());
-  options.memory = 8 * 1100 * 4096 - 1;
+  options.memory = 8 * n * d - 1;
   ASSERT_GT(PointSet(data.instances, options.memory).stretches().size(), 2U);
   const Found read = influence(data, first(data, 20), options, world());
   const auto expect_close = [](const at::Tensor& a, const at::Tensor& b) {

@@ -68,6 +68,9 @@ TEST_F(Summary, HasAnEntryForEachResultOfAJob) {
   EXPECT_EQ(all.at("tracin").at("finished"), false);
   EXPECT_EQ(all.at("tracin-other").at("gradients"), 30) << "an interrupted one of another result is added";
   EXPECT_EQ(all.at("tracin-other").at("starts"), 1);
+  EXPECT_EQ(
+      recorded({"counterfactual", 1.0, 1, "steps", 1, true, -1, "groups"}).count("counterfactual-groups"),
+      1u);
 }
 
 TEST_F(Summary, CountsARateByTheSecondsOfItsUnits) {

@@ -66,7 +66,7 @@ void check_options(const EstimatorOptions& options, const Dataset& train);
 /// is returned is on every rank; the tables of a block are with the rank that had it, which gives them to
 /// `take` (it must not communicate), and no rank has those of more than 16 queries at a time. All are the
 /// same bits on any number of ranks (with one number of threads a rank). Memory a rank: the data in
-/// float64 where they take at most EstimatorOptions::memory (else some blocks of them), 8 bytes for each
+/// float64 where they take at most EstimatorOptions::memory (else three blocks of 1,024), 8 bytes for each
 /// number of a block's tables, and up to 512 bytes an instance for self-influences. Cost:
 /// N^2 d multiplications for the self-influences, 2 N Q d for the tables. `progress` is called with the parts
 /// done and to do. Error naming query or instance where a value is not finite (k-NN with R_k = 0), and as

@@ -35,9 +35,9 @@ std::int64_t points_at_once(std::int64_t width);
 /// but their rounding errors do: those of a matrix product grow with the distance to the origin.
 class PointSet {
  public:
-  /// Training instances [N, d], with their mean as origin. Of more than `memory` bytes their norms alone are
-  /// held, and blocks are read when they are asked for. Error naming the instance where a number is NaN or
-  /// infinite, or its squared distance to the mean overflows.
+  /// Training instances [N, d], with their mean as origin. Of more than `memory` bytes, and more than two
+  /// blocks of sweep_pairs, their norms alone are held, and blocks are read when they are asked for. Error
+  /// naming the instance where a number is NaN or infinite, or its squared distance to the mean overflows.
   explicit PointSet(const Instances& instances,
                     std::int64_t memory = std::numeric_limits<std::int64_t>::max());
   /// Points [Q, d] with the origin of `instances`. Error naming the query in the same cases.

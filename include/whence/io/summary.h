@@ -19,8 +19,8 @@ struct JobCost {
   bool finished = true;
   /// Those of `seconds` that the units took, by which their rate is; all of them where it is less than 0.
   double unit_seconds = -1;
-  /// The name of its result, without the end of the file's, where a run folder may hold several of the job's:
-  /// each has an entry of its own, the one called like the job as that.
+  /// The name of its result's file without the end, where a run folder may hold several of the job's: each
+  /// has an entry of its own, called JOB, JOB-NAME or, of "groups", JOB-groups.
   std::string result = {};
 };
 

@@ -16,12 +16,15 @@ namespace whence {
 ///
 /// All three are asked of the library as parts of a convolution: what it calls a transposed convolution, and
 /// the gradient of its kernel, take several times as long in float32 for the same numbers. Where there is one
-/// place they are products of matrices, and the transposed convolution to an image of few channels is one
-/// product, whose columns are added up. The results have their channels last in memory where one of the two
-/// arguments has.
+/// place they are products of matrices. Arguments may lie in any order in memory, and where one of two has
+/// its channels last, so may the result.
 at::Tensor convolved(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& kernel);
 at::Tensor transposed_convolved(const PatchGrid& grid, const at::Tensor& places, const at::Tensor& kernel);
 at::Tensor kernel_gradient(const PatchGrid& grid, const at::Tensor& image, const at::Tensor& places);
+
+/// Numbers a sample for the columns that transposed_convolved() goes through, from places of so many channels
+/// to an image of few, where that is faster; else 0.
+std::int64_t column_numbers(const PatchGrid& grid, std::int64_t channels, at::ScalarType dtype);
 
 /// A kernel [out, channels, k, k] in the order in memory in which the three are fastest on its device; other
 /// tensors as they are.

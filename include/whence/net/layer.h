@@ -59,8 +59,8 @@ ImageSize output_of(const Layer& layer, const ImageSize& in, const std::string& 
 /// [n, channels, height, width] of x [n, values], or x as it is where it is that already.
 at::Tensor planes_of(const at::Tensor& x, const ImageSize& size);
 
-/// W x + b of one replica: [n, out] from x [n, in] or its planes; of a convolution planes, in the order in
-/// which the weight's channels lie. For linear layers and weights with channels first.
+/// W x + b of one replica: [n, out] from x [n, in] or its planes; of a convolution planes, which may have
+/// their channels last in memory. For linear layers and weights with channels first.
 at::Tensor affine(const Stage& stage, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x);
 /// The derivative by x from that by W x + b, in the same shapes.
 at::Tensor affine_pull_back(const Stage& stage, const at::Tensor& weight, const at::Tensor& by_output);

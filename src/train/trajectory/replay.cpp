@@ -15,9 +15,9 @@ namespace {
 
 // Replaying on another number of ranks or another processor differs by rounding, which training amplifies
 // from step to step: what lies within this share of the largest number is put down to that. In float32 all
-// trainings that tests/results/machines.md lists (plain steps and Adam) are within 3e-3 after stretches of 100
-// steps, about as long as those of --record auto; a state that is 1e-2 off is no longer that of the recorded
-// run, whatever the reason. In float64 the same amplification (5e5 at most) stays below 1e-10.
+// trainings that tests/results/machines.md lists (plain steps and Adam) are within 3e-3 after stretches of
+// 100 steps, about as long as those of --record auto; a state that is 1e-2 off is no longer that of the
+// recorded run, whatever the reason. In float64 the same amplification (5e5 at most) stays below 1e-10.
 constexpr double rounding_double = 1e-6, rounding_float = 1e-2;
 // A stretch that needs no more than this keeps all its states.
 constexpr std::int64_t small_stretch = std::int64_t{16} << 20;

@@ -32,7 +32,7 @@ def print_seconds(run):
         return
     summary = run.json("summary.json")
     parts = [f"{job} {summary[job]['seconds']:.1f} s ({summary[job]['ranks']} ranks)"
-             for job in ("train", "influence", "counterfactual") if job in summary]
+             for job in ("train", "influence", "counterfactual", "counterfactual-groups") if job in summary]
     print("seconds: " + ", ".join(parts))
 
 
