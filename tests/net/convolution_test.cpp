@@ -28,11 +28,12 @@ at::Tensor draws(std::vector<std::int64_t> shape, std::uint32_t step, at::Scalar
 struct Case {
   std::int64_t k, s, p, channels, places, rows, more = 1;
 };
-// Of few and of many channels, and with one place alone.
-const std::vector<Case> cases{{4, 2, 1, 3, 5, 4},    {4, 1, 0, 2, 7, 1},   {3, 1, 1, 4, 2, 5},
-                              {3, 3, 2, 1, 3, 3},    {1, 1, 0, 3, 4, 6},   {4, 2, 1, 6, 5, 4},
-                              {3, 1, 1, 5, 2, 5},    {4, 1, 0, 6, 7, 1},   {4, 1, 0, 6, 7, 1, 0},
-                              {4, 1, 0, 3, 2, 1, 0}, {4, 2, 1, 6, 5, 1, 0}};
+// Of few and of many channels, with one place alone, and (the last three) such as go through columns.
+const std::vector<Case> cases{{4, 2, 1, 3, 5, 4},    {4, 1, 0, 2, 7, 1},    {3, 1, 1, 4, 2, 5},
+                              {3, 3, 2, 1, 3, 3},    {1, 1, 0, 3, 4, 6},    {4, 2, 1, 6, 5, 4},
+                              {3, 1, 1, 5, 2, 5},    {4, 1, 0, 6, 7, 1},    {4, 1, 0, 6, 7, 1, 0},
+                              {4, 1, 0, 3, 2, 1, 0}, {4, 2, 1, 6, 5, 1, 0}, {4, 2, 1, 3, 24, 3},
+                              {2, 2, 0, 2, 5, 3},    {3, 3, 2, 1, 5, 3}};
 
 PatchGrid grid_of(const Case& c) {
   const std::int64_t side = (c.rows - 1) * c.s + c.k - 2 * c.p;
@@ -116,6 +117,14 @@ TEST(Convolution, TakesTensorsThatLieInAnyOrder) {
                   .allclose(transposed_convolved(grid, places.contiguous(), kernel.contiguous())));
   EXPECT_TRUE(kernel_gradient(grid, image, places)
                   .allclose(kernel_gradient(grid, image.contiguous(), places.contiguous())));
+}
+
+TEST(Convolution, ColumnsAreForFewChannelsAndLargeStrides) {
+  std::size_t number = 0;
+  for (const Case& c : cases) {
+    EXPECT_EQ(column_numbers(grid_of(c), c.places, at::kFloat) > 0, ++number > cases.size() - 3) << number;
+    EXPECT_EQ(column_numbers(grid_of(c), c.places, at::kDouble), 0);
+  }
 }
 
 // Whichever of the arguments have their channels last in memory; a kernel's order is passed on.

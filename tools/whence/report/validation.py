@@ -31,8 +31,8 @@ def print_seconds(run):
     if not run.has("summary.json"):
         return
     summary = run.json("summary.json")
-    parts = [f"{job} {summary[job]['seconds']:.1f} s ({summary[job]['ranks']} ranks)"
-             for job in ("train", "influence", "counterfactual", "counterfactual-groups") if job in summary]
+    parts = [f"{entry} {summary[entry]['seconds']:.1f} s ({summary[entry]['ranks']} ranks)"
+             for job in ("train", "influence", "counterfactual") for entry in summary if entry.partition("-")[0] == job]
     print("seconds: " + ", ".join(parts))
 
 
