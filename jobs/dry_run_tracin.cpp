@@ -59,7 +59,9 @@ Needs needs_of_tracin(const Run& run, const TracinQueries& queries, const Tracin
   const double row = 8.0 * static_cast<double>(plan.row_width());
   const auto instances = static_cast<double>(run.parts().data.train.size());
   const double scores =
-      options.instances ? 8 * instances * std::max<double>(1, queries.self ? 1 : queries.size()) : 0;
+      options.instances
+          ? 8 * instances * std::max<double>(1, queries.self ? 1 : queries.size()) * (plan.norms ? 2 : 1)
+          : 0;
   // Each rank puts its share of the queries together, as many at once as fit, and sorts one of them.
   const double together =
       options.instances ? std::min(scores / ranks + 32 * instances, static_cast<double>(options.memory)) : 0;

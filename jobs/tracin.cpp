@@ -6,10 +6,7 @@
 #include <fmt/format.h>
 
 #include "whence/comm/work_queue.h"
-#include "whence/core/error.h"
-#include "whence/core/settings_text.h"
 #include "whence/core/stop.h"
-#include "whence/core/text.h"
 #include "whence/io/summary.h"
 #include "whence/tracin/file.h"
 #include "whence/train/result_file.h"
@@ -19,16 +16,11 @@
 #include "job.h"
 #include "metric_classifier.h"
 #include "show_words.h"
+#include "tracin_files.h"
 #include "tracin_options.h"
 
 namespace whence {
 namespace {
-
-std::string result_path(const Run& run, const std::string& name) {
-  if (name.find_first_of("/ .:") != std::string::npos)
-    refuse("--name: '{}' has a slash, a dot, a colon or a blank", visible(name));
-  return run.folder() + "/tracin" + (name.empty() ? "" : "-" + name) + ".h5";
-}
 
 // What --queries says, or stands for.
 std::string queries_of(const Options& options, const Run& run) {
@@ -56,37 +48,41 @@ void run_tracin(const Options& options, const Communicator& all) {
   TracinOptions tracin;
   TracinQueries queries;
   TracinPlan plan;
-  std::string result;
-  Attributes attributes;
+  std::vector<ScoreFile> files;
   std::int64_t listed = 0;
   const DataPlaces places = start_data(options, log, world);
   world.on_every_rank([&] {
     tracin = read_tracin_options(options);
     listed = options.integer("list", 1);
     run = std::make_unique<Run>(options.text("run"), place.device, places);
-    result = result_path(*run, options.text("name"));
     tracin.gradient.tensors = choose_tensors(options.text("layers"), run->parts().game->layout());
     const std::string chosen = queries_of(options, *run);
     queries = read_queries(chosen, options, *run);
     plan = plan_tracin(*run, queries, tracin,
                        choose_checkpoints(options.text("checkpoints"), run->trajectory(),
                                           tracin.weights == CheckpointWeights::visits));
-    attributes = result_attributes(*run, with_setting(tracin_settings(options), "queries", chosen), {});
-    attributes["queries"] = fingerprint(queries);
-    attributes["shape"] = fmt::format("{}", fmt::join(run->parts().data.train.shape, ","));
+    files = score_files(options, *run, queries, chosen, tracin);
   });
   check_data_alike(run->parts().data, run->parts().data_fingerprint, world);
-  const ResultClaim claim(result, tracin_schema, attributes, claim_of(options, log), world);
+  std::vector<ResultClaim> claims;
+  for (const ScoreFile& file : files)
+    claims.emplace_back(file.path, tracin_schema, file.attributes, claim_of(options, log), world);
+  const bool done = std::all_of(claims.begin(), claims.end(), [](const auto& claim) { return claim.done(); });
   const std::int64_t blocks = plan.blocks.size();
   if (options.flag("dry-run")) return say(needs_of_tracin(*run, queries, tracin, plan, world), world);
-  if (claim.done()) return log.say(result + ": already there");
+  if (done) {
+    for (const ScoreFile& file : files) log.say(file.path + ": already there");
+    return;
+  }
   if (plan.query_chunk > 0 && plan.query_chunk < queries.size())
     log.say(fmt::format(
         "--memory holds {} of the {} queries, so every instance's gradient is taken {} times; more "
         "memory takes fewer",
         plan.query_chunk, queries.size(), (queries.size() + plan.query_chunk - 1) / plan.query_chunk));
 
-  BlockStore store(result, tracin_blocks_schema, attributes, blocks, plan.row_width(), world,
+  Attributes of_store = files.front().attributes;
+  if (plan.norms) of_store["norms"] = "kept";
+  BlockStore store(files.front().path, tracin_blocks_schema, of_store, blocks, plan.row_width(), world,
                    unfinished_of(options));
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), blocks));
@@ -117,12 +113,15 @@ void run_tracin(const Options& options, const Communicator& all) {
                8 * finished * plan.row_width(),
                store.finished_count() + finished == blocks,
                in_blocks,
-               std::filesystem::path(result).stem().string()};
+               std::filesystem::path(files.front().path).stem().string()};
   if (!cost.finished) leave_off(store, finished, blocks, run->folder(), cost, log, world);
   store.close_and_check();
-  write_tracin(result, *run, queries, tracin, plan, store, listed, attributes, world);
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (!claims[i].done())
+      write_tracin(files[i].path, *run, queries, files[i].options, plan, store, listed, files[i].attributes,
+                   world);
   store.remove();
-  say_foremost(log, std::filesystem::path(result).filename().string(), ranked(*run));
+  say_foremost(log, std::filesystem::path(files.front().path).filename().string(), ranked(*run));
   cost.seconds = watch.seconds();
   log.say(record_cost(run->folder(), cost, world));
 }

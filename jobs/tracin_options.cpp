@@ -42,6 +42,7 @@ TracinOptions read_tracin_options(const Options& options) {
     read.gradient.last_layers = list.front();
   }
   read.normalise = options.flag("normalise");
+  read.norms = options.flag("with-cosines");
   read.weights =
       static_cast<CheckpointWeights>(choice(options, "weights", {"none", "rate", "published", "visits"}));
   read.instances = choice(options, "instances", {"all", "none"}) == 0;
@@ -51,8 +52,8 @@ TracinOptions read_tracin_options(const Options& options) {
   return read;
 }
 
-std::string tracin_settings(const Options& options) {
-  return options.settings() + (options.flag("normalise") ? "normalise = true\n" : "");
+std::string tracin_settings(const Options& options, bool normalised) {
+  return options.settings() + (normalised ? "normalise = true\n" : "");
 }
 
 OptionTable tracin_options() {
@@ -93,6 +94,8 @@ OptionTable tracin_options() {
       .add<std::int64_t>("memory", 1024, "MiB a rank; bounds the blocks of instances and queries")
       .add<std::string>("name", "", "writes tracin-NAME.h5 in place of tracin.h5", Kind::execution)
       .flag("normalise", "scores are cosines: products over the norms of both gradients")
+      .flag("with-cosines",
+            "writes what --normalise would, too: tracin-NAME-cosines.h5, or tracin-cosines.h5")
       .flag("overwrite", "replace a file that was made with other options");
   add_place_options(table);
   add_classifier_option(table);

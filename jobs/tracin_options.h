@@ -11,7 +11,7 @@ namespace whence {
 /// The options of `whence tracin` that say how scores are computed. UsageError naming the option for every
 /// impossible value.
 TracinOptions read_tracin_options(const Options& options);
-/// The job's settings with the switches that make other scores.
-std::string tracin_settings(const Options& options);
+/// The settings of a file of scores, or of cosines (`normalised`).
+std::string tracin_settings(const Options& options, bool normalised);
 
 }  // namespace whence

@@ -59,6 +59,7 @@ struct Assembly {
   const Communicator& ranks;
   const H5File& file;
   std::int64_t listed;
+  bool cosines;            // of products that the store holds beside norms
   at::Tensor top, bottom;  // [Q or 1, K]
   at::Tensor predicted;    // [C, Q]
 
@@ -88,8 +89,14 @@ void add_block(const Assembly& all, std::size_t b, Range range, at::Tensor& scor
   };
   const at::Tensor weights =
       slice(*all.plan.visits[block.checkpoint]).to(at::kDouble) * all.plan.weights[block.checkpoint];
-  const at::Tensor part =
-      all.store.read(static_cast<std::int64_t>(b), first, rows * n).view({rows, n}) * weights;
+  const auto read = [&](std::int64_t begin, std::int64_t count) {
+    return all.store.read(static_cast<std::int64_t>(b), begin, count);
+  };
+  at::Tensor part = read(first, rows * n).view({rows, n});
+  if (all.cosines)
+    part = cosines(part, read(all.plan.query_norms_at() + range.begin - block.queries.begin, rows),
+                   read(all.plan.norms_at(), n));
+  part = part * weights;
   scores.index_add_(1, slice(*all.plan.positions[block.checkpoint]), part);
   if (!all.queries.self) predicted[block.checkpoint].narrow(0, range.begin, rows) += part.sum(1);
 }
@@ -159,13 +166,13 @@ void write_losses(const Assembly& all, bool of_instances) {
     for (std::int64_t b = own.begin; b < own.end; ++b) {
       const TracinBlock& block = all.plan.blocks[b];
       if (of_instances && block.queries.begin == 0) {
-        const at::Tensor part = all.store.read(b, all.plan.scores_width(), block.instances.size());
+        const at::Tensor part = all.store.read(b, all.plan.losses_at(), block.instances.size());
         losses.write(part.unsqueeze(0), {block.checkpoint, block.instances.begin});
       }
       if (block.instances.begin == 0 && block.queries.size() > 0)
         of_queries[block.checkpoint]
             .narrow(0, block.queries.begin, block.queries.size())
-            .copy_(all.store.read(b, all.plan.scores_width() + all.plan.block, block.queries.size()));
+            .copy_(all.store.read(b, all.plan.query_losses_at(), block.queries.size()));
     }
   });
   losses.seal();
@@ -269,6 +276,7 @@ void write_tracin(const std::string& path, const Run& run, const TracinQueries& 
                  ranks,
                  file,
                  std::min(listed, run.parts().data.train.size()),
+                 options.normalise && plan.norms,
                  {},
                  {},
                  at::zeros({static_cast<std::int64_t>(plan.steps.size()), queries.size()}, at::kDouble)};

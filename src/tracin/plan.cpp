@@ -231,8 +231,12 @@ TracinPlan plan_tracin(const Run& run, const TracinQueries& queries, const Traci
            options.gradient.samples);
   if (!options.instances && queries.self)
     refuse("--instances: none leaves nothing to compute for --queries self");
-  if (options.normalise && queries.self) refuse("--normalise: of self-influence every cosine is 1");
+  if (queries.self && (options.normalise || options.norms))
+    refuse("--{}: of self-influence every cosine is 1", options.norms ? "with-cosines" : "normalise");
+  if (options.normalise && options.norms)
+    refuse("--normalise has cosines alone, and --with-cosines both: one of them is enough");
   TracinPlan plan;
+  plan.norms = options.norms;
   plan.steps = std::move(steps);
   set_weights(plan, run, options.weights);
   if (options.instances && visits)

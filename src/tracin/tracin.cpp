@@ -55,12 +55,6 @@ at::Tensor mask_of(const Run& run, const TracinOptions& options) {
   return mask.to(run.parts().device);
 }
 
-// Products over the norms of both; what has no direction scores 0.
-at::Tensor cosines(const at::Tensor& products, const at::Tensor& query_norms, const at::Tensor& norms) {
-  const at::Tensor both = query_norms.unsqueeze(1) * norms.unsqueeze(0);
-  return at::where(both > 0, products / both, at::zeros_like(products));
-}
-
 void check_finite(const at::Tensor& values, std::int64_t step, const std::string& what,
                   const std::function<std::int64_t(std::int64_t)>& id_of) {
   const at::Tensor rows = values.contiguous();
@@ -69,6 +63,11 @@ void check_finite(const at::Tensor& values, std::int64_t step, const std::string
 }
 
 }  // namespace
+
+at::Tensor cosines(const at::Tensor& products, const at::Tensor& query_norms, const at::Tensor& norms) {
+  const at::Tensor both = query_norms.unsqueeze(1) * norms.unsqueeze(0);
+  return at::where(both > 0, products / both, at::zeros_like(products));
+}
 
 at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<std::int64_t>& positions,
                           std::int64_t samples) {
@@ -140,7 +139,7 @@ at::Tensor TracinWorker::enter_fast(Range queries) {
         options_.gradient,
         [&](std::size_t l, const LayerGradients& part) {
           query_gradients_->put(l, first, part);
-          if (options_.normalise) add_squared_norms(part, squares_of_piece);
+          if (needs_norms()) add_squared_norms(part, squares_of_piece);
           between_layers_();
         },
         between_layers_);
@@ -204,25 +203,24 @@ void TracinWorker::enter_queries(std::int64_t checkpoint, Range queries) {
   query_range_ = queries;
 }
 
-at::Tensor TracinWorker::fast_scores(const InstanceRows& rows, at::Tensor& losses) {
+TracinWorker::Scored TracinWorker::fast_scores(const InstanceRows& rows) {
   const std::int64_t n = rows.points.size(0);
   const at::TensorOptions numbers = rows.points.options().dtype(at::kDouble);
   at::Tensor scores = at::zeros({query_range_.size(), n}, numbers), squares = at::zeros({n}, numbers);
-  losses = take_gradients(
+  const at::Tensor losses = take_gradients(
       *vae_, tensors_, rows.points, rows.noise, options_.gradient,
       [&](std::size_t l, const LayerGradients& part) {
-        if (queries_.self || options_.normalise) add_squared_norms(part, squares);
+        if (queries_.self || needs_norms()) add_squared_norms(part, squares);
         if (!queries_.self) query_gradients_->add_products(l, part, scores, between_layers_);
         between_layers_();
       },
       between_layers_);
-  if (queries_.self) return squares;
-  return options_.normalise ? cosines(scores, query_norms_, squares.sqrt()) : scores;
+  if (queries_.self) return {squares, losses, {}};
+  return {scores, losses, squares.sqrt()};
 }
 
-at::Tensor TracinWorker::engine_scores(const InstanceRows& rows, at::Tensor& losses) {
-  losses = by_engine_.losses(theta_, rows);
-  if (!queries_.self && !options_.normalise) return by_engine_.products(theta_, directions_, rows);
+// |g_i|^2 [n], a gradient each.
+at::Tensor TracinWorker::engine_squared_norms(const InstanceRows& rows) {
   std::vector<at::Tensor> squares;
   for (std::int64_t i = 0; i < rows.points.size(0); i += by_engine_.at_once()) {
     const std::int64_t count = std::min(by_engine_.at_once(), rows.points.size(0) - i);
@@ -231,9 +229,14 @@ at::Tensor TracinWorker::engine_scores(const InstanceRows& rows, at::Tensor& los
     squares.push_back(by_engine_.gradients(theta_, part).to(at::kDouble).square().sum(1));
     between_layers_();
   }
-  if (queries_.self) return at::cat(squares);
-  return cosines(by_engine_.products(theta_, directions_, rows).to(at::kDouble), query_norms_,
-                 at::cat(squares).sqrt());
+  return at::cat(squares);
+}
+
+TracinWorker::Scored TracinWorker::engine_scores(const InstanceRows& rows) {
+  const at::Tensor losses = by_engine_.losses(theta_, rows);
+  if (queries_.self) return {engine_squared_norms(rows), losses, {}};
+  const at::Tensor norms = needs_norms() ? engine_squared_norms(rows).sqrt() : at::Tensor();
+  return {by_engine_.products(theta_, directions_, rows).to(at::kDouble), losses, norms};
 }
 
 at::Tensor TracinWorker::row(const TracinBlock& block) {
@@ -241,7 +244,8 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
   at::Tensor row = at::zeros({plan_.row_width()}, at::kDouble);
   if (!queries_.self) {
     enter_queries(block.checkpoint, block.queries);
-    row.narrow(0, plan_.scores_width() + plan_.block, block.queries.size()).copy_(query_losses_);
+    row.narrow(0, plan_.query_losses_at(), block.queries.size()).copy_(query_losses_);
+    if (plan_.norms) row.narrow(0, plan_.query_norms_at(), block.queries.size()).copy_(query_norms_);
   }
   const std::int64_t n = block.instances.size();
   if (n == 0) return row;
@@ -259,14 +263,16 @@ at::Tensor TracinWorker::row(const TracinBlock& block) {
   const at::Tensor chosen = at::tensor(positions, at::kLong);
   InstanceRows rows{data.instances.gather(chosen), noise.to(device)};
   if (data.labels.defined()) rows.labels = at::index_select(data.labels, 0, chosen.to(device));
-  at::Tensor losses;
-  const at::Tensor scores = (vae_ == nullptr ? engine_scores(rows, losses) : fast_scores(rows, losses)).cpu();
-  losses = losses.cpu();
+  const Scored found = vae_ == nullptr ? engine_scores(rows) : fast_scores(rows);
+  const at::Tensor scores =
+      (options_.normalise ? cosines(found.scores, query_norms_, found.norms) : found.scores).cpu();
+  const at::Tensor losses = found.losses.cpu();
   const auto id_of = [&](std::int64_t i) { return data.ids[positions[i]]; };
   check_finite(losses.unsqueeze(1), step, "the loss of instance", id_of);
   check_finite(queries_.self ? scores.unsqueeze(1) : scores.t(), step, "a score of instance", id_of);
   row.narrow(0, 0, scores.numel()).copy_(scores.flatten());
-  row.narrow(0, plan_.scores_width(), n).copy_(losses);
+  row.narrow(0, plan_.losses_at(), n).copy_(losses);
+  if (plan_.norms) row.narrow(0, plan_.norms_at(), n).copy_(found.norms);
   return row;
 }
 

@@ -33,6 +33,23 @@ class GamesTest(ProgramTest):
         return found
 
 
+    def assert_with_cosines_is_two_jobs(self, *options):
+        apart, together = (self.copy_of(self.run_folder, name) for name in ("apart", "together"))
+        self.tracin(apart, *options)
+        self.tracin(apart, *options, "--normalise", name="cosines")
+        self.tracin(together, *options, "--with-cosines", ranks=2)
+        files = ["tracin.h5", "tracin-cosines.h5"]
+        for file in files:
+            self.assert_same_bytes(os.path.join(together, file), os.path.join(apart, file))
+        there = os.stat(os.path.join(together, files[0])).st_mtime_ns
+        os.remove(os.path.join(together, files[1]))
+        self.tracin(together, *options, "--with-cosines")
+        self.assert_same_bytes(*(os.path.join(folder, files[1]) for folder in (together, apart)))
+        self.assertEqual(os.stat(os.path.join(together, files[0])).st_mtime_ns, there, "what is there stays")
+        done = self.run_fine("tracin", "--run", together, *options, "--normalise", "--name", "cosines")
+        self.assertIn("tracin-cosines.h5: already there", done.err)
+
+
 class GanTest(GamesTest):
     @classmethod
     def setUpClass(cls):
@@ -102,6 +119,9 @@ class GanTest(GamesTest):
         close(total["score"], (gradients[:6].sum(0) @ gradients.T)[None])
         close(total["query_loss"], [[losses[:6].sum()]])
 
+    def test_cosines_beside_scores_are_those_of_two_jobs(self):
+        self.assert_with_cosines_is_two_jobs("--queries", "train:7", "--samples", 1, "--weights", "visits")
+
     def test_instances_of_another_file(self):
         step = self.of_run()[1][-1]
         other = self.draw.normal(size=(7, 2))
@@ -148,7 +168,9 @@ class GanTest(GamesTest):
             name = "/nowhere.h5" if "nowhere" in options[1] else name
             queries = () if "--queries" in options else ("--queries", "test:5")
             self.assert_refused(["tracin", "--run", self.run_folder, *queries, *options], name, folder=self.run_folder)
-        self.assert_refused(["tracin", "--run", self.run_folder, "--queries", "self", "--normalise"], "--normalise")
+        for cosines in ("--normalise", "--with-cosines"):
+            self.assert_refused(["tracin", "--run", self.run_folder, "--queries", "self", cosines], cosines)
+        self.assert_refused(["tracin", "--run", self.run_folder, "--with-cosines", "--normalise"], "--with-cosines")
 
 
 class VaeTest(GamesTest):
@@ -184,6 +206,10 @@ class VaeTest(GamesTest):
         by_engine = [self.tracin(self.run_folder, "--queries", "test:5", "--samples", 4, "--layers", pattern, name="kind%d" % i)
                      for i, pattern in enumerate(("*.weight", "*.bias"))]
         close(sum(part["score"] for part in by_engine), fast["score"])
+
+    def test_cosines_beside_scores_are_those_of_two_jobs(self):
+        # By --memory in several chunks of queries and blocks of instances.
+        self.assert_with_cosines_is_two_jobs("--queries", "test:20", "--samples", 4, "--memory", 1, "--weights", "rate")
 
     def test_cosines_are_products_over_norms(self):
         at = ("--samples", 4, "--checkpoints", "last", "--queries", "train:6")

@@ -35,7 +35,7 @@ inline const Schema tracin_blocks_schema{"whence.tracin_blocks", 1};
 
 /// Writes the result from a closed store that holds row b of plan.blocks[b]. Collective: ranks share reading,
 /// adding up, sorting and writing, and the file's bytes are the same on any number of them; memory stays
-/// within options.memory. `listed`: K.
+/// within options.memory. `listed`: K. Of a store with the plan's norms, options.normalise makes cosines.
 void write_tracin(const std::string& path, const Run& run, const TracinQueries& queries,
                   const TracinOptions& options, const TracinPlan& plan, const BlockStore& store,
                   std::int64_t listed, const Attributes& attributes, const Communicator& ranks);

@@ -37,6 +37,8 @@ struct TracinOptions {
   /// is 0. Norms of all instances' gradients are needed: in the fast way hardly more work, by an engine a
   /// gradient each.
   bool normalise = false;
+  /// Blocks keep the norms of all gradients beside products, so that cosines can be written of them as well.
+  bool norms = false;
   std::int64_t memory = 0;  ///< bytes a rank
 };
 
@@ -66,12 +68,16 @@ struct TracinPlan {
   std::vector<std::shared_ptr<const std::vector<Visit>>> visit;
   std::int64_t query_chunk, block;  ///< largest sizes of a block
   std::int64_t query_piece;         ///< of a chunk's queries so many gradients are taken at once
+  bool norms = false;               ///< TracinOptions::norms
   std::vector<TracinBlock> blocks;
 
-  /// A block's results: scores [queries * instances], losses of the instances, losses of the queries, each at
-  /// a fixed place in a row of this many numbers.
-  std::int64_t row_width() const { return scores_width() + block + query_chunk; }
-  std::int64_t scores_width() const { return (query_chunk == 0 ? 1 : query_chunk) * block; }
+  /// A block's results: scores [queries * instances], losses of the instances, losses of the queries, and
+  /// with `norms` those of both; each at a fixed place in a row of this many numbers.
+  std::int64_t row_width() const { return query_norms_at() + (norms ? query_chunk : 0); }
+  std::int64_t losses_at() const { return (query_chunk == 0 ? 1 : query_chunk) * block; }
+  std::int64_t query_losses_at() const { return losses_at() + block; }
+  std::int64_t norms_at() const { return query_losses_at() + query_chunk; }
+  std::int64_t query_norms_at() const { return norms_at() + (norms ? block : 0); }
 };
 
 /// Steps from `--checkpoints`: all (recorded steps but the first, 0), last, last:NUMBER, or STEP,STEP,...;
@@ -99,6 +105,10 @@ at::Tensor instance_noise(const Run& run, std::int64_t step, const std::vector<s
 at::Tensor query_noise(const Run& run, std::int64_t step, const TracinQueries& queries, Range range,
                        std::int64_t samples, bool fixed);
 
+/// Cosines [Q, n] of the angles between gradients: their products [Q, n] over the norms [Q] and [n] of both;
+/// what has no direction scores 0.
+at::Tensor cosines(const at::Tensor& products, const at::Tensor& query_norms, const at::Tensor& norms);
+
 /// Computes blocks, one after another; what neighbouring blocks share is kept.
 class TracinWorker {
  public:
@@ -119,9 +129,15 @@ class TracinWorker {
   // By the engine: their directions u are.
   at::Tensor enter_by_engine(Range queries);
   at::Tensor enter_points(const TracinQueries& queries, Range range, std::int64_t first, bool summed);
-  // [queries or 1, n] float64 of instances; their losses.
-  at::Tensor fast_scores(const InstanceRows& rows, at::Tensor& losses);
-  at::Tensor engine_scores(const InstanceRows& rows, at::Tensor& losses);
+  // Of n instances, float64; norms where they are needed.
+  struct Scored {
+    at::Tensor scores;  // [queries, n], of self-influence [n]
+    at::Tensor losses, norms;
+  };
+  Scored fast_scores(const InstanceRows& rows);
+  Scored engine_scores(const InstanceRows& rows);
+  at::Tensor engine_squared_norms(const InstanceRows& rows);
+  bool needs_norms() const { return options_.normalise || options_.norms; }
 
   const Run& run_;
   const Autoencoder* vae_;  // null: by the engine
