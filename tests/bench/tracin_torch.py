@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """TracIn of VAEs by Whence beside the best loops that PyTorch's users write, of the same model with the same noise, on one
-thread each, in turns: (a) the samples of an instance as one batch, one backward pass an instance, one product with all
-queries; (b) torch.func.vmap(grad) over a chunk of instances. Milliseconds of processor time an instance, smallest of ROUNDS,
+thread each, in turns: (a) the samples of an instance as one batch, one backward pass an instance, one product of eight
+instances with all queries; (b) torch.func.vmap(grad) over a chunk of instances. Milliseconds of processor time an instance, smallest of ROUNDS,
 and the largest difference of the scores from Whence's, over the largest score.
-  tests/bench/tracin_torch.py WHENCE GAME [--torch PYTHON] [--dtype float32] [--rounds 3] [--queries 128]
+  tests/bench/tracin_torch.py WHENCE GAME [--torch PYTHON] [--dtype float32] [--rounds 3] [--queries 128] [--peers FOLDER]
+FOLDER: where captum and dattri are (PYTHON -m pip install --target FOLDER captum dattri), which are measured, too (tracin_peers.py).
 GAME: mlp-vae (d = 128) or conv-vae (d = 64). PYTHON: one with PyTorch 2.x, by default that of tools/setup --torch2."""
 import argparse
 import json
@@ -17,7 +18,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "jobs"))
-SAMPLES, SEED, STEPS = 16, 0, 2
+SAMPLES, SEED, STEPS, TOGETHER = 16, 0, 2, 8
 # Latents, pixels, instances of the two runs whose times are compared, instances by PyTorch, chunk of vmap.
 SIZES = {"mlp-vae": (128, (28, 28), (128, 640), 24, 8), "conv-vae": (64, (3, 64, 64), (32, 288), 16, 4)}
 TORCH = os.path.expanduser("~/.local/share/whence/torch-cuda/bin/python3")
@@ -56,8 +57,8 @@ def networks(game, d, pixels):
             nn.Sequential(nn.Linear(d, 256), nn.ReLU(), nn.Unflatten(1, (256, 1, 1)), decoder, nn.Flatten()))
 
 
-def torch_turn(path):
-    """One turn of both loops, self-influence and with queries: JSON of milliseconds an instance and differences."""
+def torch_turn(path, peers):
+    """One turn of both loops and of `peers`, a folder or empty, self-influence and with queries: JSON of milliseconds an instance and differences."""
     import time
 
     import torch
@@ -97,10 +98,10 @@ def torch_turn(path):
 
     def by_loop(matrix):
         found = []
-        for one, eps in zip(x, noise):
-            g = gradient(one, eps)
-            found.append(g @ g if matrix is None else matrix @ g)
-        return torch.stack(found, -1)
+        for begin in range(0, len(x), TOGETHER):
+            rows = [gradient(*pair) for pair in zip(x[begin:begin + TOGETHER], noise[begin:begin + TOGETHER])]
+            found += [torch.stack([g @ g for g in rows]) if matrix is None else matrix @ torch.stack(rows).T]
+        return torch.cat(found, -1)
 
     def by_vmap(matrix):
         found = []
@@ -121,6 +122,12 @@ def torch_turn(path):
             seconds = time.process_time() - begin
             scores = scores.detach().double().numpy()
             result[kind + " " + name] = [1e3 * seconds / len(x), float(np.abs(scores - truth).max() / np.abs(truth).max())]
+    if peers:
+        sys.path.append(peers)
+        from tracin_peers import peers_turn
+        for name, (took, scores) in peers_turn(loss, x, noise, queries, query_noise).items():
+            truth = given["self_scores" if name.startswith("self") else "scores"][..., :scores.shape[-1]]
+            result[name] = [took, float(np.abs(scores.double().numpy() - truth).max() / np.abs(truth).max())]
     print(json.dumps(result))
 
 
@@ -172,7 +179,7 @@ def handed_over(given, run, place):
 
 def main():
     if sys.argv[1] == "--turn":
-        return torch_turn(sys.argv[2])
+        return torch_turn(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("whence")
     parser.add_argument("game", choices=SIZES)
@@ -180,6 +187,7 @@ def main():
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--queries", type=int, default=128)
+    parser.add_argument("--peers", default="")
     given = parser.parse_args()
     counts = SIZES[given.game][2]
     best, apart = {}, {}
@@ -191,17 +199,20 @@ def main():
                 took = 1e3 * (more - less) / (counts[1] - counts[0])
                 best[kind + " whence"] = min(took, best.get(kind + " whence", took))
             path = handed_over(given, runs[0], place)
-            done = subprocess.run([given.torch, os.path.abspath(__file__), "--turn", path], check=True, capture_output=True, text=True)
+            done = subprocess.run([given.torch, os.path.abspath(__file__), "--turn", path, given.peers], check=True,
+                                  stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout)
             version = found.pop("torch")
             for name, (took, difference) in found.items():
                 best[name], apart[name] = min(took, best.get(name, took)), difference
     print("%s, %s, m %d, torch %s, ms of processor time an instance" % (given.game, given.dtype, SAMPLES, version))
-    print("%-14s %9s %9s %9s %10s %10s %10s %10s" % ("", "Whence", "(a)", "(b)", "(a) ratio", "(b) ratio", "(a) differs", "(b) differs"))
+    print("%-12s %-8s %10s %10s %10s" % ("", "by", "ms", "to Whence", "differs"))
     for kind, name in (("self", "self"), ("queries", "%d queries" % given.queries)):
-        ours, a, b = (best[kind + " " + way] for way in ("whence", "a", "b"))
-        print("%-14s %9.2f %9.2f %9.2f %10.2f %10.2f %10.1e %10.1e" % (name, ours, a, b, a / ours, b / ours, apart[kind + " a"],
-                                                                    apart[kind + " b"]))
+        ours = best[kind + " whence"]
+        print("%-12s %-8s %10.2f" % (name, "Whence", ours))
+        for way in [key.split()[1] for key in apart if key.startswith(kind)]:
+            took = best["%s %s" % (kind, way)]
+            print("%-12s %-8s %10.2f %10.2f %10.1e" % ("", way, took, took / ours, apart["%s %s" % (kind, way)]))
 
 
 if __name__ == "__main__":
