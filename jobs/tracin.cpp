@@ -67,10 +67,13 @@ void run_tracin(const Options& options, const Communicator& all) {
   std::vector<ResultClaim> claims;
   for (const ScoreFile& file : files)
     claims.emplace_back(file.path, tracin_schema, file.attributes, claim_of(options, log), world);
-  const bool done = std::all_of(claims.begin(), claims.end(), [](const auto& claim) { return claim.done(); });
+  // The blocks lie beside the first file that is still to come, whose lock is held; it is written last, so
+  // that another start finds them there.
+  const auto owner =
+      std::find_if(claims.begin(), claims.end(), [](const auto& claim) { return !claim.done(); });
   const std::int64_t blocks = plan.blocks.size();
   if (options.flag("dry-run")) return say(needs_of_tracin(*run, queries, tracin, plan, world), world);
-  if (done) {
+  if (owner == claims.end()) {
     for (const ScoreFile& file : files) log.say(file.path + ": already there");
     return;
   }
@@ -80,9 +83,10 @@ void run_tracin(const Options& options, const Communicator& all) {
         "memory takes fewer",
         plan.query_chunk, queries.size(), (queries.size() + plan.query_chunk - 1) / plan.query_chunk));
 
-  Attributes of_store = files.front().attributes;
+  const ScoreFile& to_come = files[owner - claims.begin()];
+  Attributes of_store = to_come.attributes;
   if (plan.norms) of_store["norms"] = "kept";
-  BlockStore store(files.front().path, tracin_blocks_schema, of_store, blocks, plan.row_width(), world,
+  BlockStore store(to_come.path, tracin_blocks_schema, of_store, blocks, plan.row_width(), world,
                    unfinished_of(options));
   if (store.finished_count() > 0)
     log.say(fmt::format("{} of {} blocks are already finished", store.finished_count(), blocks));
@@ -116,7 +120,7 @@ void run_tracin(const Options& options, const Communicator& all) {
                std::filesystem::path(files.front().path).stem().string()};
   if (!cost.finished) leave_off(store, finished, blocks, run->folder(), cost, log, world);
   store.close_and_check();
-  for (std::size_t i = 0; i < files.size(); ++i)
+  for (std::size_t i = files.size(); i-- > 0;)
     if (!claims[i].done())
       write_tracin(files[i].path, *run, queries, files[i].options, plan, store, listed, files[i].attributes,
                    world);

@@ -43,6 +43,8 @@ class GamesTest(ProgramTest):
             self.assert_same_bytes(os.path.join(together, file), os.path.join(apart, file))
         there = os.stat(os.path.join(together, files[0])).st_mtime_ns
         os.remove(os.path.join(together, files[1]))
+        with open(os.path.join(together, "tracin.h5.part"), "w") as other:
+            other.write("of another job, which makes tracin.h5 anew")
         self.tracin(together, *options, "--with-cosines")
         self.assert_same_bytes(*(os.path.join(folder, files[1]) for folder in (together, apart)))
         self.assertEqual(os.stat(os.path.join(together, files[0])).st_mtime_ns, there, "what is there stays")
